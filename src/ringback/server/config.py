@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which settings exist, what they mean and what they may be.
+
+Every setting is one field; the text below it is its documentation (`docs/settings.md` is printed from here
+by `settings_page.py`). Reading files, the environment and flags is `config_file.py`'s business.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:\-]*$", max_length=253)]
+DigestAlgorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Section(BaseModel):
+    """A table of the settings file. Frozen: a reload makes a new one, it never changes this one."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+
+class SipSettings(Section):
+    """Where SIP is spoken and how others name this server."""
+
+    domain: HostName = ""
+    """The domain in the addresses of your users, as in sip:101@example.com. Empty: the advertised address is
+    used, which is what phones on a local network want."""
+
+    aliases: tuple[HostName, ...] = ()
+    """Other domain names that mean this server too. Its own addresses are known without being listed."""
+
+    host: Annotated[tuple[HostName, ...], Field(min_length=1, max_length=16)] = ("0.0.0.0", "::")  # noqa: S104 (a phone system listens)
+    """The addresses to listen on. "0.0.0.0" is every IPv4 address of this machine, "::" every IPv6 address;
+    an IPv6 that the machine does not have is left out."""
+
+    advertise: Annotated[tuple[HostName, ...], Field(max_length=2)] = ()
+    """The address that phones are told to reach us at, at most one for IPv4 and one for IPv6. Empty: the address of the
+    interface that reaches the default route. Behind a router with port forwarding, put the public address here."""
+
+    port: Port = 5060
+    """The port for SIP over UDP and TCP. 0 takes a free one."""
+
+    tls_port: Port = 5061
+    """The port for SIP over TLS. 0 takes a free one."""
+
+    tcp_keep_alive: Seconds = 95.0
+    """How often a quiet connection is asked whether it is still there (RFC 5626 section 4.4.1)."""
+
+
+class WebSettings(Section):
+    """Ports of the web server: SIP over WebSocket at the path /ws (RFC 7118), and its health page."""
+
+    http_port: Port = 8080
+    """The port for HTTP and WebSocket without encryption. 0 takes a free one."""
+
+    https_port: Port = 8443
+    """The port for HTTPS and encrypted WebSocket. 0 takes a free one."""
+
+
+class TlsSettings(Section):
+    """The certificate shown to phones that connect with TLS."""
+
+    certificate: Path | None = None
+    """A file with your certificate and its chain, in PEM form. Empty: one is made, signed by a certificate authority that
+    belongs to this data directory and is renewed without being asked."""
+
+    key: Path | None = None
+    """The file with the private key of `certificate`, in PEM form."""
+
+
+class AuthenticationSettings(Section):
+    """How users prove who they are (RFC 7616, RFC 8760)."""
+
+    algorithms: Annotated[tuple[DigestAlgorithm, ...], Field(min_length=1)] = ("SHA-256", "MD5")
+    """The digest algorithms that are offered, the preferred one first. Many older phones speak only MD5."""
+
+    nonce_lifetime: Annotated[float, Field(ge=10, le=86_400)] = 300.0
+    """How long a challenge may be answered, in seconds. Later, the phone gets a new one without asking its owner."""
+
+
+class RegistrarSettings(Section):
+    """What phones may register (RFC 3261 section 10.3)."""
+
+    minimum_expires: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """The shortest time in seconds a phone may register for; less is answered with 423 (Interval Too Brief)."""
+
+    default_expires: Annotated[int, Field(ge=1, le=604_800)] = 3600
+    """The time in seconds a registration lasts when the phone does not say how long."""
+
+    maximum_expires: Annotated[int, Field(ge=1, le=604_800)] = 7200
+    """The longest time in seconds a registration lasts; more is shortened to this."""
+
+    max_contacts: Annotated[int, Field(ge=1, le=100)] = 10
+    """How many phones one user may have registered at the same time."""
+
+
+class ProxySettings(Section):
+    """How calls are passed on (RFC 3261 section 16)."""
+
+    record_route: bool = True
+    """Stay on the path of a call after it is answered. Phones behind NAT need it."""
+
+    recurse_on_redirect: bool = True
+    """Follow the new addresses when a phone answers with a redirection (3xx). Otherwise the caller gets them."""
+
+    redirect_instead_of_proxy: bool = False
+    """Answer calls with the addresses of the called user's phones (302) instead of passing the call on."""
+
+    strangers_may_call: bool = False
+    """Let callers who are not users here call the users here. They can never call out of the domain."""
+
+    users_may_call_out: bool = True
+    """Let users here call addresses in other domains."""
+
+    timer_c: Annotated[float, Field(gt=180, le=3600)] = 181.0
+    """How long a call may ring without any news before it is given up, in seconds. RFC 3261 section 16.6 asks for more
+    than three minutes."""
+
+    ring_time: Annotated[float, Field(ge=5, le=600)] = 120.0
+    """How long the phones of a user ring before the caller is told that nobody answers, in seconds."""
+
+    max_branches: Annotated[int, Field(ge=1, le=64)] = 16
+    """How many phones one call may ring."""
+
+    max_breadth: Annotated[int, Field(ge=1, le=255)] = 60
+    """How many branches a call may have in all proxies together (RFC 5393)."""
+
+
+class MediaSettings(Section):
+    """Where sound flows for the calls this server answers itself."""
+
+    first_port: Annotated[int, Field(ge=1024, le=65534)] = 10_000
+    """The first UDP port used for RTP and RTCP."""
+
+    last_port: Annotated[int, Field(ge=1025, le=65535)] = 20_000
+    """The last UDP port used for RTP and RTCP. Each call takes two."""
+
+    max_calls: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """How many calls to built-in numbers there may be at the same time."""
+
+
+class LimitSettings(Section):
+    """What strangers can make grow has an end."""
+
+    max_message: Annotated[int, Field(ge=2048, le=1_048_576)] = 65_536
+    """The longest SIP message that is read, in bytes."""
+
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """How many connections may be open at the same time."""
+
+    max_connections_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    """How many connections one IP address may have open at the same time."""
+
+    max_transactions: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    """How many requests may be in progress at the same time; beyond it new ones are answered with 503."""
+
+    handshake_timeout: Seconds = 5.0
+    """How long a TLS or WebSocket handshake may take, in seconds."""
+
+    first_message_timeout: Seconds = 10.0
+    """How long a new connection may stay silent, in seconds."""
+
+    message_timeout: Seconds = 5.0
+    """How long the pieces of one message may be apart on a connection, in seconds."""
+
+    write_queue: Annotated[int, Field(ge=65_536, le=16_777_216)] = 262_144
+    """How many bytes may wait for a peer that does not read, before its connection is closed."""
+
+
+class LogSettings(Section):
+    """What is written about what happens."""
+
+    level: LogLevel = "info"
+    """How much is written: debug, info, warning or error."""
+
+
+class Settings(Section):
+    """Everything that can be set. A change in `data`, `[sip]`, `[web]` or `[media]` needs a restart."""
+
+    data: Path | None = None
+    """The directory with everything this server keeps: users, registrations, keys.
+    Empty: ~/.local/share/ringback, or $XDG_DATA_HOME/ringback."""
+
+    demo: bool = False
+    """Make two users, 101 and 102, with new passwords that are printed at start: for trying things out."""
+
+    sip: SipSettings = SipSettings()
+    web: WebSettings = WebSettings()
+    tls: TlsSettings = TlsSettings()
+    authentication: AuthenticationSettings = AuthenticationSettings()
+    registrar: RegistrarSettings = RegistrarSettings()
+    proxy: ProxySettings = ProxySettings()
+    media: MediaSettings = MediaSettings()
+    limits: LimitSettings = LimitSettings()
+    log: LogSettings = LogSettings()
+
+
+def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
+    """Settings that are fine alone and wrong together: the path of one of them, and a sentence."""
+    found: list[tuple[tuple[str, ...], str]] = []
+    registrar, media, tls = settings.registrar, settings.media, settings.tls
+    if registrar.default_expires < registrar.minimum_expires:
+        found.append((("registrar", "default_expires"), f"is less than minimum_expires ({registrar.minimum_expires})"))
+    if registrar.maximum_expires < registrar.default_expires:
+        found.append((("registrar", "maximum_expires"), f"is less than default_expires ({registrar.default_expires})"))
+    if media.last_port <= media.first_port:
+        found.append((("media", "last_port"), f"is not above first_port ({media.first_port})"))
+    if (tls.certificate is None) != (tls.key is None):
+        given, missing = ("certificate", "key") if tls.key is None else ("key", "certificate")
+        found.append((("tls", given), f"is given without tls.{missing}; both or none are needed"))
+    return found + _port_clashes(settings)
+
+
+def _port_clashes(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
+    """Two listeners for TCP cannot share a port."""
+    taken: dict[int, str] = {}
+    found: list[tuple[tuple[str, ...], str]] = []
+    ports = (
+        ("sip", "port", settings.sip.port),
+        ("sip", "tls_port", settings.sip.tls_port),
+        ("web", "http_port", settings.web.http_port),
+        ("web", "https_port", settings.web.https_port),
+    )
+    for section, key, port in ports:
+        if port and port in taken:
+            found.append(((section, key), f"is the same port as {taken[port]} ({port})"))
+        taken.setdefault(port, f"{section}.{key}")
+    return found

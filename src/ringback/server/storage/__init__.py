@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where users and registrations are kept."""
+
+from ringback.server.storage.memory import MemoryStore
+from ringback.server.storage.store import BindingRecord, StorageError, Store, StoreHealth, UserRecord
+
+__all__ = ["BindingRecord", "MemoryStore", "StorageError", "Store", "StoreHealth", "UserRecord"]

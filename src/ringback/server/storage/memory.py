@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A store that forgets when the process ends: for tests, and for the library."""
+
+from collections.abc import Sequence
+
+from ringback.server.storage.store import BindingRecord, StoreHealth, UserRecord
+
+
+class MemoryStore:
+    """Keeps everything in dictionaries."""
+
+    __slots__ = ("_bindings", "_users", "_values")
+
+    def __init__(self) -> None:
+        self._users: dict[str, UserRecord] = {}
+        self._bindings: dict[tuple[str, str], BindingRecord] = {}
+        self._values: dict[str, str] = {}
+
+    def users(self) -> Sequence[UserRecord]:
+        return [self._users[number] for number in sorted(self._users)]
+
+    def put_user(self, user: UserRecord) -> None:
+        self._users[user.number] = user
+
+    def remove_user(self, number: str) -> bool:
+        self.remove_bindings_of(number)
+        return self._users.pop(number, None) is not None
+
+    def bindings(self, *, now: float) -> Sequence[BindingRecord]:
+        alive = [binding for binding in self._bindings.values() if binding.expires_at > now]
+        return sorted(alive, key=lambda binding: (binding.user, binding.key))
+
+    def put_binding(self, binding: BindingRecord) -> None:
+        self._bindings[binding.user, binding.key] = binding
+
+    def remove_binding(self, user: str, key: str) -> None:
+        self._bindings.pop((user, key), None)
+
+    def remove_bindings_of(self, user: str) -> None:
+        for name in [name for name in self._bindings if name[0] == user]:
+            del self._bindings[name]
+
+    def value(self, name: str) -> str | None:
+        return self._values.get(name)
+
+    def put_value(self, name: str, value: str) -> None:
+        self._values[name] = value
+
+    put_later = put_value
+
+    def health(self) -> StoreHealth:
+        return StoreHealth()
+
+    def flush(self, *, timeout: float = 5.0) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is kept across restarts, and what every place to keep it must offer.
+
+A store is behind the memory of the running server, never in front of it: no call waits for a disk. Changes
+to bindings and meta values are queued and written in batches; users are written at once, because a person waits for
+the answer. The implementations are `memory.py` and `sqlite.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from ringback.sip.errors import RingbackError
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class StorageError(RingbackError):
+    """The store could not be read or written; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """A user. `ha1s` maps the name of a digest algorithm to H(number:realm:password); no password is kept."""
+
+    number: str
+    name: str
+    realm: str
+    ha1s: Mapping[str, str] = field(default_factory=lambda: NOTHING, repr=False)
+    made_by: str = ""  # "demo" for the users that --demo made and may give new passwords
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRecord:
+    """One registered contact (RFC 3261 10.3), as it survives a restart. Times are seconds since 1970.
+
+    `user` is the number (the user part of the address of record) and `key` tells the contacts of one user
+    apart; both are chosen by the registrar. `flow` fields say how the phone was reached; a connection itself
+    does not survive a restart, so `connection` is not kept.
+    """
+
+    user: str
+    key: str
+    contact: str
+    expires_at: float
+    q: float = 1.0
+    call_id: str = ""
+    cseq: int = 0
+    transport: str = "UDP"
+    local_host: str = ""
+    local_port: int = 0
+    remote_host: str = ""
+    remote_port: int = 0
+    path: tuple[str, ...] = ()
+    instance: str = ""
+    reg_id: int = 0
+    user_agent: str = ""
+    registered_at: float = 0.0
+    more: Mapping[str, str] = field(default_factory=lambda: NOTHING)  # what a newer version wrote: kept, not understood
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """How far the store is behind. `failure` is empty while writing works."""
+
+    pending: int = 0
+    dropped: int = 0
+    failure: str = ""
+
+
+class Store(Protocol):
+    """Users, bindings and a few named values.
+
+    `put_binding`, `remove_binding`, `remove_bindings_of` and `put_later` return at once and never raise: they are called
+    on the event loop. Everything else may block for as long as a disk does, and raises `StorageError`.
+    """
+
+    def users(self) -> Sequence[UserRecord]: ...
+    def put_user(self, user: UserRecord) -> None: ...
+    def remove_user(self, number: str) -> bool: ...
+
+    def bindings(self, *, now: float) -> Sequence[BindingRecord]: ...
+    def put_binding(self, binding: BindingRecord) -> None: ...
+    def remove_binding(self, user: str, key: str) -> None: ...
+    def remove_bindings_of(self, user: str) -> None: ...
+
+    def value(self, name: str) -> str | None: ...
+    def put_value(self, name: str, value: str) -> None: ...
+    def put_later(self, name: str, value: str) -> None: ...
+
+    def health(self) -> StoreHealth: ...
+    def flush(self, *, timeout: float = 5.0) -> bool: ...
+    def close(self) -> None: ...

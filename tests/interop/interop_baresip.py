@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""baresip without sound card or screen: a tone as microphone, what it hears in WAV files, JSON control."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+from interop_process import Program, free_port, require, wait_until
+from interop_sound import write_tone
+
+CONFIG = """\
+sip_listen 127.0.0.1:{port}
+{certificate}
+net_interface 127.0.0.1
+audio_source aufile,{folder}/in.wav
+audio_player aubridge,x
+audio_alert aubridge,alert
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_channels 1
+auplay_channels 1
+rtp_ports {rtp_low}-{rtp_high}
+snd_path {folder}/rec
+ctrl_tcp_listen 127.0.0.1:{control}
+module_path {modules}
+module g711.so
+module sndfile.so
+module aufile.so
+module aubridge.so
+module_tmp uuid.so
+module_tmp account.so
+module_app contact.so
+module_app menu.so
+module_app ctrl_tcp.so
+"""
+
+
+class Baresip:
+    """One baresip with one account."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        user: str,
+        password: str,
+        domain: str,
+        server: str,
+        transport: str = "udp",
+        frequency: float = 440.0,
+        answer: str = "auto",
+        contacts: tuple[str, ...] = (),
+        expires: int = 600,
+    ) -> None:
+        program = require("baresip", "baresip")
+        folder.mkdir(parents=True)
+        (folder / "rec").mkdir()
+        self.folder = folder
+        self.user = user
+        write_tone(folder / "in.wav", frequency)
+        self.port = free_port(pair=True)
+        self.control_port = free_port()
+        rtp = free_port()
+        (folder / "config").write_text(
+            CONFIG.format(
+                port=self.port,
+                certificate="",
+                folder=folder,
+                rtp_low=rtp,
+                rtp_high=rtp + 40,
+                control=self.control_port,
+                modules=_module_path(),
+            )
+        )
+        (folder / "accounts").write_text(
+            f"<sip:{user}@{domain};transport={transport}>;auth_user={user};auth_pass={password};"
+            f'regint={expires};answermode={answer};outbound="sip:{server};transport={transport}"\n'
+        )
+        (folder / "contacts").write_text("".join(f"{contact}\n" for contact in contacts))
+        self.program = Program([program, "-4", "-v", "-s", "-f", str(folder)], folder / "log")
+        self.program.wait_for("baresip is ready", 10)
+        self._control = socket.create_connection(("127.0.0.1", self.control_port), 5)
+        self._control.settimeout(0.05)
+        self._buffer = b""
+        self.events: list[dict[str, object]] = []
+        self._answers: list[dict[str, object]] = []
+
+    def command(self, name: str, parameters: str = "") -> str:
+        """Run a baresip command; what it says."""
+        message = json.dumps({"command": name, "params": parameters, "token": "t"}).encode()
+        self._control.sendall(b"%d:%s," % (len(message), message))
+        self._answers.clear()
+        wait_until(lambda: self._read() or self._answers, 5, f"an answer to {name}")
+        return str(self._answers.pop().get("data", ""))
+
+    def wait_registered(self, timeout: float = 10.0) -> None:
+        # baresip prints the state in colour: the OK stands behind an escape sequence
+        wait_until(lambda: "OK" in self.command("reginfo"), timeout, f"{self.user} registered\n{self.log_tail()}")
+
+    def wait_event(self, kind: str, timeout: float = 10.0) -> dict[str, object]:
+        """Wait for an event such as CALL_ESTABLISHED; it is taken from the list."""
+
+        def find() -> dict[str, object] | None:
+            self._read()
+            for index, event in enumerate(self.events):
+                if event.get("type") == kind:
+                    return self.events.pop(index)
+            return None
+
+        event = wait_until(find, timeout, f"{kind} at {self.user}\n{self.log_tail()}")
+        assert isinstance(event, dict)
+        return event
+
+    def heard(self) -> Path:
+        """The file of what this phone heard in its last call."""
+        files = sorted(self.folder.glob("rec/dump-*-dec.wav"), key=lambda file: file.stat().st_mtime)
+        assert files, f"{self.user} recorded nothing:\n{self.log_tail()}"
+        return files[-1]
+
+    def log_tail(self) -> str:
+        return self.program.output[-4000:]
+
+    def stop(self) -> None:
+        self._control.close()
+        self.program.stop(timeout=3)
+
+    def _read(self) -> None:
+        try:
+            chunk = self._control.recv(65536)
+        except TimeoutError:
+            chunk = b""
+        self._buffer += chunk
+        while b":" in self._buffer:
+            length, rest = self._buffer.split(b":", 1)
+            size = int(length)
+            if len(rest) < size + 1:
+                return
+            message = json.loads(rest[:size])
+            self._buffer = rest[size + 1 :]
+            (self.events if message.get("event") else self._answers).append(message)
+
+
+def _module_path() -> str:
+    program = shutil.which("baresip")
+    assert program is not None
+    for folder in (Path("/usr/lib/baresip/modules"), Path(program).parent.parent / "lib/baresip/modules"):
+        if folder.is_dir():
+            return str(folder)
+    raise AssertionError("baresip's modules were not found")
