@@ -70,7 +70,7 @@ def test_every_public_class_has_a_docstring(file: Path) -> None:
 def test_no_file_outgrows_its_question(file: Path) -> None:
     lines = len(file.read_text().splitlines())
     if lines > FILE_WARNS:
-        warnings.warn(f"{name(file)} has {lines} lines", stacklevel=1)
+        warnings.warn(f"HOUSE RULE: {name(file)} has {lines} lines", stacklevel=1)
     assert lines <= FILE_FAILS or name(file) in TOO_LONG_WITH_REASON
 
 
@@ -79,7 +79,7 @@ def test_no_function_outgrows_a_screen(file: Path) -> None:
     for function in functions(tree(file)):
         label = f"{name(file)}::{function.name}"
         if length(function) > FUNCTION_WARNS:
-            warnings.warn(f"{label} has {length(function)} lines", stacklevel=1)
+            warnings.warn(f"HOUSE RULE: {label} has {length(function)} lines", stacklevel=1)
         assert length(function) <= FUNCTION_FAILS or label in TOO_LONG_WITH_REASON, label
 
 

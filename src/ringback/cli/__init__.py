@@ -7,6 +7,7 @@ starts fast. Adding a command is adding a row to COMMANDS.
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 from typing import NamedTuple
@@ -84,9 +85,16 @@ def program() -> None:
 
 
 def main() -> None:
-    """Run the program; every failure a user can cause is one sentence and an exit code, never a traceback."""
+    """Run the program; every failure a user can cause is one sentence and an exit code, never a traceback.
+
+    What a command returns is its exit code; None is 0.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name from a phone must print on every terminal
     try:
-        program(prog_name="ringback", standalone_mode=False)
+        code = program(prog_name="ringback", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -95,10 +103,13 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone: nothing to say to nobody
         sys.exit(1)
-    except _expected_failures() as error:
-        failure = Failure(_sentence(error))
+    except Failure as failure:
         failure.show()
-        sys.exit(failure.exit_code)
+        sys.exit(failure.code)
+    except _expected_failures() as error:
+        Failure(_sentence(error)).show()
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _expected_failures() -> tuple[type[Exception], ...]:

@@ -9,22 +9,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import IO, Any
 
 import click
 
 from ringback.cli.text import printable
 
 
-class Failure(click.ClickException):
+class Failure(Exception):  # noqa: N818 (it is what the command comes to, not a class of errors)
     """One clear sentence for the user, on standard error, and the exit code."""
 
     def __init__(self, sentence: str, *, code: int = 1) -> None:
         super().__init__(sentence)
-        self.exit_code = code
+        self.code = code
 
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"ringback: {printable(self.message, keep_lines=True)}", file=file, err=file is None)
+    def show(self) -> None:
+        click.echo(f"ringback: {printable(str(self), keep_lines=True)}", err=True)
 
 
 def note(sentence: str) -> None:

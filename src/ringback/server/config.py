@@ -5,14 +5,44 @@ Every setting is one field; the text below it is its documentation (`docs/settin
 by `settings_page.py`). Reading files, the environment and flags is `config_file.py`'s business.
 """
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
+
+
+def _address(text: str) -> str:
+    """An IP address in its canonical form; one with a zone, or mapped from the other family, is refused."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP address") from None
+    if address.version == 6 and (address.ipv4_mapped or address.scope_id):
+        raise ValueError(f"{text!r} is no plain IPv6 address")
+    return str(address)
+
+
+def _host_name(text: str) -> str:
+    """A domain name in lower case, or an IP address; empty stays empty."""
+    lower = text.lower() if text.isascii() else text
+    if not lower or (
+        len(lower) <= 253 and HOST_NAME.fullmatch(lower) and not lower.replace(".", "").isdecimal()
+    ):
+        return lower.rstrip(".")
+    try:
+        return _address(lower.strip("[]"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no domain name and no IP address") from None
+
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
-HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:\-]*$", max_length=253)]
+IpAddress = Annotated[str, AfterValidator(_address)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 DigestAlgorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -21,7 +51,11 @@ class Section(BaseModel):
     """A table of the settings file. Frozen: a reload makes a new one, it never changes this one."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
     )
 
 
@@ -35,11 +69,11 @@ class SipSettings(Section):
     aliases: tuple[HostName, ...] = ()
     """Other domain names that mean this server too. Its own addresses are known without being listed."""
 
-    host: Annotated[tuple[HostName, ...], Field(min_length=1, max_length=16)] = ("0.0.0.0", "::")  # noqa: S104 (a phone system listens)
+    host: Annotated[tuple[IpAddress, ...], Field(min_length=1, max_length=16)] = ("0.0.0.0", "::")  # noqa: S104 (a server listens)
     """The addresses to listen on. "0.0.0.0" is every IPv4 address of this machine, "::" every IPv6 address;
     an IPv6 that the machine does not have is left out."""
 
-    advertise: Annotated[tuple[HostName, ...], Field(max_length=2)] = ()
+    advertise: Annotated[tuple[IpAddress, ...], Field(max_length=2)] = ()
     """The address that phones are told to reach us at, at most one for IPv4 and one for IPv6. Empty: the address of the
     interface that reaches the default route. Behind a router with port forwarding, put the public address here."""
 
@@ -206,14 +240,25 @@ def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
     found: list[tuple[tuple[str, ...], str]] = []
     registrar, media, tls = settings.registrar, settings.media, settings.tls
     if registrar.default_expires < registrar.minimum_expires:
-        found.append((("registrar", "default_expires"), f"is less than minimum_expires ({registrar.minimum_expires})"))
+        found.append(
+            (("registrar", "default_expires"), f"is less than minimum_expires ({registrar.minimum_expires})")
+        )
     if registrar.maximum_expires < registrar.default_expires:
-        found.append((("registrar", "maximum_expires"), f"is less than default_expires ({registrar.default_expires})"))
+        found.append(
+            (("registrar", "maximum_expires"), f"is less than default_expires ({registrar.default_expires})")
+        )
     if media.last_port <= media.first_port:
         found.append((("media", "last_port"), f"is not above first_port ({media.first_port})"))
     if (tls.certificate is None) != (tls.key is None):
         given, missing = ("certificate", "key") if tls.key is None else ("key", "certificate")
         found.append((("tls", given), f"is given without tls.{missing}; both or none are needed"))
+    if len({":" in address for address in settings.sip.advertise}) < len(settings.sip.advertise):
+        found.append(
+            (
+                ("sip", "advertise"),
+                "has two addresses of one family; one for IPv4 and one for IPv6 can be told",
+            )
+        )
     return found + _port_clashes(settings)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How do tests of code with timers run in no time? With an event loop whose clock jumps.
 
-When nothing is ready, a normal loop sleeps until its next timer. This one moves its clock there instead, so that
-`await asyncio.sleep(3600)` takes an hour of the loop's time and none of yours. Use it with the in-memory
+When nothing is ready, a normal loop sleeps until its next timer. This one moves its clock there instead, so
+that `await asyncio.sleep(3600)` takes an hour of the loop's time and none of yours. Use it with the in-memory
 `ringback.testing.Network`, never with real sockets.
 
     import asyncio
@@ -14,7 +14,7 @@ When nothing is ready, a normal loop sleeps until its next timer. This one moves
 
     assert run(hold_the_line()) == 3600.0
 
-If everything waits for something that can never happen, `run` raises `DeadlockDetected` and says who waits where.
+If everything waits for what can never happen, `run` raises `DeadlockDetected` and says who waits where.
 """
 
 import asyncio
@@ -76,12 +76,22 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._jumping.now
 
-    def run_in_executor(self, executor: Executor | None, func: Any, *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Any, *args: Any
+    ) -> asyncio.Future[Any]:
         """As in asyncio; the clock stands still while the thread works."""
         future = super().run_in_executor(executor, func, *args)
         self._jumping.threads_at_work += 1
         future.add_done_callback(self._thread_done)
         return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """As in asyncio: it waits for threads too, so the clock stands still."""
+        self._jumping.threads_at_work += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self._jumping.threads_at_work -= 1
 
     def _thread_done(self, _future: asyncio.Future[Any]) -> None:
         self._jumping.threads_at_work -= 1

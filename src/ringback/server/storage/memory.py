@@ -40,6 +40,10 @@ class MemoryStore:
         for name in [name for name in self._bindings if name[0] == user]:
             del self._bindings[name]
 
+    def remove_expired(self, *, now: float) -> None:
+        for name in [name for name, binding in self._bindings.items() if binding.expires_at <= now]:
+            del self._bindings[name]
+
     def value(self, name: str) -> str | None:
         return self._values.get(name)
 

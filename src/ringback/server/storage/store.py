@@ -59,7 +59,9 @@ class BindingRecord:
     reg_id: int = 0
     user_agent: str = ""
     registered_at: float = 0.0
-    more: Mapping[str, str] = field(default_factory=lambda: NOTHING)  # what a newer version wrote: kept, not understood
+    more: Mapping[str, str] = field(
+        default_factory=lambda: NOTHING
+    )  # what a newer version wrote: kept, not understood
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class StoreHealth:
 class Store(Protocol):
     """Users, bindings and a few named values.
 
-    `put_binding`, `remove_binding`, `remove_bindings_of` and `put_later` return at once and never raise: they are called
+    `put_binding`, the `remove_` methods for bindings and `put_later` return at once and never raise: they are called
     on the event loop. Everything else may block for as long as a disk does, and raises `StorageError`.
     """
 
@@ -86,6 +88,7 @@ class Store(Protocol):
     def put_binding(self, binding: BindingRecord) -> None: ...
     def remove_binding(self, user: str, key: str) -> None: ...
     def remove_bindings_of(self, user: str) -> None: ...
+    def remove_expired(self, *, now: float) -> None: ...
 
     def value(self, name: str) -> str | None: ...
     def put_value(self, name: str, value: str) -> None: ...

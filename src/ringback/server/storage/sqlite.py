@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store in one SQLite file (WAL): the default, with no other program needed.
+
+Reading and users use short connections of their own and may block; bindings and late values go through the
+`Writer`. Several processes may have the file open: the server, and a `ringback user add` beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from ringback.server.storage.binding_record import decode, encode
+from ringback.server.storage.schema import migrate
+from ringback.server.storage.sealing import Sealer
+from ringback.server.storage.store import BindingRecord, StorageError, StoreHealth, UserRecord
+from ringback.server.storage.writer import Writer
+
+logger = logging.getLogger("ringback.storage")
+
+FILE_NAME = "ringback.db"
+BUSY_TIMEOUT = 5.0
+
+
+class SqliteStore:
+    """A `Store` in a file. Make it with `SqliteStore.open`."""
+
+    __slots__ = ("_file", "_sealer", "_writer")
+
+    def __init__(self, file: Path, sealer: Sealer) -> None:
+        self._file = file
+        self._sealer = sealer
+        self._writer = Writer(self._connect)
+
+    @classmethod
+    def open(cls, file: Path, *, sealer: Sealer) -> SqliteStore:
+        """Open the file; make or migrate it where needed. It is readable by its owner only."""
+        store = cls(file, sealer)
+        with store._translated("opened"):
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            with closing(store._connect()) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                migrate(connection)
+        return store
+
+    # --- users ---------------------------------------------------------------------------------------
+
+    def users(self) -> Sequence[UserRecord]:
+        with self._reading() as connection:
+            rows = connection.execute("SELECT number, name, realm, made_by FROM users ORDER BY number").fetchall()
+            digests = connection.execute("SELECT number, algorithm, sealed FROM digests").fetchall()
+        realms = {number: realm for number, _, realm, _ in rows}
+        ha1s: dict[str, dict[str, str]] = {number: {} for number in realms}
+        for number, algorithm, sealed in digests:
+            ha1 = self._sealer.open(sealed, number, realms.get(number, ""), algorithm)
+            if ha1 is None:
+                logger.error("the stored password of user %s cannot be opened: secret.key is not the one it was sealed with; "
+                             "set a new one with `ringback user password %s`", number, number)  # fmt: skip
+            elif number in ha1s:
+                ha1s[number][algorithm] = ha1
+        return [UserRecord(number, name, realm, ha1s[number], made_by) for number, name, realm, made_by in rows]
+
+    def put_user(self, user: UserRecord) -> None:
+        sealed = [
+            (user.number, algorithm, self._sealer.seal(ha1, user.number, user.realm, algorithm))
+            for algorithm, ha1 in user.ha1s.items()
+        ]
+        with self._writing() as connection:
+            connection.execute("DELETE FROM digests WHERE number = ?", (user.number,))
+            connection.execute(
+                "INSERT INTO users (number, name, realm, made_by) VALUES (?, ?, ?, ?) ON CONFLICT (number) "
+                "DO UPDATE SET name = excluded.name, realm = excluded.realm, made_by = excluded.made_by",
+                (user.number, user.name, user.realm, user.made_by),
+            )
+            connection.executemany("INSERT INTO digests (number, algorithm, sealed) VALUES (?, ?, ?)", sealed)
+
+    def remove_user(self, number: str) -> bool:
+        self.remove_bindings_of(number)
+        with self._writing() as connection:
+            connection.execute("DELETE FROM bindings WHERE user = ?", (number,))
+            return connection.execute("DELETE FROM users WHERE number = ?", (number,)).rowcount > 0
+
+    # --- bindings ------------------------------------------------------------------------------------
+
+    def bindings(self, *, now: float) -> Sequence[BindingRecord]:
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT user, key, record FROM bindings WHERE expires_at > ? ORDER BY user, key", (now,)
+            ).fetchall()
+        found = [(user, key, decode(record)) for user, key, record in rows]
+        whole = [binding for user, key, binding in found if binding is not None and _columns(binding) == (user, key)]
+        if len(whole) < len(found):
+            logger.error("%d stored registrations are damaged and left out", len(found) - len(whole))
+        return whole
+
+    def put_binding(self, binding: BindingRecord) -> None:
+        self._writer.put(("binding", binding.user, binding.key), partial(_write_binding, binding))
+
+    def remove_binding(self, user: str, key: str) -> None:
+        statement = _statement("DELETE FROM bindings WHERE user = ? AND key = ?", _storable(user), _storable(key))
+        self._writer.put(("binding", user, key), statement)
+
+    def remove_bindings_of(self, user: str) -> None:
+        def is_older(name: Hashable) -> bool:
+            return isinstance(name, tuple) and name[:2] == ("binding", user)
+
+        statement = _statement("DELETE FROM bindings WHERE user = ?", _storable(user))
+        self._writer.put(("bindings", user), statement, replaces=is_older)
+
+    def remove_expired(self, *, now: float) -> None:
+        self._writer.put(("expired",), _statement("DELETE FROM bindings WHERE expires_at <= ?", now))
+
+    # --- named values --------------------------------------------------------------------------------
+
+    def value(self, name: str) -> str | None:
+        with self._reading() as connection:
+            row = connection.execute("SELECT value FROM named_values WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put_value(self, name: str, value: str) -> None:
+        with self._writing() as connection:
+            connection.execute(_PUT_VALUE, (name, value))
+
+    def put_later(self, name: str, value: str) -> None:
+        self._writer.put(("value", name), _statement(_PUT_VALUE, name, _storable(value)))
+
+    # --- the store itself ----------------------------------------------------------------------------
+
+    def health(self) -> StoreHealth:
+        return self._writer.health()
+
+    def flush(self, *, timeout: float = 5.0) -> bool:
+        return self._writer.flush(timeout=timeout)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        """A connection in autocommit mode: transactions are said in SQL, where they can be seen."""
+        connection = sqlite3.connect(self._file, timeout=BUSY_TIMEOUT, isolation_level=None)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._translated("read"), closing(self._connect()) as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._translated("written"), closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except StorageError as error:
+            raise StorageError(f"{self._file}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise StorageError(f"{self._file} cannot be {what}: {_advice(str(error))}") from error
+        except OSError as error:
+            raise StorageError(f"{self._file} cannot be {what}: {error.strerror or error}") from error
+
+
+_PUT_VALUE = (
+    "INSERT INTO named_values (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+
+
+def _statement(sql: str, *values: object) -> Callable[[sqlite3.Connection], object]:
+    return lambda connection: connection.execute(sql, values)
+
+
+def _write_binding(binding: BindingRecord, connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "INSERT INTO bindings (user, key, expires_at, record) VALUES (?, ?, ?, ?) ON CONFLICT (user, key) "
+        "DO UPDATE SET expires_at = excluded.expires_at, record = excluded.record",
+        (*_columns(binding), binding.expires_at, encode(binding)),
+    )
+
+
+def _columns(binding: BindingRecord) -> tuple[str, str]:
+    return _storable(binding.user), _storable(binding.key)
+
+
+def _storable(text: str) -> str:
+    """Text from the wire may hold bytes that are no UTF-8 (as surrogates), which SQLite does not take."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _advice(reason: str) -> str:
+    """SQLite's reason, and what its owner can do about it."""
+    if "malformed" in reason or "not a database" in reason:
+        return f"it is damaged ({reason}). Restore a backup, or move the file away to start with an empty one"
+    if "locked" in reason:
+        return f"another program holds it ({reason})"
+    if "full" in reason:
+        return f"the disk is full ({reason})"
+    return reason

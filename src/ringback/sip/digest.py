@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is a digest computed? RFC 7616 with the algorithms RFC 8760 gives to SIP; RFC 2617 for old phones.
+
+Client (`digest_client.py`) and server (`digest_server.py`) both call `digest_response`. Text is hashed as
+UTF-8; bytes that were not UTF-8 on the wire (surrogate escapes) are hashed as they came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+#: RFC 7616 3.4: nc is eight hexadecimal digits.
+NONCE_COUNT_LIMIT = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """One row of the table. `strength` orders what a client picks first (RFC 8760 2.4)."""
+
+    name: str
+    hash_name: str
+    strength: int
+    is_session: bool
+
+    def digest(self, data: bytes) -> str:
+        """H() of RFC 7616 3.3: lower-case hexadecimal."""
+        return hashlib.new(self.hash_name, data, usedforsecurity=False).hexdigest()
+
+    @property
+    def family(self) -> str:
+        """The name without -sess: the key under which an HA1 is stored."""
+        return self.name.removesuffix("-sess")
+
+
+_HASHES = (("MD5", "md5"), ("SHA-256", "sha256"), ("SHA-512-256", "sha512_256"))
+
+#: Upper-case name -> algorithm. Adding one is adding a row to `_HASHES`, weakest first.
+ALGORITHMS: dict[str, Algorithm] = {
+    (name + suffix).upper(): Algorithm(name + suffix, hash_name, strength, bool(suffix))
+    for strength, (name, hash_name) in enumerate(_HASHES)
+    for suffix in ("", "-sess")
+    if hash_name in hashlib.algorithms_available
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a digest is made of besides the secret (RFC 7616 3.4.1). `qop` is "", "auth" or "auth-int"."""
+
+    algorithm: Algorithm
+    nonce: str
+    method: str
+    uri: str
+    qop: str = ""
+    nonce_count: str = ""
+    cnonce: str = ""
+    body: bytes = b""
+
+
+def algorithm_named(name: str | None) -> Algorithm | None:
+    """RFC 7616 3.3: no algorithm means MD5; an unknown one means that the challenge is ignored."""
+    if name is None:
+        return ALGORITHMS.get("MD5")
+    return ALGORITHMS.get(name.upper()) if name.isascii() else None
+
+
+def ha1(user: str, realm: str, password: str, algorithm: str = "MD5") -> str:
+    """H(user:realm:password): what is stored instead of a password. `algorithm` with or without -sess."""
+    row = ALGORITHMS[algorithm.upper()]
+    return row.digest(encoded(":".join((user, realm, password))))
+
+
+def digest_response(stored_ha1: str, proof: Proof) -> str:
+    """RFC 7616 3.4.1; without qop the older form of RFC 2069."""
+    digest = proof.algorithm.digest
+    secret = stored_ha1
+    if proof.algorithm.is_session:
+        secret = digest(encoded(":".join((stored_ha1, proof.nonce, proof.cnonce))))
+    subject = f"{proof.method}:{proof.uri}"
+    if proof.qop == "auth-int":
+        subject = f"{subject}:{digest(proof.body)}"
+    middle = (proof.nonce_count, proof.cnonce, proof.qop) if proof.qop else ()
+    return digest(encoded(":".join((secret, proof.nonce, *middle, digest(encoded(subject))))))
+
+
+def encoded(text: str) -> bytes:
+    """Text to hash: UTF-8, with foreign bytes restored."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def printed(parameters: Iterable[tuple[str, str, bool]]) -> str:
+    """A Digest challenge or credentials from (name, value, is_quoted)."""
+    quote: Callable[[str], str] = lambda value: '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "Digest " + ", ".join(
+        f"{name}={quote(value) if is_quoted else value}" for name, value, is_quoted in parameters
+    )

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is this request from who it says? Challenges and their verification: RFC 7616, RFC 8760, RFC 3261 section 22.
+
+Nonces are not stored. A nonce is the time, a serial number and a keyed hash over both, the realm and the source it was
+given to; whoever brings it back proves that we made it. What is stored is one window of used nonce counts
+for each nonce that was used with a right password, in a table with a limit: nobody without an account makes it
+grow, and when it overflows the oldest nonces become stale instead of replayable.
+
+An unknown user costs the same work and gets the same answer as a wrong password.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ringback.sip.digest import ALGORITHMS, Algorithm, Proof, algorithm_named, digest_response, encoded, printed
+from ringback.sip.errors import PeerError
+from ringback.sip.message.auth import Credentials
+from ringback.sip.message.uri import SipUri, parse_uri
+
+#: User and algorithm name (without -sess) -> HA1, or None if there is no such user or no such hash.
+StoredSecret = Callable[[str, str], str | None]
+
+#: Nonce counts further behind the highest one than this are refused as replays.
+WINDOW = 64
+
+#: The longest values looked at; the parser's line limit is far above them.
+VALUE_LIMIT = 1024
+
+HEXADECIMAL = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`user` is set when the credentials are right and fresh. `stale`: right, but the nonce is used up.
+
+    `detail` is for the log; it must not reach the peer, who could learn from it which users exist.
+    """
+
+    user: str | None
+    stale: bool
+    detail: str
+
+
+@dataclass(slots=True)
+class _CountWindow:
+    """Which nonce counts of one nonce were used: the highest, and a bit for each of the 64 before it."""
+
+    highest: int = 0
+    bits: int = 0
+
+    def accepts(self, count: int) -> bool:
+        """Take `count` if it was never taken. Requests may overtake each other, so order is no rule."""
+        if count > self.highest:
+            self.bits = (self.bits << (count - self.highest)) & ((1 << WINDOW) - 1) if self.is_near(count) else 0
+            self.bits |= 1
+            self.highest = count
+            return True
+        position = self.highest - count
+        if position >= WINDOW or self.bits >> position & 1:
+            return False
+        self.bits |= 1 << position
+        return True
+
+    def is_near(self, count: int) -> bool:
+        return count - self.highest < WINDOW
+
+
+class DigestServer:
+    """Challenges and verifies for one realm. `secret` is random, at least 16 bytes, and new in each process.
+
+    `algorithms` are offered in this order, strongest first (RFC 8760 2.3); what is not offered is not accepted.
+    Credentials without qop (RFC 2069) are taken unless auth-int is demanded; then each nonce serves once.
+    """
+
+    __slots__ = ("_accepted_qop", "_algorithms", "_forgotten_until", "_qop", "_secret", "_serial", "_windows", "nonce_lifetime", "realm",
+                 "window_limit")
+
+    def __init__(
+        self,
+        secret: bytes,
+        *,
+        realm: str,
+        algorithms: Sequence[str] = ("SHA-256", "MD5"),
+        nonce_lifetime: float = 300.0,
+        qop: Sequence[str] = ("auth",),
+        window_limit: int = 65536,
+    ) -> None:
+        if len(secret) < 16:
+            raise ValueError("the secret of a DigestServer has at least 16 bytes")
+        self.realm = realm
+        self.nonce_lifetime = nonce_lifetime
+        self.window_limit = window_limit
+        self._secret = secret
+        self._algorithms = tuple(ALGORITHMS[name.upper()] for name in algorithms)
+        self._qop = tuple(qop)
+        self._accepted_qop = frozenset(qop) if self._qop == ("auth-int",) else frozenset((*qop, ""))
+        self._serial = 0
+        self._windows: dict[str, _CountWindow] = {}
+        self._forgotten_until = float("-inf")
+
+    def challenges(self, source: str, *, now: float, stale: bool = False) -> list[str]:
+        """The values for WWW-Authenticate or Proxy-Authenticate, one for each algorithm."""
+        nonce = self._new_nonce(source, now)
+        return [self._challenge(algorithm, nonce, stale=stale) for algorithm in self._algorithms]
+
+    def verify(
+        self,
+        credentials: Credentials | Sequence[Credentials],
+        method: str,
+        request_uri: str,
+        body: bytes,
+        ha1_for: StoredSecret,
+        source: str,
+        *,
+        now: float,
+    ) -> Verdict:
+        """Judge the credentials of a request; those for other realms are passed over (RFC 3261 22.3)."""
+        candidates = [credentials] if isinstance(credentials, Credentials) else credentials
+        own = [each for each in candidates if self._is_ours(each)]
+        if not own:
+            return Verdict(None, stale=False, detail="no credentials for this realm")
+        claim = own[0].parameters
+        proof = self._proof(claim, method, body)
+        if isinstance(proof, str):
+            return Verdict(None, stale=False, detail=proof)
+        if not is_same_target(proof.uri, request_uri):
+            return Verdict(None, stale=False, detail="the digest was made for another URI")
+        if not self._is_right(claim, proof, ha1_for):
+            return Verdict(None, stale=False, detail="wrong user or password")
+        problem = self._freshness(proof, source, now)
+        if problem:
+            return Verdict(None, stale=True, detail=problem)
+        return Verdict(claim["username"], stale=False, detail="")
+
+    # --- nonces ---------------------------------------------------------------------------------
+
+    def _new_nonce(self, source: str, now: float) -> str:
+        self._serial = (self._serial + 1) & 0xFFFFFFFF
+        stamp = f"{_milliseconds(now):016x}{self._serial:08x}"
+        return stamp + self._seal(stamp, source)
+
+    def _seal(self, stamp: str, source: str) -> str:
+        text = "\0".join((stamp, source, self.realm))
+        return hmac.new(self._secret, encoded(text), "sha256").hexdigest()[:32]
+
+    def _issued_at(self, nonce: str, source: str) -> float | None:
+        """When we gave this nonce to this source; None if we did not."""
+        stamp, seal = nonce[:24], nonce[24:]
+        if len(nonce) != 56 or not HEXADECIMAL.issuperset(nonce):
+            return None
+        if not hmac.compare_digest(seal, self._seal(stamp, source)):
+            return None
+        return _issued(nonce)
+
+    def _freshness(self, proof: Proof, source: str, now: float) -> str:
+        """"" if the nonce is ours, young and this count of it unused; else why not. Takes the count."""
+        issued = self._issued_at(proof.nonce, source)
+        if issued is None:
+            return "a nonce that was not made here for this source"
+        if not now - self.nonce_lifetime <= issued <= now + 0.001:
+            return "the nonce is too old"
+        window = self._windows.get(proof.nonce)
+        if window is None:
+            if issued <= self._forgotten_until:
+                return "the nonce was forgotten under load"
+            window = self._new_window(proof.nonce, now)
+        count = int(proof.nonce_count or "1", 16)  # checked: eight hexadecimal digits
+        return "" if window.accepts(count) else "this nonce count was used before"
+
+    def _new_window(self, nonce: str, now: float) -> _CountWindow:
+        """Room is made among the oldest; what leaves before its time cannot come back."""
+        windows = self._windows
+        while windows:
+            oldest = next(iter(windows))
+            issued = _issued(oldest)
+            if len(windows) < self.window_limit and issued >= now - self.nonce_lifetime:
+                break
+            del windows[oldest]
+            self._forgotten_until = max(self._forgotten_until, issued)
+        window = windows[nonce] = _CountWindow()
+        return window
+
+    # --- challenges and credentials ------------------------------------------------------------------
+
+    def _challenge(self, algorithm: Algorithm, nonce: str, *, stale: bool) -> str:
+        parameters = [("realm", self.realm, True), ("nonce", nonce, True)]
+        if stale:
+            parameters.append(("stale", "true", False))
+        parameters.append(("algorithm", algorithm.name, False))
+        if self._qop:
+            parameters.append(("qop", ",".join(self._qop), True))
+        parameters.append(("charset", "UTF-8", False))
+        return printed(parameters)
+
+    def _is_ours(self, credentials: Credentials) -> bool:
+        return credentials.scheme.lower() == "digest" and credentials.parameters.get("realm") == self.realm
+
+    def _proof(self, claim: Mapping[str, str], method: str, body: bytes) -> Proof | str:
+        """What the digest should be made of, or what is wrong with the claim."""
+        if not all(claim.get(name) for name in ("username", "nonce", "uri", "response")):
+            return "incomplete credentials"
+        if any(len(value) > VALUE_LIMIT for value in claim.values()):
+            return "oversized credentials"
+        algorithm = algorithm_named(claim.get("algorithm"))
+        if algorithm is None or algorithm not in self._algorithms:
+            return "an algorithm that was not offered"
+        qop = claim.get("qop", "").lower()
+        if qop not in self._accepted_qop:
+            return "a qop that was not offered"
+        count, cnonce = claim.get("nc", "").lower(), claim.get("cnonce", "")
+        if qop and (len(count) != 8 or not HEXADECIMAL.issuperset(count) or count == "00000000" or not cnonce):
+            return "qop without a nonce count or a cnonce"
+        return Proof(
+            algorithm,
+            claim["nonce"],
+            method,
+            claim["uri"],
+            qop=qop,
+            nonce_count=claim.get("nc", "") if qop else "",
+            cnonce=cnonce,
+            body=body,
+        )
+
+    def _is_right(self, claim: Mapping[str, str], proof: Proof, ha1_for: StoredSecret) -> bool:
+        """Compare in constant time. A user without a secret is compared with a secret nobody can know."""
+        stored = ha1_for(claim["username"], proof.algorithm.family)
+        dummy = hmac.new(self._secret, encoded(claim["username"]), "sha256").hexdigest()
+        expected = digest_response(dummy if stored is None else stored, proof)
+        given = encoded(claim["response"].lower())
+        is_equal = hmac.compare_digest(given, expected.encode("ascii"))
+        return is_equal and stored is not None
+
+
+def is_same_target(uri: str, request_uri: str) -> bool:
+    """RFC 7616 3.4.6: the digest's uri names the same resource as the Request-URI.
+
+    Elements on the way add and drop parameters, so for SIP URIs user, host and port decide.
+    """
+    if uri == request_uri:
+        return True
+    try:
+        claimed, requested = parse_uri(uri), parse_uri(request_uri)
+    except PeerError:
+        return False
+    if not isinstance(claimed, SipUri) or not isinstance(requested, SipUri):
+        return False
+    return (claimed.user, claimed.host, claimed.port) == (requested.user, requested.host, requested.port)
+
+
+def _issued(nonce: str) -> float:
+    return int(nonce[:16], 16) / 1000  # checked: hexadecimal, and sealed by us
+
+
+def _milliseconds(now: float) -> int:
+    return max(0, round(now * 1000))

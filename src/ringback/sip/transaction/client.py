@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does a request of ours get its answer? Client transactions: RFC 3261 section 17.1, with the Accepted state of
+RFC 6026 section 7.2 and the rules of RFC 4320 for non-INVITE requests.
+
+A machine is a table: (state, input) -> (next state, actions). A pair that is not in the table is ignored. The state
+changes before the actions run. A machine stores deadlines and never asks for the time.
+
+What an outcome means is decided by the owner (`failover.py`): a timeout here may be the cue to try another target.
+Where the table differs from the figures of RFC 3261:
+
+- NEW is the time before a way to the next hop is known; ABANDON ends it when the user changes its mind.
+- A connection that breaks in PROCEEDING ends the transaction: nobody behind a lost connection answers, and the caller
+  should not listen to a ring tone that comes from nowhere.
+- A failure to send the ACK in COMPLETED is not reported: the user has its final response already.
+- CANCEL_TIMEOUT is the end of an INVITE that was cancelled and still got no final response (9.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from ringback.sip.transaction.derived_requests import make_ack
+from ringback.sip.transaction.rate_cap import RateCap
+
+if TYPE_CHECKING:
+    from ringback.sip.events import Consumer, Event
+    from ringback.sip.flow import Flow
+    from ringback.sip.message.message import Request, Response
+    from ringback.sip.transaction.keys import Key
+    from ringback.sip.transaction.timers import Deadline, Deadlines, Timers
+
+
+class State(IntEnum):
+    """CALLING belongs to INVITE, TRYING to everything else."""
+
+    NEW = 0
+    CALLING = 1
+    TRYING = 2
+    PROCEEDING = 3
+    COMPLETED = 4
+    ACCEPTED = 5
+    TERMINATED = 6
+
+
+class Input(IntEnum):
+    """What can happen to a client transaction."""
+
+    START = 0
+    PROVISIONAL = 1
+    SUCCESS = 2
+    FAILURE = 3
+    TIMER_A = 4
+    TIMER_B = 5
+    TIMER_D = 6
+    TIMER_E = 7
+    TIMER_F = 8
+    TIMER_K = 9
+    TIMER_M = 10
+    CANCEL_TIMEOUT = 11
+    TRANSPORT_ERROR = 12
+    ABANDON = 13
+
+
+class ClientTransactionOwner(Protocol):
+    """What a client transaction needs from the world, and whom it tells."""
+
+    @property
+    def timers(self) -> Timers: ...
+    @property
+    def deadlines(self) -> Deadlines: ...
+    def send(self, data: bytes, flow: Flow) -> None: ...
+    def response_received(self, transaction: ClientTransaction, response: Response, now: float) -> None: ...
+    def timed_out(self, transaction: ClientTransaction, now: float) -> None: ...
+    def transport_failed(self, transaction: ClientTransaction, detail: str, now: float) -> None: ...
+    def terminated(self, transaction: ClientTransaction) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class ClientTransaction:
+    """One request and what comes back. Made by `SipStack.send_request`; read it, do not change it.
+
+    It stays the same object while several targets are tried: `request` and `flow` are those of the latest attempt.
+    """
+
+    request: Request
+    owner: ClientTransactionOwner
+    consumer: Consumer | None = None
+    is_invite: bool = False
+    flow: Flow | None = None
+    state: State = State.NEW
+    last_response: Response | None = None
+    key: Key = ()
+    failure_detail: str = ""
+
+    branch_suffix: str = ""
+    """What the branch of every attempt ends with."""
+    attempt: int = 0
+    """How many targets were tried before this one."""
+    has_more: bool = False
+    """True while a failure means: try the next target."""
+    is_seeking_flow: bool = False
+    """True between FlowNeeded and its answer."""
+    search: Deadline | None = None
+    """The end of the patience with a silent target, or with the search for one."""
+    held_failure: Event | None = None
+    """What to report when no target is left."""
+    successor: ClientTransaction | None = None
+    """Set on an attempt that was left behind for the next target."""
+    is_cancelled: bool = False
+    cancel_reason: str | None = None
+    is_cancel_sent: bool = False
+    is_cancel: bool = False
+    """True for a CANCEL: nobody waits for its outcome."""
+    is_origin: bool = False
+    """True when the request has no Via but ours: then a response must not have more either (8.1.3.3)."""
+
+    _data: bytes = b""
+    _ack: bytes = b""
+    _acks: RateCap | None = None
+    _interval: float = 0.0
+    _repetition: Deadline | None = None
+    _end: Deadline | None = None
+    _transitions: Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_invite = self.request.method == "INVITE"
+        self._transitions = INVITE_TRANSITIONS if self.is_invite else NON_INVITE_TRANSITIONS
+
+    @property
+    def has_ended(self) -> bool:
+        """True when nothing more will come of it."""
+        return self.state is State.TERMINATED
+
+    def feed(self, what: Input, now: float) -> None:
+        """One step of the machine."""
+        transition = self._transitions.get((self.state, what))
+        if transition is None:
+            return
+        self.state, actions = transition
+        for action in actions:
+            action(self, now)
+        if self.state is State.TERMINATED:
+            self._let_go()
+
+    def start(self, now: float) -> None:
+        """Send `request`, which carries our Via by now, on `flow`."""
+        self.last_response = None
+        self._data = self.request.to_bytes()
+        self.feed(Input.START, now)
+
+    def receive(self, response: Response, now: float) -> None:
+        """A response that matches (17.1.3)."""
+        self.last_response = response
+        self.feed(_input_of(response.status), now)
+
+    def fail(self, detail: str, now: float) -> None:
+        """The transport could not deliver, or the connection is lost (17.1.4)."""
+        self.failure_detail = detail
+        self.feed(Input.TRANSPORT_ERROR, now)
+
+    def limit_wait_after_cancel(self, now: float) -> None:
+        """9.1: a cancelled INVITE that is not answered in 64*T1 is given up."""
+        _stop_timeout(self, now)
+        self._end = self._arm(now + self.owner.timers.transaction_timeout, Input.CANCEL_TIMEOUT)
+
+    def leave_behind(self) -> ClientTransaction:
+        """Move what is left of this attempt into a transaction of its own, and be NEW again.
+
+        What is left still acknowledges failures, and still takes a late answer (`successor` says whose it was).
+        """
+        rest = ClientTransaction(
+            self.request, self.owner, flow=self.flow, state=self.state, key=self.key, successor=self
+        )
+        rest.last_response, rest._data, rest._ack = self.last_response, self._data, self._ack
+        if self._end is not None and rest.state is not State.TERMINATED:
+            rest._end = rest._arm(self._end.at, _end_of(rest))
+        self._let_go_of_deadlines()
+        self.request, self.key, self.state = self.request.copy(), (), State.NEW
+        self._ack = b""
+        return rest
+
+    def _arm(self, at: float, what: Input) -> Deadline:
+        return self.owner.deadlines.arm(at, partial(self.feed, what))
+
+    def _let_go(self) -> None:
+        self._let_go_of_deadlines()
+        self.owner.terminated(self)
+
+    def _let_go_of_deadlines(self) -> None:
+        for deadline in (self._repetition, self._end):
+            if deadline is not None:
+                deadline.cancel()
+        self._repetition = self._end = None
+
+
+Action = Callable[[ClientTransaction, float], None]
+Transitions = Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]]
+
+
+def _input_of(status: int) -> Input:
+    if status < 200:
+        return Input.PROVISIONAL
+    return Input.SUCCESS if status < 300 else Input.FAILURE
+
+
+def _end_of(transaction: ClientTransaction) -> Input:
+    """What the end of the current state is called."""
+    if transaction.state is State.COMPLETED:
+        return Input.TIMER_D if transaction.is_invite else Input.TIMER_K
+    if transaction.state is State.ACCEPTED:
+        return Input.TIMER_M
+    return Input.TIMER_B if transaction.is_invite else Input.TIMER_F
+
+
+# --- actions ------------------------------------------------------------------------------------------
+
+
+def _send_request(transaction: ClientTransaction, now: float) -> None:
+    assert transaction.flow is not None
+    transaction.owner.send(transaction._data, transaction.flow)
+
+
+def _start_retransmitting(transaction: ClientTransaction, now: float) -> None:
+    """Timers A and E start at T1, and only where messages get lost."""
+    assert transaction.flow is not None
+    if not transaction.flow.transport.is_reliable:
+        _repeat_after(transaction, transaction.owner.timers.t1, now)
+
+
+def _double_interval(transaction: ClientTransaction, now: float) -> None:
+    """17.1.1.2: Timer A doubles each time."""
+    _repeat_after(transaction, 2 * transaction._interval, now)
+
+
+def _double_interval_to_t2(transaction: ClientTransaction, now: float) -> None:
+    """17.1.2.2: Timer E doubles until it is T2."""
+    _repeat_after(transaction, min(2 * transaction._interval, transaction.owner.timers.t2), now)
+
+
+def _set_interval_to_t2(transaction: ClientTransaction, now: float) -> None:
+    """17.1.2.2: in Proceeding the request is still repeated, every T2."""
+    _repeat_after(transaction, transaction.owner.timers.t2, now)
+
+
+def _repeat_after(transaction: ClientTransaction, interval: float, now: float) -> None:
+    transaction._interval = interval
+    what = Input.TIMER_A if transaction.is_invite else Input.TIMER_E
+    transaction._repetition = transaction._arm(now + interval, what)
+
+
+def _stop_retransmitting(transaction: ClientTransaction, now: float) -> None:
+    if transaction._repetition is not None:
+        transaction._repetition.cancel()
+        transaction._repetition = None
+
+
+def _start_timeout(transaction: ClientTransaction, now: float) -> None:
+    _stop_timeout(transaction, now)
+    what = Input.TIMER_B if transaction.is_invite else Input.TIMER_F
+    transaction._end = transaction._arm(now + transaction.owner.timers.transaction_timeout, what)
+
+
+def _stop_timeout(transaction: ClientTransaction, now: float) -> None:
+    if transaction._end is not None:
+        transaction._end.cancel()
+        transaction._end = None
+
+
+def _pass_up(transaction: ClientTransaction, now: float) -> None:
+    assert transaction.last_response is not None
+    transaction.owner.response_received(transaction, transaction.last_response, now)
+
+
+def _send_ack(transaction: ClientTransaction, now: float) -> None:
+    """17.1.1.3. Made once, sent for every repetition of the response, but not for a storm of them."""
+    assert transaction.flow is not None
+    if not transaction._ack:
+        assert transaction.last_response is not None
+        transaction._ack = make_ack(transaction.request, transaction.last_response).to_bytes()
+        transaction._acks = RateCap()
+    if transaction._acks is None or transaction._acks.allows(now):
+        transaction.owner.send(transaction._ack, transaction.flow)
+
+
+def _report_timeout(transaction: ClientTransaction, now: float) -> None:
+    transaction.owner.timed_out(transaction, now)
+
+
+def _report_transport_error(transaction: ClientTransaction, now: float) -> None:
+    transaction.owner.transport_failed(transaction, transaction.failure_detail, now)
+
+
+def _wait_for_stray_failures(transaction: ClientTransaction, now: float) -> None:
+    """Timer D: at least 32 seconds on UDP, none otherwise."""
+    assert transaction.flow is not None
+    _linger(transaction, 0.0 if transaction.flow.transport.is_reliable else transaction.owner.timers.d, now)
+
+
+def _wait_for_stray_successes(transaction: ClientTransaction, now: float) -> None:
+    """RFC 6026 8.4: Timer M, on every transport, because other branches of a fork may answer 2xx too."""
+    _linger(transaction, transaction.owner.timers.transaction_timeout, now)
+
+
+def _wait_for_stray_responses(transaction: ClientTransaction, now: float) -> None:
+    """Timer K: T4 on UDP, none otherwise."""
+    assert transaction.flow is not None
+    _linger(transaction, 0.0 if transaction.flow.transport.is_reliable else transaction.owner.timers.t4, now)
+
+
+def _linger(transaction: ClientTransaction, wait: float, now: float) -> None:
+    """The last action of a row: a wait of no length is over at once."""
+    _stop_timeout(transaction, now)
+    if wait > 0:
+        transaction._end = transaction._arm(now + wait, _end_of(transaction))
+    else:
+        transaction.state = State.TERMINATED
+
+
+# --- tables -------------------------------------------------------------------------------------------
+
+# ruff: noqa: E501
+# fmt: off
+_S, _I = State, Input
+_ONE_SUCCESS  = (_stop_retransmitting, _pass_up, _wait_for_stray_successes)
+_ONE_FAILURE  = (_stop_retransmitting, _send_ack, _pass_up, _wait_for_stray_failures)
+_ONE_RESPONSE = (_stop_retransmitting, _pass_up, _wait_for_stray_responses)
+
+#: RFC 3261 figure 5 with RFC 6026 section 7.2.
+INVITE_TRANSITIONS: Transitions = {
+    (_S.NEW,        _I.START):           (_S.CALLING,    (_send_request, _start_retransmitting, _start_timeout)),
+    (_S.NEW,        _I.TRANSPORT_ERROR): (_S.TERMINATED, (_report_transport_error,)),
+    (_S.NEW,        _I.ABANDON):         (_S.TERMINATED, ()),
+
+    (_S.CALLING,    _I.PROVISIONAL):     (_S.PROCEEDING, (_stop_retransmitting, _stop_timeout, _pass_up)),
+    (_S.CALLING,    _I.SUCCESS):         (_S.ACCEPTED,   _ONE_SUCCESS),
+    (_S.CALLING,    _I.FAILURE):         (_S.COMPLETED,  _ONE_FAILURE),
+    (_S.CALLING,    _I.TIMER_A):         (_S.CALLING,    (_send_request, _double_interval)),
+    (_S.CALLING,    _I.TIMER_B):         (_S.TERMINATED, (_report_timeout,)),
+    (_S.CALLING,    _I.TRANSPORT_ERROR): (_S.TERMINATED, (_report_transport_error,)),
+
+    (_S.PROCEEDING, _I.PROVISIONAL):     (_S.PROCEEDING, (_pass_up,)),
+    (_S.PROCEEDING, _I.SUCCESS):         (_S.ACCEPTED,   _ONE_SUCCESS),
+    (_S.PROCEEDING, _I.FAILURE):         (_S.COMPLETED,  _ONE_FAILURE),
+    (_S.PROCEEDING, _I.CANCEL_TIMEOUT):  (_S.TERMINATED, (_report_timeout,)),
+    (_S.PROCEEDING, _I.TRANSPORT_ERROR): (_S.TERMINATED, (_report_transport_error,)),
+
+    (_S.COMPLETED,  _I.FAILURE):         (_S.COMPLETED,  (_send_ack,)),
+    (_S.COMPLETED,  _I.TIMER_D):         (_S.TERMINATED, ()),
+    (_S.COMPLETED,  _I.TRANSPORT_ERROR): (_S.TERMINATED, ()),
+
+    (_S.ACCEPTED,   _I.SUCCESS):         (_S.ACCEPTED,   (_pass_up,)),
+    (_S.ACCEPTED,   _I.TIMER_M):         (_S.TERMINATED, ()),
+}
+
+#: RFC 3261 figure 6.
+NON_INVITE_TRANSITIONS: Transitions = {
+    (_S.NEW,        _I.START):           (_S.TRYING,     (_send_request, _start_retransmitting, _start_timeout)),
+    (_S.NEW,        _I.TRANSPORT_ERROR): (_S.TERMINATED, (_report_transport_error,)),
+    (_S.NEW,        _I.ABANDON):         (_S.TERMINATED, ()),
+
+    (_S.TRYING,     _I.PROVISIONAL):     (_S.PROCEEDING, (_pass_up,)),
+    (_S.TRYING,     _I.SUCCESS):         (_S.COMPLETED,  _ONE_RESPONSE),
+    (_S.TRYING,     _I.FAILURE):         (_S.COMPLETED,  _ONE_RESPONSE),
+    (_S.TRYING,     _I.TIMER_E):         (_S.TRYING,     (_send_request, _double_interval_to_t2)),
+    (_S.TRYING,     _I.TIMER_F):         (_S.TERMINATED, (_report_timeout,)),
+    (_S.TRYING,     _I.TRANSPORT_ERROR): (_S.TERMINATED, (_report_transport_error,)),
+
+    (_S.PROCEEDING, _I.PROVISIONAL):     (_S.PROCEEDING, (_pass_up,)),
+    (_S.PROCEEDING, _I.SUCCESS):         (_S.COMPLETED,  _ONE_RESPONSE),
+    (_S.PROCEEDING, _I.FAILURE):         (_S.COMPLETED,  _ONE_RESPONSE),
+    (_S.PROCEEDING, _I.TIMER_E):         (_S.PROCEEDING, (_send_request, _set_interval_to_t2)),
+    (_S.PROCEEDING, _I.TIMER_F):         (_S.TERMINATED, (_report_timeout,)),
+    (_S.PROCEEDING, _I.TRANSPORT_ERROR): (_S.TERMINATED, (_report_transport_error,)),
+
+    (_S.COMPLETED,  _I.TIMER_K):         (_S.TERMINATED, ()),
+}
+# fmt: on

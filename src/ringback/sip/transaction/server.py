@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is a request to us answered reliably? Server transactions: RFC 3261 section 17.2, with the Accepted state of
+RFC 6026 section 7.1 and RFC 4320 for non-INVITE requests.
+
+A machine is a table: (state, input) -> (next state, actions). A pair that is not in the table is ignored; so a second
+final response is discarded, as 17.2.1 and 17.2.2 ask. The state changes before the actions run. Where the table
+differs from the figures of RFC 3261:
+
+- A transport error is reported, and the state stays (RFC 6026 8.8): what cannot be delivered now may be asked for again.
+- TRYING_DUE sends the 100 that 17.2.1 (INVITE) and RFC 4320 4.1 (everything else) ask of whoever has not answered yet.
+- GIVE_UP ends a non-INVITE transaction that nobody answered in time: the client has stopped waiting, and a 408
+  would only do harm (RFC 4320 4.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from ringback.sip.message.message import Response
+from ringback.sip.transaction.rate_cap import RateCap
+
+if TYPE_CHECKING:
+    from ringback.sip.events import Consumer
+    from ringback.sip.flow import Flow
+    from ringback.sip.message.message import Request
+    from ringback.sip.transaction.keys import Key
+    from ringback.sip.transaction.timers import Deadline, Deadlines, Timers
+
+
+class State(IntEnum):
+    """TRYING belongs to everything but INVITE; ACCEPTED and CONFIRMED to INVITE alone."""
+
+    TRYING = 0
+    PROCEEDING = 1
+    COMPLETED = 2
+    CONFIRMED = 3
+    ACCEPTED = 4
+    TERMINATED = 5
+
+
+class Input(IntEnum):
+    """What can happen to a server transaction."""
+
+    REQUEST = 0
+    ACK = 1
+    PROVISIONAL = 2
+    SUCCESS = 3
+    FAILURE = 4
+    TRYING_DUE = 5
+    TIMER_G = 6
+    TIMER_H = 7
+    TIMER_I = 8
+    TIMER_J = 9
+    TIMER_L = 10
+    GIVE_UP = 11
+    TRANSPORT_ERROR = 12
+
+
+class ServerTransactionOwner(Protocol):
+    """What a server transaction needs from the world, and whom it tells."""
+
+    @property
+    def timers(self) -> Timers: ...
+    @property
+    def deadlines(self) -> Deadlines: ...
+    def send_response(self, transaction: ServerTransaction, data: bytes) -> None: ...
+    def response_failed(self, transaction: ServerTransaction, detail: str) -> None: ...
+    def repetition_dropped(self, transaction: ServerTransaction) -> None: ...
+    def server_terminated(self, transaction: ServerTransaction) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class ServerTransaction:
+    """One request of a peer and what we answered. Answer it with `SipStack.respond`."""
+
+    request: Request
+    flow: Flow
+    key: Key
+    owner: ServerTransactionOwner
+    local_tag: str
+    """The To tag that responses get unless their maker has another: the same each time (16.11)."""
+    arrived: float = 0.0
+    consumer: Consumer | None = None
+    """Who receives CancelReceived and ServerTransactionFailed of this transaction."""
+    user: object | None = None
+    """Free for the owner."""
+    is_invite: bool = False
+    state: State = State.TRYING
+    last_response: Response | None = None
+    reply_flow: Flow | None = None
+    """Where responses go (18.2.2)."""
+    is_kept: bool = False
+    """True once it is stored and repetitions of the request are absorbed."""
+    is_cancelled: bool = False
+    is_flow_lost: bool = False
+    is_seeking_flow: bool = False
+    merged_key: Key | None = None
+    ack_key: Key | None = None
+    failure_detail: str = ""
+
+    _data: bytes = b""
+    _repeats: RateCap = field(default_factory=RateCap)
+    _interval: float = 0.0
+    _trying: Deadline | None = None
+    _repetition: Deadline | None = None
+    _end: Deadline | None = None
+    _transitions: Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_invite = self.request.method == "INVITE"
+        self._transitions = INVITE_TRANSITIONS if self.is_invite else NON_INVITE_TRANSITIONS
+        if self.is_invite:
+            self.state = State.PROCEEDING
+
+    @property
+    def has_ended(self) -> bool:
+        """True when nothing more will come of it."""
+        return self.state is State.TERMINATED
+
+    @property
+    def has_final_response(self) -> bool:
+        """True when a final response was sent."""
+        return self.last_response is not None and self.last_response.status >= 200
+
+    def feed(self, what: Input, now: float) -> None:
+        """One step of the machine."""
+        transition = self._transitions.get((self.state, what))
+        if transition is None:
+            return
+        self.state, actions = transition
+        for action in actions:
+            action(self, now)
+        if self.state is State.TERMINATED:
+            self._let_go()
+
+    def start(self, now: float) -> None:
+        """It is stored now: see to the 100, and to an end when nobody ever answers."""
+        timers = self.owner.timers
+        delay = timers.trying_delay if self.is_invite else timers.non_invite_trying_delay
+        self._trying = self._arm(max(now, self.arrived + delay), Input.TRYING_DUE)
+        if not self.is_invite:
+            self._end = self._arm(now + timers.transaction_timeout, Input.GIVE_UP)
+
+    def respond(self, response: Response, now: float) -> None:
+        """A response of our user. What the state does not allow any more is discarded."""
+        if response.status == 408 and not self.is_invite:
+            self.feed(Input.GIVE_UP, now)
+            return
+        what = _input_of(response.status)
+        if (self.state, what) not in self._transitions or self._is_forbidden(response.status, now):
+            return
+        if response is not self.last_response:
+            self.last_response, self._data = response, response.to_bytes()
+        self.feed(what, now)
+
+    def fail(self, detail: str, now: float) -> None:
+        """A response could not be delivered (17.2.4)."""
+        self.failure_detail = detail
+        self.feed(Input.TRANSPORT_ERROR, now)
+
+    def resend(self) -> None:
+        """The last response once more, on a flow that replaces a lost one."""
+        if self._data:
+            self.owner.send_response(self, self._data)
+
+    def _is_forbidden(self, status: int, now: float) -> bool:
+        """RFC 4320 4.1: no provisional response to a non-INVITE but 100, and on UDP not early."""
+        if self.is_invite or status >= 200:
+            return False
+        is_early = now < self.arrived + self.owner.timers.non_invite_trying_delay
+        return status != 100 or (is_early and not self.flow.transport.is_reliable)
+
+    def _arm(self, at: float, what: Input) -> Deadline:
+        return self.owner.deadlines.arm(at, partial(self.feed, what))
+
+    def _let_go(self) -> None:
+        for deadline in (self._trying, self._repetition, self._end):
+            if deadline is not None:
+                deadline.cancel()
+        self._trying = self._repetition = self._end = None
+        self.owner.server_terminated(self)
+
+
+Action = Callable[[ServerTransaction, float], None]
+Transitions = Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]]
+
+
+def _input_of(status: int) -> Input:
+    if status < 200:
+        return Input.PROVISIONAL
+    return Input.SUCCESS if status < 300 else Input.FAILURE
+
+
+# --- actions ------------------------------------------------------------------------------------------
+
+
+def _send_response(transaction: ServerTransaction, now: float) -> None:
+    if transaction._trying is not None:
+        transaction._trying.cancel()
+        transaction._trying = None
+    transaction.owner.send_response(transaction, transaction._data)
+
+
+def _send_trying(transaction: ServerTransaction, now: float) -> None:
+    """17.2.1: a 100 without a To tag."""
+    transaction.last_response = Response.to(transaction.request, 100)
+    transaction._data = transaction.last_response.to_bytes()
+    _send_response(transaction, now)
+
+
+def _repeat_response(transaction: ServerTransaction, now: float) -> None:
+    """The request came again: so does what was sent last, but not for a storm of requests."""
+    if not transaction._data:
+        return
+    if transaction._repeats.allows(now):
+        transaction.owner.send_response(transaction, transaction._data)
+    else:
+        transaction.owner.repetition_dropped(transaction)
+
+
+def _start_timer_g(transaction: ServerTransaction, now: float) -> None:
+    """A failure to an INVITE is repeated until the ACK comes, where messages get lost."""
+    if not transaction.flow.transport.is_reliable:
+        _repeat_after(transaction, transaction.owner.timers.t1, now)
+
+
+def _send_again(transaction: ServerTransaction, now: float) -> None:
+    transaction.owner.send_response(transaction, transaction._data)
+    _repeat_after(transaction, min(2 * transaction._interval, transaction.owner.timers.t2), now)
+
+
+def _repeat_after(transaction: ServerTransaction, interval: float, now: float) -> None:
+    transaction._interval = interval
+    transaction._repetition = transaction._arm(now + interval, Input.TIMER_G)
+
+
+def _stop_repeating(transaction: ServerTransaction, now: float) -> None:
+    if transaction._repetition is not None:
+        transaction._repetition.cancel()
+        transaction._repetition = None
+
+
+def _wait_for_ack(transaction: ServerTransaction, now: float) -> None:
+    """Timer H, on every transport."""
+    _linger(transaction, transaction.owner.timers.transaction_timeout, Input.TIMER_H, now)
+
+
+def _wait_for_stray_acks(transaction: ServerTransaction, now: float) -> None:
+    """Timer I: T4 on UDP, none otherwise."""
+    is_reliable = transaction.flow.transport.is_reliable
+    _linger(transaction, 0.0 if is_reliable else transaction.owner.timers.t4, Input.TIMER_I, now)
+
+
+def _wait_for_stray_requests(transaction: ServerTransaction, now: float) -> None:
+    """Timer J: 64*T1 on UDP, none otherwise."""
+    is_reliable = transaction.flow.transport.is_reliable
+    wait = 0.0 if is_reliable else transaction.owner.timers.transaction_timeout
+    _linger(transaction, wait, Input.TIMER_J, now)
+
+
+def _wait_for_stray_invites(transaction: ServerTransaction, now: float) -> None:
+    """RFC 6026 8.4: Timer L, on every transport; more 2xx of our user may follow."""
+    _linger(transaction, transaction.owner.timers.transaction_timeout, Input.TIMER_L, now)
+
+
+def _report_no_ack(transaction: ServerTransaction, now: float) -> None:
+    transaction.owner.response_failed(transaction, "no ACK came for the final response")
+
+
+def _report_transport_error(transaction: ServerTransaction, now: float) -> None:
+    transaction.owner.response_failed(transaction, transaction.failure_detail)
+
+
+def _linger(transaction: ServerTransaction, wait: float, what: Input, now: float) -> None:
+    """The last action of a row: a wait of no length is over at once."""
+    if transaction._end is not None:
+        transaction._end.cancel()
+        transaction._end = None
+    if wait > 0:
+        transaction._end = transaction._arm(now + wait, what)
+    else:
+        transaction.state = State.TERMINATED
+
+
+# --- tables -------------------------------------------------------------------------------------------
+
+# ruff: noqa: E501
+# fmt: off
+_S, _I = State, Input
+_ACCEPT = (_send_response, _wait_for_stray_invites)
+_REFUSE = (_send_response, _start_timer_g, _wait_for_ack)
+_ANSWER = (_send_response, _wait_for_stray_requests)
+
+#: RFC 3261 figure 7 with RFC 6026 section 7.1.
+INVITE_TRANSITIONS: Transitions = {
+    (_S.PROCEEDING, _I.REQUEST):         (_S.PROCEEDING, (_repeat_response,)),
+    (_S.PROCEEDING, _I.PROVISIONAL):     (_S.PROCEEDING, (_send_response,)),
+    (_S.PROCEEDING, _I.SUCCESS):         (_S.ACCEPTED,   _ACCEPT),
+    (_S.PROCEEDING, _I.FAILURE):         (_S.COMPLETED,  _REFUSE),
+    (_S.PROCEEDING, _I.TRYING_DUE):      (_S.PROCEEDING, (_send_trying,)),
+    (_S.PROCEEDING, _I.TRANSPORT_ERROR): (_S.PROCEEDING, (_report_transport_error,)),
+
+    (_S.COMPLETED,  _I.REQUEST):         (_S.COMPLETED,  (_repeat_response,)),
+    (_S.COMPLETED,  _I.ACK):             (_S.CONFIRMED,  (_stop_repeating, _wait_for_stray_acks)),
+    (_S.COMPLETED,  _I.TIMER_G):         (_S.COMPLETED,  (_send_again,)),
+    (_S.COMPLETED,  _I.TIMER_H):         (_S.TERMINATED, (_report_no_ack,)),
+    (_S.COMPLETED,  _I.TRANSPORT_ERROR): (_S.COMPLETED,  (_report_transport_error,)),
+
+    (_S.CONFIRMED,  _I.TIMER_I):         (_S.TERMINATED, ()),
+
+    (_S.ACCEPTED,   _I.SUCCESS):         (_S.ACCEPTED,   (_send_response,)),
+    (_S.ACCEPTED,   _I.TIMER_L):         (_S.TERMINATED, ()),
+    (_S.ACCEPTED,   _I.TRANSPORT_ERROR): (_S.ACCEPTED,   (_report_transport_error,)),
+}
+
+#: RFC 3261 figure 8.
+NON_INVITE_TRANSITIONS: Transitions = {
+    (_S.TRYING,     _I.PROVISIONAL):     (_S.PROCEEDING, (_send_response,)),
+    (_S.TRYING,     _I.SUCCESS):         (_S.COMPLETED,  _ANSWER),
+    (_S.TRYING,     _I.FAILURE):         (_S.COMPLETED,  _ANSWER),
+    (_S.TRYING,     _I.TRYING_DUE):      (_S.PROCEEDING, (_send_trying,)),
+    (_S.TRYING,     _I.GIVE_UP):         (_S.TERMINATED, ()),
+
+    (_S.PROCEEDING, _I.REQUEST):         (_S.PROCEEDING, (_repeat_response,)),
+    (_S.PROCEEDING, _I.PROVISIONAL):     (_S.PROCEEDING, (_send_response,)),
+    (_S.PROCEEDING, _I.SUCCESS):         (_S.COMPLETED,  _ANSWER),
+    (_S.PROCEEDING, _I.FAILURE):         (_S.COMPLETED,  _ANSWER),
+    (_S.PROCEEDING, _I.TRANSPORT_ERROR): (_S.PROCEEDING, (_report_transport_error,)),
+    (_S.PROCEEDING, _I.GIVE_UP):         (_S.TERMINATED, ()),
+
+    (_S.COMPLETED,  _I.REQUEST):         (_S.COMPLETED,  (_repeat_response,)),
+    (_S.COMPLETED,  _I.TIMER_J):         (_S.TERMINATED, ()),
+    (_S.COMPLETED,  _I.TRANSPORT_ERROR): (_S.COMPLETED,  (_report_transport_error,)),
+}
+# fmt: on

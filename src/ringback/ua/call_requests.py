@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How are the requests inside a call answered that neither end it nor change its media? INFO, MESSAGE, OPTIONS and the rest.
+
+RFC 3261 section 12.2.2; digits by INFO as most phones send them (application/dtmf-relay, application/dtmf).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ringback.sip.errors import PeerError
+
+if TYPE_CHECKING:
+    from ringback.sip.message.message import Request
+    from ringback.sip.transaction.server import ServerTransaction
+    from ringback.ua.agent import UserAgent
+    from ringback.ua.call import Call
+
+SIGNAL = re.compile(rb"^[ \t]*(?:Signal[ \t]*=[ \t]*)?([0-9A-Da-d*#])[ \t]*$", re.IGNORECASE | re.MULTILINE)
+DIGIT_TYPES = ("application/dtmf-relay", "application/dtmf")
+
+
+def answer_request(call: Call, agent: UserAgent, request: Request, transaction: ServerTransaction) -> None:
+    """Answer one request inside the dialog of `call`."""
+    match request.method:
+        case "INFO":
+            status = _info(call, request)
+        case "OPTIONS":
+            status = 200
+        case "MESSAGE":
+            agent.receive_message(transaction)
+            return
+        case "REFER":
+            status = 603  # nobody may send a phone's owner somewhere else unasked (RFC 3515 section 5)
+        case "NOTIFY":
+            status = 481  # we subscribed to nothing (RFC 6665 4.1.3)
+        case _:
+            status = 501
+    agent.perform(call.session.respond, transaction, status)
+
+
+def _info(call: Call, request: Request) -> int:
+    """RFC 6086 4.2.2: 200 for a body that is understood or absent, 415 for an unknown one."""
+    if not request.body:
+        return 200
+    digit = pressed_digit(request)
+    if digit is None:
+        return 415
+    call.digit_received(digit)
+    return 200
+
+
+def pressed_digit(request: Request) -> str | None:
+    """The key an INFO reports."""
+    try:
+        kind = request.content_type
+    except PeerError:
+        return None
+    if kind is None or str(kind).partition(";")[0].strip(" \t").lower() not in DIGIT_TYPES:
+        return None
+    found = SIGNAL.search(request.body.replace(b"\r", b""))
+    return found[1].decode("ascii").upper() if found is not None else None

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does a phone do with a request that others begin? RFC 3261 sections 8.2 and 11.2, RFC 3428.
+
+A call gets a task of its own that lives as long as the call: when the handler returns, the call is hung up; when the
+caller hangs up, the handler is cancelled. Methods are rows of ANSWERS; what has no row is answered with 405.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ringback.sip.errors import PeerError
+from ringback.sip.events import Event, RequestReceived
+from ringback.sip.message.uri import SipUri
+from ringback.ua.call import Call
+from ringback.ua.errors import CallEnded
+from ringback.ua.messaging import TextMessage, text_of
+
+if TYPE_CHECKING:
+    from ringback.sip.transaction.server import ServerTransaction
+    from ringback.ua.agent import UserAgent
+
+logger = logging.getLogger("ringback.ua")
+
+OnCall = Callable[[Call], Awaitable[None]]
+OnMessage = Callable[[TextMessage], Awaitable[None]]
+
+#: Messages being handled at the same time; strangers cannot make us start more tasks.
+MESSAGE_LIMIT = 64
+
+
+class IncomingRequests:
+    """Answers new requests and runs the handlers of the phone's owner."""
+
+    def __init__(self, agent: UserAgent, *, max_calls: int) -> None:
+        self.on_call: OnCall | None = None
+        self.on_message: OnMessage | None = None
+        self._agent = agent
+        self._max_calls = max_calls
+        self._handlers: dict[Call, asyncio.Task[None]] = {}
+        self._messages: set[asyncio.Task[None]] = set()
+
+    @property
+    def calls(self) -> list[Call]:
+        """Incoming calls whose handlers run."""
+        return list(self._handlers)
+
+    def receive_event(self, event: Event) -> None:
+        """What nobody asked for. A stray ACK and a misbehaving peer need nothing from us."""
+        if not isinstance(event, RequestReceived):
+            return
+        transaction = event.transaction
+        method = event.request.method
+        unknown = self._unknown_extensions(transaction)
+        if method not in ANSWERS:
+            known = ("Allow", ", ".join(self.allowed))
+            self._respond(transaction, 481 if method in IN_DIALOG_ONLY else 405, headers=[known])
+        elif not self._is_for_us(transaction):
+            self._respond(transaction, 404)
+        elif unknown:
+            self._respond(transaction, 420, headers=[("Unsupported", ", ".join(unknown))])
+        else:
+            ANSWERS[method](self, transaction)
+
+    def call_ended(self, call: Call) -> None:
+        """A call is over: whoever handles it is told by cancellation, unless it is the handler that hung up."""
+        task = self._handlers.get(call)
+        ended = call.ended
+        if task is not None and ended is not None and ended.by != "local":
+            task.cancel()
+
+    async def close(self) -> None:
+        """Cancel every handler and wait for its clean-up."""
+        tasks = [*self._handlers.values(), *self._messages]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- methods ---------------------------------------------------------------------------------------
+
+    def _invite(self, transaction: ServerTransaction) -> None:
+        if self.on_call is None:
+            self._respond(transaction, 480)
+            return
+        if self._agent.call_count >= self._max_calls:
+            self._respond(transaction, 486)
+            return
+        call = self._agent.incoming_call(transaction)
+        if call is None:
+            return
+        task = asyncio.create_task(self._handle(call, self.on_call), name="ringback call")
+        self._handlers[call] = task
+        task.add_done_callback(lambda _task: self._handlers.pop(call, None))
+
+    async def _handle(self, call: Call, handler: OnCall) -> None:
+        """The handler's lifetime is the call's."""
+        status = 603
+        try:
+            await handler(call)
+        except CallEnded:
+            pass
+        except asyncio.CancelledError:
+            status = 480
+            raise
+        except Exception:  # noqa: BLE001 (the one guard: a handler's fault ends its own call and nothing else)
+            logger.exception("the handler of a call from %s failed", call.caller)
+            status = 500
+        finally:
+            await self._finish(call, status)
+
+    async def _finish(self, call: Call, status: int) -> None:
+        if call.is_over:
+            return
+        if call.is_answered:
+            await call.hangup()
+        else:
+            await call.reject(status)
+
+    def _options(self, transaction: ServerTransaction) -> None:
+        """11.2: what an INVITE would be answered with, and what we can."""
+        headers = [("Allow", ", ".join(self.allowed)), ("Accept", "application/sdp, text/plain")]
+        headers += [("Supported", ", ".join(self._agent.supported))]
+        self._respond(transaction, 200, headers=headers)
+
+    def _message(self, transaction: ServerTransaction) -> None:
+        """RFC 3428 section 7: 200 says that it arrived, not that it was read."""
+        if self.on_message is None:
+            self._respond(transaction, 405, headers=[("Allow", ", ".join(self.allowed))])
+            return
+        message = text_of(transaction.request)
+        if message is None:
+            self._respond(transaction, 415, headers=[("Accept", "text/plain")])
+            return
+        if len(self._messages) >= MESSAGE_LIMIT:
+            self._respond(transaction, 503, headers=[("Retry-After", "5")])
+            return
+        self._respond(transaction, 200)
+        task = asyncio.create_task(self._deliver(message, self.on_message), name="ringback message")
+        self._messages.add(task)
+        task.add_done_callback(self._messages.discard)
+
+    async def _deliver(self, message: TextMessage, handler: OnMessage) -> None:
+        try:
+            await handler(message)
+        except Exception:  # noqa: BLE001 (the one guard for messages)
+            logger.exception("the handler of a message from %s failed", message.sender)
+
+    # --- checks ----------------------------------------------------------------------------------------
+
+    @property
+    def allowed(self) -> list[str]:
+        """The methods that are answered, for Allow."""
+        allowed = ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE"]
+        return [*allowed, "MESSAGE"] if self.on_message is not None else allowed
+
+    def _is_for_us(self, transaction: ServerTransaction) -> bool:
+        """8.2.2.1. Scanners ring phones by guessing names; only our own is ours. A phone without one takes all."""
+        account = self._agent.account
+        if account.is_anonymous:
+            return True
+        try:
+            uri = transaction.request.uri
+        except PeerError:
+            return False
+        return isinstance(uri, SipUri) and uri.user in (None, account.uri.user)
+
+    def _unknown_extensions(self, transaction: ServerTransaction) -> list[str]:
+        """8.2.2.3: what the request requires and we do not know."""
+        known = self._agent.supported
+        return [tag for tag in transaction.request.require if tag not in known]
+
+    def _respond(
+        self, transaction: ServerTransaction, status: int, *, headers: list[tuple[str, str]] | None = None
+    ) -> None:
+        self._agent.respond(transaction, status, headers=headers or [])
+
+
+Answer = Callable[[IncomingRequests, "ServerTransaction"], None]
+Handler = Coroutine[Any, Any, None]
+
+#: How each method is answered outside of a dialog.
+ANSWERS: dict[str, Answer] = {
+    "INVITE":  IncomingRequests._invite,  # noqa: SLF001
+    "OPTIONS": IncomingRequests._options,  # noqa: SLF001
+    "MESSAGE": IncomingRequests._message,  # noqa: SLF001
+}  # fmt: skip
+
+#: Methods that only make sense inside a dialog: without one, 481 (12.2.2, RFC 6665 4.1.3, RFC 6086 4.2.2).
+IN_DIALOG_ONLY = frozenset({"BYE", "INFO", "NOTIFY", "PRACK", "UPDATE"})
