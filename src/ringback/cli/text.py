@@ -3,8 +3,8 @@
 
 import unicodedata
 
-#: Categories that are not shown as themselves: controls, formats (bidirectional overrides), surrogates, private
-#: use, unassigned, line and paragraph separators.
+#: Categories that are not shown as themselves: controls, formats (bidirectional overrides), surrogates,
+#: private use, unassigned, line and paragraph separators.
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 

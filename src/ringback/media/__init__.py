@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Running media: sockets, clocks, codecs, files and voices."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How is DNS kept from hurting calls? Answers are cached, shared while under way, and served stale when DNS is ill."""
+"""How is DNS kept from hurting calls? Answers are cached, shared, and served stale when DNS is ill."""
 
 import asyncio
 from collections import OrderedDict

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How do we ask the machine's DNS servers? With dnspython over asyncio: random ids and ports, UDP, then TCP.
 
-dnspython checks that an answer comes from the server that was asked, on the port it was asked from, with the same
-id and question (what RFC 5452 asks for), and bounds the chain of aliases.
+dnspython checks that an answer comes from the server that was asked, to the port it was asked from, with the
+same id and question (what RFC 5452 asks for), and bounds the chain of aliases.
 """
 
 from pathlib import Path
@@ -45,7 +45,8 @@ class SystemDns:
                 search=is_host,
             )
         except dns.resolver.NXDOMAIN as error:
-            return DnsAnswer((), _negative_ttl(list(error.responses().values())))
+            responses = error.responses()  # type: ignore[no-untyped-call]
+            return DnsAnswer((), _negative_ttl(list(responses.values())))
         except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
             raise DnsFailure(f"{name}: {type(error).__name__}") from error
         if answer.rrset is None:

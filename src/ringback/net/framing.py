@@ -32,11 +32,15 @@ class Framing(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """True when the peer or the protocol wants the connection closed, after `output` is sent."""
+        """True when nothing more can be read: to be closed after `output` is sent."""
         ...
 
     def receive(self, data: bytes) -> list[bytes | Signal]:
-        """Whole messages and signals. Raises `PeerError` when the rest of the stream is lost."""
+        """Whole messages and signals. Never raises: what breaks the protocol ends in `is_over`."""
+        ...
+
+    def unfinished(self) -> bytes:
+        """What has come of a message that is not whole: it may still deserve an answer."""
         ...
 
     def output(self) -> bytes:
@@ -49,4 +53,8 @@ class Framing(Protocol):
 
     def ping(self) -> bytes:
         """A question whether the peer is still here."""
+        ...
+
+    def farewell(self) -> bytes:
+        """What is said before we close the connection."""
         ...

@@ -20,7 +20,7 @@ class HostsFile:
         self._addresses: dict[str, tuple[str, ...]] = {}
 
     def addresses(self, name: str, now: float) -> tuple[str, ...]:
-        """The addresses of a name; empty when the file does not know it. "localhost" always exists (RFC 6761)."""
+        """The addresses of a name; empty when it is not listed. "localhost" always is (RFC 6761)."""
         if now - self._checked >= FRESH:
             self._checked = now
             self._refresh()

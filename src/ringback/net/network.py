@@ -13,7 +13,7 @@ from ringback.sip.flow import Address
 
 
 class DatagramSocket(Protocol):
-    """A bound datagram socket. `send` never blocks and never raises: what cannot be sent is lost and counted."""
+    """A bound datagram socket. `send` never blocks nor raises: what cannot be sent is lost and counted."""
 
     @property
     def local(self) -> Address: ...

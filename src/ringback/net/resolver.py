@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which servers stand for a URI, in which order? RFC 3263: transport, port and addresses from the URI and DNS.
+"""Which servers stand for a URI, in which order? RFC 3263: transport, port, addresses from the URI and DNS.
 
 1. Transport (4.1): the URI says it; or the host is numeric or has a port: UDP (TLS for sips); or NAPTR says;
    or the SRV records that exist say; or UDP (TLS for sips).
-2. Port and address (4.2): numeric as it stands; a port means A and AAAA; else SRV; else A and AAAA and the default port.
+2. Port and address (4.2): numeric as it stands; a port means A and AAAA; else SRV; else A, AAAA.
 3. Several answers: by priority and weight (RFC 2782), those that failed lately last (4.3).
 
-What DNS says is as little to be trusted as what a peer says: names and addresses are checked, everything is bounded.
+What DNS says is as little to be trusted as what a peer says: names and addresses are checked, all is bounded.
 """
 
 import asyncio
@@ -21,8 +21,10 @@ from ringback.net.dns_cache import CacheLimits, DnsCache
 from ringback.net.errors import NameNotFound
 from ringback.net.hosts_file import HostsFile
 from ringback.net.targets import Target, TargetHealth
+from ringback.net.transport import TRANSPORTS
 from ringback.sip.flow import Address, Transport
-from ringback.sip.message.uri import SipUri, Uri
+from ringback.sip.message.sip_uri import SipUri
+from ringback.sip.message.uri import Uri
 
 MOST_TARGETS = 16
 ADDRESSES_PER_NAME = 4
@@ -31,22 +33,9 @@ BUDGET = 2.0
 SERVICE_TIMEOUT = 0.6
 LABEL = re.compile(r"[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?", re.ASCII)
 
-DEFAULT_PORTS = {
-    Transport.UDP: 5060,
-    Transport.TCP: 5060,
-    Transport.TLS: 5061,
-    Transport.WS: 80,
-    Transport.WSS: 443,
-}
-#: RFC 3263 4.1 and RFC 7118 section 7.2 (services), RFC 3263 4.1 (SRV names). In our order of preference.
-SERVICES = {
-    "SIP+D2U": Transport.UDP,
-    "SIP+D2T": Transport.TCP,
-    "SIPS+D2T": Transport.TLS,
-    "SIP+D2W": Transport.WS,
-    "SIPS+D2W": Transport.WSS,
-}
-SRV_PREFIXES = {Transport.UDP: "_sip._udp.", Transport.TCP: "_sip._tcp.", Transport.TLS: "_sips._tcp."}
+SERVICES = {row.naptr_service: row.transport for row in TRANSPORTS.values()}
+SRV_PREFIXES = {row.transport: row.srv_prefix for row in TRANSPORTS.values() if row.srv_prefix}
+#: RFC 3261 26.2.2: what a transport parameter means in a SIPS URI.
 SECURE = {Transport.UDP: Transport.TLS, Transport.TCP: Transport.TLS, Transport.WS: Transport.WSS}
 
 
@@ -61,15 +50,17 @@ class _Place(NamedTuple):
 class Resolver:
     """Finds targets; remembers DNS answers and failed targets.
 
-    from ringback.net.resolver import Resolver
-    from ringback.sip.message.uri import SipUri
-    from ringback.testing import Names, run
+        from ringback.net.resolver import Resolver
+        from ringback.sip.message.sip_uri import SipUri
+        from ringback.testing import Names, run
 
-    names = Names()
-    names.srv("_sip._udp.example.com", "pbx.example.com", 5070)
-    names.a("pbx.example.com", "192.0.2.1")
-    targets = run(Resolver(names).resolve(SipUri.parse("sip:101@example.com")))
-    assert str(targets[0].address) == "192.0.2.1:5070"
+        names = Names()
+        names.srv("_sip._udp.example.com", "pbx.example.com", 5070)
+        names.a("pbx.example.com", "192.0.2.1")
+        targets = run(Resolver(names).resolve(SipUri.parse("sip:101@example.com")))
+        assert str(targets[0].address) == "192.0.2.1:5070"
+
+    One resolver serves a whole process: what it knows of dead targets helps every call.
     """
 
     def __init__(
@@ -119,7 +110,7 @@ class Resolver:
         if address is None:
             return None
         transport = transport or (Transport.TLS if uri.secure else Transport.UDP)
-        return [Target(transport, Address(address, uri.port or DEFAULT_PORTS[transport]), uri.host)]
+        return [Target(transport, Address(address, uri.port or TRANSPORTS[transport].default_port), uri.host)]
 
     async def close(self) -> None:
         """Give up the questions under way."""
@@ -130,7 +121,7 @@ class Resolver:
     async def _places(self, uri: SipUri, host: str, transports: Sequence[Transport]) -> list[_Place]:
         transport = wanted_transport(uri)
         fallback = transport or (Transport.TLS if uri.secure else Transport.UDP)
-        plain = [_Place(fallback, host, uri.port or DEFAULT_PORTS[fallback])]
+        plain = [_Place(fallback, host, uri.port or TRANSPORTS[fallback].default_port)]
         if uri.port or self._in_hosts_file(host):
             return plain
         if transport is not None:
@@ -249,7 +240,7 @@ def is_host_name(text: str) -> bool:
 
 
 def usable_addresses(records: Iterable[Record]) -> list[str]:
-    """The first few unicast addresses: DNS may not point us at everybody (multicast) or at nobody (0.0.0.0)."""
+    """The first few unicast addresses: DNS may not point us at everybody (multicast) or nobody (0.0.0.0)."""
     addresses: list[str] = []
     for record in records:
         text = canonical_address(record) if isinstance(record, str) else None
@@ -262,7 +253,7 @@ def usable_addresses(records: Iterable[Record]) -> list[str]:
 
 
 def by_weight(records: Sequence[SrvRecord], chance: random.Random) -> list[SrvRecord]:
-    """RFC 2782: ascending priority; among equals a random order in which weight is the chance to come first."""
+    """RFC 2782: by priority; among equals at random, weight being the chance to come first."""
     waiting = sorted(records[: 4 * MOST_TARGETS], key=lambda record: (record.priority, record.weight))
     ordered: list[SrvRecord] = []
     while waiting:

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How do SIP messages stand in a TCP or TLS stream? One after another (RFC 3261 18.3), CRLFs between them (RFC 5626)."""
+"""How do SIP messages stand in a TCP or TLS stream? One after another (RFC 3261 18.3)."""
+
+import logging
 
 from ringback.net.framing import Signal
-from ringback.sip.message.framing import Ping, StreamFramer
+from ringback.sip.message.framing import Frame, FramingError, Ping, StreamFramer
+
+log = logging.getLogger("ringback.net")
 
 
 class TcpFraming:
@@ -13,6 +17,7 @@ class TcpFraming:
     def __init__(self, message_size: int) -> None:
         self._framer = StreamFramer(message_size)
         self._pongs = 0
+        self._is_broken = False
 
     @property
     def is_ready(self) -> bool:
@@ -26,21 +31,32 @@ class TcpFraming:
 
     @property
     def is_over(self) -> bool:
-        """Nothing in the stream itself ends it."""
-        return False
+        """True when the stream cannot be cut into messages any more."""
+        return self._is_broken
 
     def receive(self, data: bytes) -> list[bytes | Signal]:
         """Whole messages and signals."""
-        found: list[bytes | Signal] = []
-        for frame in self._framer.feed(data):
-            if frame is Ping.PING:
-                self._pongs += 1
-                found.append(Signal.PING)
-            elif frame is Ping.PONG:
-                found.append(Signal.PONG)
-            else:
-                found.append(frame)
-        return found
+        if self._is_broken:
+            return []
+        try:
+            return [self._classify(frame) for frame in self._framer.feed(data)]
+        except FramingError as error:
+            log.debug("the peer broke the framing: %s", error)
+            self._is_broken = True
+            # The head that broke it goes up as it is: the stack answers it with 400 where it can.
+            return [self._classify(frame) for frame in (*error.frames, error.data) if frame]
+
+    def unfinished(self) -> bytes:
+        """What has come of a message that is not whole."""
+        return self._framer.unfinished()
+
+    def _classify(self, frame: Frame) -> bytes | Signal:
+        if isinstance(frame, bytes):
+            return frame
+        if frame is Ping.PONG:
+            return Signal.PONG
+        self._pongs += 1
+        return Signal.PING
 
     def output(self) -> bytes:
         """One CRLF for each ping."""
@@ -54,3 +70,7 @@ class TcpFraming:
     def ping(self) -> bytes:
         """The double CRLF."""
         return b"\r\n\r\n"
+
+    def farewell(self) -> bytes:
+        """Closing says it all."""
+        return b""

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How do SIP messages travel over WebSocket? One message a WebSocket message, subprotocol "sip" (RFC 7118).
 
-The HTTP port answers plain questions too: a person with a browser gets a line of text, a load balancer `/healthz`.
+The HTTP port answers plain questions too: a browser gets a line of text, a load balancer `/healthz`.
 """
 
 import logging
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, State
@@ -16,7 +15,6 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from ringback.net.framing import Signal
-from ringback.sip.errors import PeerError
 from ringback.sip.flow import Address
 
 SIP = Subprotocol("sip")
@@ -24,6 +22,8 @@ SIP = Subprotocol("sip")
 quiet = logging.getLogger("ringback.net.websocket")
 quiet.setLevel(logging.ERROR)
 
+#: An HTTP head that is larger is refused before it is read further.
+LARGEST_HEAD = 16_384
 PAGES = {
     "/healthz": (200, "ok\n"),
     "/": (200, "This is Ringback. SIP over WebSocket is spoken here, subprotocol sip (RFC 7118).\n"),
@@ -35,13 +35,9 @@ class WebSocketFraming:
 
     answers_pings = True
 
-    def __init__(self, protocol: Protocol, message_size: int) -> None:
+    def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
-        self._limit = message_size
         self._parts: list[bytes] = []
-        self._size = 0
-        self._bytes_seen = False
-        self._extra: list[bytes] = []
 
     @property
     def is_ready(self) -> bool:
@@ -50,8 +46,8 @@ class WebSocketFraming:
 
     @property
     def is_partial(self) -> bool:
-        """True in the middle of a handshake or of a message of several frames."""
-        return bool(self._parts) or (self._bytes_seen and self._protocol.state is State.CONNECTING)
+        """True in the middle of a message of several frames."""
+        return bool(self._parts)
 
     @property
     def is_over(self) -> bool:
@@ -60,7 +56,6 @@ class WebSocketFraming:
 
     def receive(self, data: bytes) -> list[bytes | Signal]:
         """Whole messages and signals. Errors of the WebSocket layer end in `is_over`."""
-        self._bytes_seen = True
         self._protocol.receive_data(data)
         found: list[bytes | Signal] = []
         for event in self._protocol.events_received():
@@ -86,6 +81,8 @@ class WebSocketFraming:
 
     def ping(self) -> bytes:
         """A WebSocket ping (RFC 6455 5.5.2)."""
+        if not self.is_ready:
+            return b""
         self._protocol.send_ping(b"")
         return self.output()
 
@@ -94,6 +91,10 @@ class WebSocketFraming:
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(CloseCode.GOING_AWAY)
         return self.output()
+
+    def unfinished(self) -> bytes:
+        """A WebSocket message is whole or nothing."""
+        return b""
 
     def _shake_hands(self, event: Request | Response) -> None:
         """A server answers the request; a client takes the answer (the library did, when it parsed it)."""
@@ -107,16 +108,11 @@ class WebSocketFraming:
             return [Signal.PING]
         if frame.opcode is Opcode.CLOSE:
             return []
-        self._size += len(frame.data)
-        if self._size > self._limit:
-            self._protocol.fail(CloseCode.MESSAGE_TOO_BIG)
-            raise PeerError("a WebSocket message is too large", status=513, section="RFC 7118 5")
         self._parts.append(bytes(frame.data))
         if not frame.fin:
             return []
         message = b"".join(self._parts)
         self._parts.clear()
-        self._size = 0
         return self._classify(message)
 
     def _classify(self, message: bytes) -> list[bytes | Signal]:
@@ -135,7 +131,25 @@ class WebSocketServer(WebSocketFraming):
     def __init__(self, message_size: int, path: str) -> None:
         self._server = ServerProtocol(subprotocols=[SIP], max_size=message_size, logger=quiet)
         self._path = path
-        super().__init__(self._server, message_size)
+        self._head: bytes | None = b""
+        super().__init__(self._server)
+
+    @property
+    def is_partial(self) -> bool:
+        """True in the middle of the handshake or of a message of several frames."""
+        return bool(self._head) or super().is_partial
+
+    def receive(self, data: bytes) -> list[bytes | Signal]:
+        """The HTTP head alone first: frames sent ahead of our answer must wait for it."""
+        if self._head is None:
+            return super().receive(data)
+        self._head += data
+        head, separator, rest = self._head.partition(b"\r\n\r\n")
+        if not separator and len(head) <= LARGEST_HEAD:
+            return []
+        self._head = None
+        super().receive(head + separator)
+        return super().receive(rest) if rest and not self.is_over else []
 
     def _shake_hands(self, event: Request | Response) -> None:
         assert isinstance(event, Request)
@@ -153,10 +167,12 @@ class WebSocketServer(WebSocketFraming):
 class WebSocketClient(WebSocketFraming):
     """The side that calls."""
 
-    def __init__(self, message_size: int, remote: Address, *, secure: bool, server_name: str, path: str) -> None:
+    def __init__(
+        self, message_size: int, remote: Address, *, secure: bool, server_name: str, path: str
+    ) -> None:
         uri = WebSocketURI(secure, server_name, remote.port, path, "", None, None)
         self._client = ClientProtocol(uri, subprotocols=[SIP], max_size=message_size, logger=quiet)
-        super().__init__(self._client, message_size)
+        super().__init__(self._client)
         self._client.send_request(self._client.connect())
 
     def _shake_hands(self, event: Request | Response) -> None:

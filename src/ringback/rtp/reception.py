@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well does a stream arrive? Sequence validation, loss and jitter: RFC 3550 appendices A.1, A.3 and A.8."""
+"""How well does a stream arrive? Validity, loss and jitter: RFC 3550 appendices A.1, A.3 and A.8."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ONE_SECOND_NTP = 65_536
 
 
 def ntp_timestamp(now: float) -> int:
-    """The 64 bit timestamp of `now`. Elapsed time is allowed where no wall clock is at hand (RFC 3550 6.4.1)."""
+    """The 64 bit timestamp of `now`. Elapsed time will do where there is no wall clock (RFC 3550 6.4.1)."""
     seconds = max(now, 0.0)
     return (int(seconds) & 0xFFFFFFFF) << 32 | int((seconds % 1.0) * (1 << 32))
 
@@ -142,7 +142,7 @@ class ReceptionStatistics:
 
 
 def round_trip(block: ReportBlock, *, now: float) -> float | None:
-    """Seconds to the peer and back, from what it says of our SR (RFC 3550 section 6.4.1); None when it says nothing."""
+    """Seconds to the peer and back, from what it says of our SR (RFC 3550 section 6.4.1), if anything."""
     if not block.last_sender_report:
         return None
     elapsed = difference(middle_bits(ntp_timestamp(now)), block.last_sender_report, bits=32)

@@ -43,6 +43,7 @@ class SdesItem(IntEnum):
 
 
 _HEADER = struct.Struct("!BBH")
+_SSRC = struct.Struct("!I")
 _SENDER = struct.Struct("!IQIII")
 _BLOCK = struct.Struct("!IIIIII")
 _PADDING = 0x20
@@ -103,7 +104,7 @@ class ReceiverReport:
     reports: tuple[ReportBlock, ...] = ()
 
     def to_bytes(self) -> bytes:
-        head = struct.pack("!I", self.ssrc)
+        head = _SSRC.pack(self.ssrc)
         return _framed(RtcpType.RECEIVER_REPORT, len(self.reports), head + _blocks(self.reports))
 
 
@@ -116,7 +117,7 @@ class SdesChunk:
 
     def to_bytes(self) -> bytes:
         items = b"".join(bytes((kind, len(text))) + text for kind, text in self.items)
-        body = struct.pack("!I", self.ssrc) + items + b"\0"
+        body = _SSRC.pack(self.ssrc) + items + b"\0"
         return body + bytes(-len(body) % 4)
 
 
@@ -203,9 +204,12 @@ def _parse_body(packet_type: int, count: int, body: bytes) -> RtcpPacket:
     try:
         match packet_type:
             case RtcpType.SENDER_REPORT:
-                return SenderReport(*_SENDER.unpack_from(body), _parse_blocks(body, _SENDER.size, count))
+                ssrc, ntp, timestamp, packets, octets = _SENDER.unpack_from(body)
+                blocks = _parse_blocks(body, _SENDER.size, count)
+                return SenderReport(ssrc, ntp, timestamp, packets, octets, blocks)
             case RtcpType.RECEIVER_REPORT:
-                return ReceiverReport(*struct.unpack_from("!I", body), _parse_blocks(body, 4, count))
+                (ssrc,) = _SSRC.unpack_from(body)
+                return ReceiverReport(ssrc, _parse_blocks(body, _SSRC.size, count))
             case RtcpType.SOURCE_DESCRIPTION:
                 return _parse_source_description(body, count)
             case RtcpType.GOODBYE:
@@ -223,14 +227,14 @@ def _parse_source_description(body: bytes, count: int) -> SourceDescription:
     chunks: list[SdesChunk] = []
     offset = 0
     for _ in range(count):
-        (ssrc,) = struct.unpack_from("!I", body, offset)
+        (ssrc,) = _SSRC.unpack_from(body, offset)
         items, offset = _parse_items(body, offset + 4)
         chunks.append(SdesChunk(ssrc, items))
     return SourceDescription(tuple(chunks))
 
 
 def _parse_items(body: bytes, offset: int) -> tuple[tuple[tuple[int, bytes], ...], int]:
-    """The items of one chunk, and where the next chunk starts: the end octet is padded to a word (section 6.5)."""
+    """The items of one chunk, and where the next chunk starts: its end is padded to a word (section 6.5)."""
     items: list[tuple[int, bytes]] = []
     while (kind := body[offset]) != SdesItem.END:
         length = body[offset + 1]

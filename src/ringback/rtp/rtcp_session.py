@@ -74,7 +74,7 @@ class RtcpSession:
         return self.source.receive(packet.sequence, packet.timestamp, now=now)
 
     def receive_rtcp(self, data: bytes, *, now: float) -> list[RtcpPacket]:
-        """Read a datagram of the RTCP port; PeerError when it is malformed. A BYE is returned and nothing else."""
+        """Read a datagram of the RTCP port; PeerError when it is malformed. A BYE has no effect here."""
         packets = parse_compound(data)
         self._weigh(len(data))
         for packet in packets:

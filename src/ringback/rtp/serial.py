@@ -3,7 +3,7 @@
 
 
 def difference(later: int, earlier: int, *, bits: int) -> int:
-    """`later - earlier` on a circle of 2**bits numbers, as the shorter way round: negative when it is earlier."""
+    """`later - earlier` on a circle of 2**bits numbers, the shorter way: negative when it is earlier."""
     half = 1 << (bits - 1)
     return ((later - earlier + half) & ((1 << bits) - 1)) - half
 

@@ -23,6 +23,9 @@ VOLUME = 10
 LONGEST_EVENT = 0xFFFF
 END_PACKETS = 3
 
+#: Packets of an earlier event may come this late (ten seconds); anything older is a clock that was set anew.
+_REMEMBERED_TICKS = 80_000
+
 _PAYLOAD = struct.Struct("!BBH")
 _END = 0x80
 
@@ -70,7 +73,7 @@ def event_code(key: str) -> int:
 
 
 def event_packets(key: str, *, duration: int, step: int) -> Iterator[EventPacket]:
-    """The packets of one key press (section 2.5.1): one every `step` ticks, growing, the last one three times."""
+    """The packets of one key press (section 2.5.1): one every `step` ticks, growing, the last three times."""
     code = event_code(key)
     total = min(max(duration, step), LONGEST_EVENT)
     for elapsed in range(step, total, step):
@@ -101,7 +104,7 @@ class TelephoneEventReceiver:
 
     def _is_known(self, event: TelephoneEvent, timestamp: int) -> bool:
         step = difference(timestamp, self._timestamp, bits=32)
-        if step < 0:
+        if -_REMEMBERED_TICKS < step < 0:
             return True
         if step == 0 or self._is_continued(event, step):
             self._timestamp = timestamp
@@ -111,7 +114,7 @@ class TelephoneEventReceiver:
         return False
 
     def _is_continued(self, event: TelephoneEvent, step: int) -> bool:
-        """A long event goes on in a new segment where the last one stopped (section 2.5.1.3); some senders also
-        move the timestamp with every packet of an event.
+        """A long event goes on in a new segment where the last one stopped (section 2.5.1.3); and some
+        senders move the timestamp with every packet of an event.
         """
         return not self._has_ended and event.event == self._event and step <= self._duration

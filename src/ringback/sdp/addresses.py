@@ -37,7 +37,14 @@ _DENIED_6 = tuple(
 _NAT64 = IPv6Network("64:ff9b::/96")
 _PRIVATE_4 = tuple(
     IPv4Network(block)
-    for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16")
+    for block in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+    )
 )
 _PRIVATE_6 = tuple(IPv6Network(block) for block in ("fc00::/7", "fe80::/10", "::1/128"))
 
@@ -46,7 +53,7 @@ _LONGEST = 45
 
 
 def canonical_host(text: str) -> str:
-    """The one text of an IP address; an IPv4 address in IPv6 clothes is unwrapped. ValueError for anything else."""
+    """The one text of an IP address; an IPv4 address in IPv6 clothes is unwrapped. Else ValueError."""
     return str(_unwrapped(text))
 
 

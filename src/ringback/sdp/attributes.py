@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import takewhile
 
 from ringback.sdp.addresses import canonical_host
-from ringback.sdp.errors import UnacceptableSession, Warning
+from ringback.sdp.errors import UnacceptableSession, WarnCode
 from ringback.sdp.session import MediaDescription, SessionDescription, number
 
 TELEPHONE_EVENT = "telephone-event"
@@ -43,7 +43,7 @@ class Direction(StrEnum):
         return self in (Direction.SENDRECV, Direction.RECVONLY)
 
     def meet(self, peer: Direction) -> Direction:
-        """What remains for the owner of this direction when the other end says `peer` (RFC 3264 section 6.1)."""
+        """What remains for the owner of this direction when the other end says `peer` (RFC 3264 6.1)."""
         return Direction.of(sends=self.sends and peer.receives, receives=self.receives and peer.sends)
 
 
@@ -114,13 +114,17 @@ def audio_formats(media: MediaDescription) -> tuple[AudioFormat, ...]:
         found = mapped.get(payload_type) or STATIC_FORMATS.get(payload_type)
         if found is not None and payload_type not in formats:
             formats[payload_type] = AudioFormat(
-                payload_type, found.encoding, found.clock_rate, found.channels, parameters.get(payload_type, "")
+                payload_type,
+                found.encoding,
+                found.clock_rate,
+                found.channels,
+                parameters.get(payload_type, ""),
             )
     return tuple(formats.values())
 
 
 def direction(session: SessionDescription, media: MediaDescription) -> Direction:
-    """The direction of a stream: its own attribute, else the session's, else sendrecv (RFC 8866 section 6.7)."""
+    """The direction of a stream: its own attribute, else the session's, else sendrecv (RFC 8866 6.7)."""
     for section in (media, session):
         for line in section.lines:
             if line.type == "a" and line.value in _DIRECTIONS:
@@ -154,7 +158,7 @@ def rtcp_address(media: MediaDescription) -> tuple[int, str | None] | None:
         return port, canonical_host(parts[3])
     except ValueError:
         raise UnacceptableSession(
-            "a=rtcp holds no IP address", warning=Warning.INCOMPATIBLE_ADDRESS_FORMAT, section="RFC 3605 2.1"
+            "a=rtcp holds no IP address", warning=WarnCode.INCOMPATIBLE_ADDRESS_FORMAT, section="RFC 3605 2.1"
         ) from None
 
 

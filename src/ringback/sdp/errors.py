@@ -6,7 +6,7 @@ from enum import IntEnum
 from ringback.sip.errors import PeerError
 
 
-class Warning(IntEnum):  # noqa: A001 - the name of the header field
+class WarnCode(IntEnum):
     """The warn-codes of RFC 3261 section 20.43."""
 
     INCOMPATIBLE_NETWORK_PROTOCOL = 300
@@ -21,7 +21,7 @@ class Warning(IntEnum):  # noqa: A001 - the name of the header field
 class UnacceptableSession(PeerError):
     """A description that breaks its grammar or that we cannot take part in: answered 488."""
 
-    def __init__(self, detail: str, *, warning: Warning = Warning.MISCELLANEOUS, section: str = "") -> None:
+    def __init__(self, detail: str, *, warning: WarnCode = WarnCode.MISCELLANEOUS, section: str = "") -> None:
         super().__init__(detail, status=488, section=section)
         self.warning = warning
 

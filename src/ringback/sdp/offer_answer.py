@@ -26,7 +26,7 @@ from ringback.sdp.attributes import (
     packet_time_ms,
     rtcp_address,
 )
-from ringback.sdp.errors import UnacceptableSession, Warning
+from ringback.sdp.errors import UnacceptableSession, WarnCode
 from ringback.sdp.session import (
     MAXIMUM_MEDIA,
     Line,
@@ -70,7 +70,10 @@ class AudioCapabilities:
         """The codecs and, last, telephone-event."""
         if self.telephone_event is None:
             return self.formats
-        return (*self.formats, AudioFormat(self.telephone_event, TELEPHONE_EVENT, parameters=_EVENT_PARAMETERS))
+        return (
+            *self.formats,
+            AudioFormat(self.telephone_event, TELEPHONE_EVENT, parameters=_EVENT_PARAMETERS),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +143,7 @@ def make_answer(
 def negotiate(local: SessionDescription, remote: SessionDescription) -> NegotiatedAudio | None:
     """What offer and answer agree on; None when no stream is left (every port is 0)."""
     if len(local.media) != len(remote.media):
-        raise UnacceptableSession(
-            "offer and answer differ in their number of m= lines", section="RFC 3264 6"
-        )
+        raise UnacceptableSession("offer and answer differ in their number of m= lines", section="RFC 3264 6")
     for ours, theirs in zip(local.media, remote.media, strict=True):
         if ours.line.port and theirs.line.port:
             return _negotiated(local, ours, remote, theirs)
@@ -159,7 +160,7 @@ def _audio_answer(
     common = _common_formats(audio_formats(media), capabilities.all_formats)
     if not any(each.is_codec for each in common):
         raise UnacceptableSession(
-            "no common audio codec", warning=Warning.INCOMPATIBLE_MEDIA_FORMAT, section="RFC 3264 6"
+            "no common audio codec", warning=WarnCode.INCOMPATIBLE_MEDIA_FORMAT, section="RFC 3264 6"
         )
     own = Address(capabilities.address.host, capabilities.address.port)
     remote, _ = _remote_addresses(offer, media, own=own, allow_loopback=capabilities.loopback_is_allowed)
@@ -175,19 +176,17 @@ def _audio_answer(
 def _check_kind(media: MediaDescription) -> None:
     if media.line.media != "audio":
         raise UnacceptableSession(
-            "no audio is offered", warning=Warning.MEDIA_TYPE_NOT_AVAILABLE, section="RFC 3264 6"
+            "no audio is offered", warning=WarnCode.MEDIA_TYPE_NOT_AVAILABLE, section="RFC 3264 6"
         )
     if media.line.protocol not in PROTOCOLS:
         raise UnacceptableSession(
             "the audio is not offered over RTP/AVP",
-            warning=Warning.INCOMPATIBLE_TRANSPORT_PROTOCOL,
+            warning=WarnCode.INCOMPATIBLE_TRANSPORT_PROTOCOL,
             section="RFC 3264 6",
         )
 
 
-def _common_formats(
-    offered: Sequence[AudioFormat], known: Sequence[AudioFormat]
-) -> tuple[AudioFormat, ...]:
+def _common_formats(offered: Sequence[AudioFormat], known: Sequence[AudioFormat]) -> tuple[AudioFormat, ...]:
     """Ours among the offered ones, in the order and with the numbers of the offer (RFC 3264 section 6.1).
 
     Of an encoding offered twice the first number counts. Events need a codec of the same clock rate
@@ -204,7 +203,7 @@ def _common_formats(
 def _effective_direction(
     session: SessionDescription, media: MediaDescription, remote: Address | None
 ) -> Direction:
-    """The peer's direction; c=0.0.0.0 is the hold of RFC 2543: the peer receives nothing (RFC 3264 section 8.4)."""
+    """The peer's direction; c=0.0.0.0 is the hold of RFC 2543: it receives nothing (RFC 3264 8.4)."""
     stated = direction(session, media)
     return stated if remote is not None else Direction.of(sends=stated.sends, receives=False)
 
@@ -227,7 +226,7 @@ def _negotiated(
     send = next((each for each in common if each.is_codec), None)
     if send is None:
         raise UnacceptableSession(
-            "no common audio codec", warning=Warning.INCOMPATIBLE_MEDIA_FORMAT, section="RFC 3264 6"
+            "no common audio codec", warning=WarnCode.INCOMPATIBLE_MEDIA_FORMAT, section="RFC 3264 6"
         )
     events = (each for each in common if each.encoding.lower() == TELEPHONE_EVENT)
     event = next((each for each in events if each.clock_rate == send.clock_rate), None)
@@ -258,7 +257,7 @@ def _remote_addresses(
         if not is_relayable(address.host, allow_loopback=allow_loopback):
             raise UnacceptableSession(
                 f"media cannot be sent to {address.host}",
-                warning=Warning.INCOMPATIBLE_ADDRESS_FORMAT,
+                warning=WarnCode.INCOMPATIBLE_ADDRESS_FORMAT,
                 section="RFC 8866 5.7",
             )
     if own == rtp:
@@ -341,9 +340,7 @@ def _own_audio_index(previous: SessionDescription | None) -> int | None:
     )
 
 
-def _numbered(
-    formats: Sequence[AudioFormat], previous: SessionDescription | None
-) -> tuple[AudioFormat, ...]:
+def _numbered(formats: Sequence[AudioFormat], previous: SessionDescription | None) -> tuple[AudioFormat, ...]:
     """`formats` with the numbers they already have in this session (RFC 3264 section 8.3.2)."""
     index = _own_audio_index(previous)
     used = audio_formats(previous.media[index]) if previous and index is not None else ()
@@ -360,6 +357,4 @@ def _numbered(
 
 
 def _free_numbers(taken: set[int]) -> Iterator[int]:
-    return (
-        each for each in range(FIRST_DYNAMIC_PAYLOAD_TYPE, HIGHEST_PAYLOAD_TYPE + 1) if each not in taken
-    )
+    return (each for each in range(FIRST_DYNAMIC_PAYLOAD_TYPE, HIGHEST_PAYLOAD_TYPE + 1) if each not in taken)

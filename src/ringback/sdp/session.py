@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ringback.sdp.addresses import canonical_host
-from ringback.sdp.errors import UnacceptableSession, Warning
+from ringback.sdp.errors import UnacceptableSession, WarnCode
 from ringback.sip.errors import PeerError
 from ringback.sip.message.numbers import decimal
 
@@ -25,7 +25,9 @@ MAXIMUM_FORMATS = 64
 
 _LINE = re.compile(r"[a-z]=", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]{1,64}", re.ASCII)
-_PROTOCOL = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]{1,32}(?:/[!#$%&'*+.0-9A-Z^_`a-z{|}~-]{1,32}){0,4}", re.ASCII)
+_PROTOCOL = re.compile(
+    r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]{1,32}(?:/[!#$%&'*+.0-9A-Z^_`a-z{|}~-]{1,32}){0,4}", re.ASCII
+)
 
 
 class Line(NamedTuple):
@@ -177,13 +179,13 @@ def parse_connection(value: str) -> str:
     parts = _words(value)
     if len(parts) != 3 or parts[0] != "IN" or parts[1] not in ("IP4", "IP6"):
         raise UnacceptableSession(
-            "c= is malformed", warning=Warning.INCOMPATIBLE_NETWORK_PROTOCOL, section="RFC 8866 5.7"
+            "c= is malformed", warning=WarnCode.INCOMPATIBLE_NETWORK_PROTOCOL, section="RFC 8866 5.7"
         )
     try:
         return canonical_host(parts[2].partition("/")[0])
     except ValueError:
         raise UnacceptableSession(
-            "c= holds no IP address", warning=Warning.INCOMPATIBLE_ADDRESS_FORMAT, section="RFC 8866 5.7"
+            "c= holds no IP address", warning=WarnCode.INCOMPATIBLE_ADDRESS_FORMAT, section="RFC 8866 5.7"
         ) from None
 
 

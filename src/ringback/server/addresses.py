@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from ringback.net.network import Network
 from ringback.server.config import Settings
 
-#: Documentation addresses (RFC 5737, RFC 3849): nothing is sent there, the route to them is the default route.
+#: Documentation addresses (RFC 5737, RFC 3849): nothing is sent there, the route to them is the default
+#: route.
 FAR_IPV4, FAR_IPV6 = "192.0.2.1", "2001:db8::1"
 ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared, not bound)
 
@@ -41,7 +42,9 @@ async def advertised_addresses(settings: Settings, network: Network, *, origin: 
         if choice is not None:
             found.setdefault(":" in host, choice)
     if not found:
-        found[False] = Choice("127.0.0.1", "this machine has no network; only programs on it can reach the server")
+        found[False] = Choice(
+            "127.0.0.1", "this machine has no network; only programs on it can reach the server"
+        )
     return [found[is_ipv6] for is_ipv6 in sorted(found)]
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where does the certificate come from when nobody brings one?
 
-From a certificate authority that belongs to the data directory: made once (`ca.pem`, `ca.key`), so that phones can be
-told to trust it. It signs a certificate for this server's names and addresses (`server.pem`, `server.key`), which is made
-anew when it nears its end or when the names change. ECDSA P-256; keys are readable by their owner only.
+From a certificate authority that belongs to the data directory: made once (`ca.pem`, `ca.key`), so that
+phones can be told to trust it. It signs a certificate for this server's names and addresses (`server.pem`,
+`server.key`), which is made anew when it nears its end or when the names change. ECDSA P-256; keys are
+readable by their owner only.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from ringback.server.storage.store import StorageError
 from ringback.sip.errors import RingbackError
 
 CA_LIFETIME = datetime.timedelta(days=3650)
-LIFETIME = datetime.timedelta(days=397)  # what telephones and browsers accept from an authority they were told to trust
+LIFETIME = datetime.timedelta(
+    days=397
+)  # what telephones and browsers accept from an authority they were told to trust
 RENEW_BEFORE = datetime.timedelta(days=30)
 BACKDATED = datetime.timedelta(hours=1)  # for peers whose clock is a little late
 
@@ -37,7 +40,9 @@ class CertificateError(RingbackError):
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """PEM files for `ssl`. `ca` is what phones must trust; None when the certificate was brought by its owner."""
+    """PEM files for `ssl`. `ca` is what phones must trust; None when the certificate was brought by its
+    owner.
+    """
 
     certificate: Path
     key: Path
@@ -54,7 +59,9 @@ class _Pair:
 
 
 def local_certificate(directory: Path, names: Sequence[str], *, now: datetime.datetime) -> CertificateFiles:
-    """The files of a certificate for `names` (host names and IP addresses, the first is the subject), made if needed."""
+    """The files of a certificate for `names` (host names and IP addresses, the first is the subject), made
+    if needed.
+    """
     ca_file, ca_key = directory / "ca.pem", directory / "ca.key"
     file, key_file = directory / "server.pem", directory / "server.key"
     authority = _usable_authority(_load(ca_file, ca_key), now=now)
@@ -86,7 +93,7 @@ def server_context(files: CertificateFiles) -> ssl.SSLContext:
 
 
 def load_into(context: ssl.SSLContext, files: CertificateFiles) -> None:
-    """Use these files from now on. Connections that are open keep what they have; bad files change nothing."""
+    """Use these files from now on. Open connections keep what they have; bad files change nothing."""
     trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for target in (trial, context):
         try:
@@ -152,7 +159,8 @@ def _make_server(authority: _Pair, names: Sequence[str], *, now: datetime.dateti
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_key_usage(signs_certificates=False), critical=True)
     builder = builder.add_extension(
-        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+        critical=False,
     )
     builder = builder.add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False
@@ -196,7 +204,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _general_names(names: Sequence[str]) -> list[x509.GeneralName]:
-    """Addresses as addresses, names as names (RFC 5922 section 7.1 wants the domain among the SAN entries)."""
+    """Addresses as addresses, names as names (RFC 5922 7.1 wants the domain among them)."""
     entries: list[x509.GeneralName] = []
     for name in names:
         try:

@@ -74,8 +74,9 @@ class SipSettings(Section):
     an IPv6 that the machine does not have is left out."""
 
     advertise: Annotated[tuple[IpAddress, ...], Field(max_length=2)] = ()
-    """The address that phones are told to reach us at, at most one for IPv4 and one for IPv6. Empty: the address of the
-    interface that reaches the default route. Behind a router with port forwarding, put the public address here."""
+    """The address that phones are told to reach us at, at most one for IPv4 and one for IPv6. Empty: the
+    address of the interface that reaches the default route. Behind a router with port forwarding, put
+    the public address here."""
 
     port: Port = 5060
     """The port for SIP over UDP and TCP. 0 takes a free one."""
@@ -101,8 +102,8 @@ class TlsSettings(Section):
     """The certificate shown to phones that connect with TLS."""
 
     certificate: Path | None = None
-    """A file with your certificate and its chain, in PEM form. Empty: one is made, signed by a certificate authority that
-    belongs to this data directory and is renewed without being asked."""
+    """A file with your certificate and its chain, in PEM form. Empty: one is made, signed by a certificate
+    authority that belongs to this data directory and is renewed without being asked."""
 
     key: Path | None = None
     """The file with the private key of `certificate`, in PEM form."""
@@ -115,14 +116,18 @@ class AuthenticationSettings(Section):
     """The digest algorithms that are offered, the preferred one first. Many older phones speak only MD5."""
 
     nonce_lifetime: Annotated[float, Field(ge=10, le=86_400)] = 300.0
-    """How long a challenge may be answered, in seconds. Later, the phone gets a new one without asking its owner."""
+    """How long a challenge may be answered, in seconds. Later, the phone gets a new one without asking its
+    owner.
+    """
 
 
 class RegistrarSettings(Section):
     """What phones may register (RFC 3261 section 10.3)."""
 
     minimum_expires: Annotated[int, Field(ge=1, le=86_400)] = 60
-    """The shortest time in seconds a phone may register for; less is answered with 423 (Interval Too Brief)."""
+    """The shortest time in seconds a phone may register for; less is answered with 423 (Interval Too
+    Brief).
+    """
 
     default_expires: Annotated[int, Field(ge=1, le=604_800)] = 3600
     """The time in seconds a registration lasts when the phone does not say how long."""
@@ -141,7 +146,9 @@ class ProxySettings(Section):
     """Stay on the path of a call after it is answered. Phones behind NAT need it."""
 
     recurse_on_redirect: bool = True
-    """Follow the new addresses when a phone answers with a redirection (3xx). Otherwise the caller gets them."""
+    """Follow the new addresses when a phone answers with a redirection (3xx). Otherwise the caller gets
+    them.
+    """
 
     redirect_instead_of_proxy: bool = False
     """Answer calls with the addresses of the called user's phones (302) instead of passing the call on."""
@@ -153,8 +160,8 @@ class ProxySettings(Section):
     """Let users here call addresses in other domains."""
 
     timer_c: Annotated[float, Field(gt=180, le=3600)] = 181.0
-    """How long a call may ring without any news before it is given up, in seconds. RFC 3261 section 16.6 asks for more
-    than three minutes."""
+    """How long a call may ring without any news before it is given up, in seconds. RFC 3261 section 16.6
+    asks for more than three minutes."""
 
     ring_time: Annotated[float, Field(ge=5, le=600)] = 120.0
     """How long the phones of a user ring before the caller is told that nobody answers, in seconds."""

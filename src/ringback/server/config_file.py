@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How settings are found and put together: flag, then environment, then file, then default.
 
-Everything that is wrong is told at once, each problem with the place it stands at (file:line:column, the name of the
-variable, the flag), what is wrong, and what would be right.
+Everything that is wrong is told at once, each problem with the place it stands at (file:line:column, the
+name of the variable, the flag), what is wrong, and what would be right.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from ringback.server.config import Settings, contradictions
 from ringback.server.config_problems import Problem, explain, nearest_name
-from ringback.server.config_schema import annotation_at, is_list, is_section
+from ringback.server.config_schema import all_settings, annotation_at, is_list, is_section
 from ringback.server.toml_positions import KeyPath, Place, Position, toml_positions
 from ringback.sip.errors import RingbackError
 
@@ -40,7 +40,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "demo": ("demo",),
 }
 #: Variables of ours that are no settings.
-OTHER_VARIABLES = frozenset({"RINGBACK_CONFIG", "RINGBACK_KERNEL"})
+OTHER_VARIABLES = frozenset({"RINGBACK_CONFIG", "RINGBACK_KERNEL", "RINGBACK_PASSWORD"})
 SYSTEM_FILE = Path("/etc/ringback/ringback.toml")
 
 
@@ -96,7 +96,9 @@ class _Draft:
 def load_settings(
     flags: Mapping[str, object] | None = None, environment: Mapping[str, str] | None = None
 ) -> Loaded:
-    """Settings from all places. `flags` uses the names of FLAGS, and "config" for the file; None means not given."""
+    """Settings from all places. `flags` uses the names of FLAGS, and "config" for the file; None means not
+    given.
+    """
     flags = flags or {}
     environment = os.environ if environment is None else environment
     draft = _Draft()
@@ -200,13 +202,11 @@ def _read_environment(draft: _Draft, environment: Mapping[str, str]) -> list[str
 
 
 def _long_variables() -> list[str]:
-    from ringback.server.config_schema import all_settings
-
     return ["RINGBACK_" + "__".join(path).upper() for path, _ in all_settings()]
 
 
 def _from_text(annotation: object, text: str) -> object:
-    """The value a text in the environment stands for. What does not fit stays text, and is refused as such."""
+    """The value a text in the environment stands for. What does not fit stays text, and is refused."""
     if is_list(annotation):
         return [part.strip() for part in text.split(",") if part.strip()]
     if annotation is bool:
@@ -253,8 +253,12 @@ def _validated(draft: _Draft) -> Settings | None:
             json.dumps(draft.values, default=lambda value: [str(value)]), strict=True
         )
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        details = error.errors(include_url=False)
+        wrong_elements = {detail["loc"][:-1] for detail in details}
+        for detail in details:
             path = tuple(detail["loc"])
+            if detail["type"] == "too_short" and path in wrong_elements:
+                continue  # short only because elements that are wrong were not counted
             place = draft.where(path, at_key=detail["type"] == "extra_forbidden")
             draft.problems.append(Problem(place, explain(path, detail)))
         return None

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with a setting, said so that its owner can put it right: the rule, the value, the nearest name."""
+"""What is wrong with a setting, said so that its owner can put it right: the rule, the value, the nearest
+name.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ def explain(path: tuple[str | int, ...], detail: Mapping[str, Any]) -> str:
         return _unknown(path)
     if detail["type"] == "value_error":
         return f"{name}: {detail['ctx']['error']}"
-    return f"{name} must be {_expectation(path, detail)}, not {_shown(detail.get('input'))}{_nearest_value(path, detail)}"
+    sentence = f"{name} must be {_expectation(path, detail)}, not {_shown(detail.get('input'))}"
+    return sentence + _nearest_value(path, detail)
 
 
 def nearest_name(wrong: str, names: Iterable[str]) -> str:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which names and types do the settings classes have? Asked by the reader, the errors and the reference page."""
+"""Which names and types do the settings classes have? Asked by the reader, the errors and the reference
+page.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How do other commands talk to the running server? JSON lines over a socket in the data directory.
 
-Whoever may read the directory may speak: the socket has mode 0600. A request is `{"verb": ..., ...}`, the answer
-`{"ok": true, ...}` or `{"ok": false, "error": ...}`. The server side is asynchronous, the client side (`ask`) blocks.
+Whoever may read the directory may speak: the socket has mode 0600. A request is `{"verb": ..., ...}`, the
+answer `{"ok": true, ...}` or `{"ok": false, "error": ...}`. The server side is asynchronous, the client
+side (`ask`) blocks.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ MAX_REQUEST = 65_536
 MAX_ANSWER = 67_108_864
 MAX_CONNECTIONS = 16
 IDLE = 10.0
-#: The longest path a socket address holds on Linux is 107 bytes; beyond it the directory is named by descriptor.
+#: The longest path a socket address holds on Linux is 107 bytes; beyond it the directory is named by
+#: descriptor.
 MAX_PATH = 100
 
 Answer = dict[str, Any]
@@ -54,7 +56,9 @@ class ControlServer:
         self._open: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen. The caller holds the lock of the directory, so a socket that is there already is a dead one's."""
+        """Listen. The caller holds the lock of the directory, so a socket that is there already is a dead
+        one's.
+        """
         file = self._directory / SOCKET_NAME
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISSOCK(file.lstat().st_mode):
@@ -165,7 +169,11 @@ def _short_path(directory: Path) -> Iterator[str]:
     if len(os.fsencode(path)) <= MAX_PATH:
         yield path
         return
-    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY) if hasattr(os, "O_PATH") else os.open(directory, os.O_RDONLY)
+    descriptor = (
+        os.open(directory, os.O_PATH | os.O_DIRECTORY)
+        if hasattr(os, "O_PATH")
+        else os.open(directory, os.O_RDONLY)
+    )
     try:
         yield f"/proc/self/fd/{descriptor}/{SOCKET_NAME}"
     finally:

@@ -16,20 +16,24 @@ def make_directory(directory: Path) -> bool:
     """Make the directory (0700) if it is not there; True when it is new. One that exists keeps its mode."""
     if directory.is_dir():
         if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-            raise StorageError(f"the data directory {directory} cannot be written; choose another with --data")
+            raise StorageError(
+                f"the data directory {directory} cannot be written; choose another with --data"
+            )
         return False
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"the data directory {directory} cannot be made: {error.strerror or error}; choose another with --data"
+            f"the data directory {directory} cannot be made: {error.strerror}; choose another with --data"
         ) from error
     return True
 
 
 class DirectoryLock:
-    """Held while a server uses the directory; the system lets go of it when the process ends, however it ends."""
+    """Held while a server uses the directory; the system lets go of it when the process ends, however it
+    ends.
+    """
 
     __slots__ = ("_descriptor",)
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What has to be there before a server can start, made on the first start and found on the next.
 
-The data directory, the secret, the store, the domain and the addresses (with the reasons for them), the realm, the
-certificate. `prepare` makes an `Installation` of them.
+The data directory, the secret, the store, the domain and the addresses (with the reasons for them), the
+realm, the certificate. `prepare` makes an `Installation` of them.
 """
 
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import ssl
 from collections.abc import Callable
@@ -16,7 +17,12 @@ from pathlib import Path
 
 from ringback.net.network import Network
 from ringback.server.addresses import Choice, advertised_addresses, domain, other_names
-from ringback.server.certificates import CertificateFiles, brought_certificate, local_certificate, server_context
+from ringback.server.certificates import (
+    CertificateFiles,
+    brought_certificate,
+    local_certificate,
+    server_context,
+)
 from ringback.server.config import Settings
 from ringback.server.config_file import Loaded, default_data_directory
 from ringback.server.data_directory import make_directory
@@ -25,6 +31,7 @@ from ringback.server.secret import derive, load_or_make_secret
 from ringback.server.storage.sealing import Sealer
 from ringback.server.storage.sqlite import FILE_NAME, SqliteStore
 from ringback.server.storage.store import Store
+from ringback.sip.flow import Address
 
 Clock = Callable[[], datetime.datetime]
 
@@ -59,8 +66,9 @@ async def prepare(loaded: Loaded, network: Network, *, clock: Clock) -> Installa
     """Find what there is, make what is missing."""
     settings = loaded.settings
     directory = data_directory(settings)
-    is_new = make_directory(directory)
+    make_directory(directory)
     store, secret = open_store(directory)
+    is_new = store.value("realm") is None
 
     def origin(*path: str) -> str:
         return loaded.origins.get(path, "")
@@ -68,6 +76,8 @@ async def prepare(loaded: Loaded, network: Network, *, clock: Clock) -> Installa
     advertised = await advertised_addresses(settings, network, origin=origin)
     chosen = domain(settings, advertised, origin=origin)
     realm, notes = settle_realm(store, chosen.value)
+    if is_new:
+        store.put_value("addresses", json.dumps(_planned_addresses(settings, advertised[0].value)))
     aliases = other_names(settings, advertised)
     certificate = certificate_files(settings, directory, (chosen.value, *aliases), now=clock())
     identity = Identity(
@@ -80,12 +90,22 @@ async def prepare(loaded: Loaded, network: Network, *, clock: Clock) -> Installa
         aliases=aliases,
     )
     return Installation(
-        settings, directory, is_new, store, identity, certificate, chosen, tuple(advertised), (*loaded.warnings, *notes)
+        settings,
+        directory,
+        is_new,
+        store,
+        identity,
+        certificate,
+        chosen,
+        tuple(advertised),
+        (*loaded.warnings, *notes),
     )
 
 
 def settle_realm(store: Store, domain_now: str) -> tuple[str, list[str]]:
-    """The realm is the first domain and stays: stored digests are made for it. Says what a new domain means."""
+    """The realm is the first domain and stays: stored digests are made for it. Says what a new domain
+    means.
+    """
     realm, last = store.value("realm"), store.value("domain")
     if realm is None:
         realm = domain_now
@@ -93,8 +113,8 @@ def settle_realm(store: Store, domain_now: str) -> tuple[str, list[str]]:
     notes = []
     if last is not None and last != domain_now:
         notes.append(
-            f"the domain was {last} and is {domain_now} now. Passwords stay valid (their realm is still {realm}), "
-            f"but phones that were set up for {last} must be given the new domain"
+            f"the domain was {last} and is {domain_now} now. Passwords stay valid (their realm is still "
+            f"{realm}), but phones that were set up for {last} must be given the new domain"
         )
     if last != domain_now:
         store.put_value("domain", domain_now)
@@ -108,6 +128,15 @@ def certificate_files(
     if settings.tls.certificate and settings.tls.key:
         return brought_certificate(settings.tls.certificate, settings.tls.key)
     return local_certificate(directory, names, now=now)
+
+
+def _planned_addresses(settings: Settings, host: str) -> dict[str, str]:
+    """Where phones will reach a server that never ran, so that accounts can be handed out before it does."""
+    sip, tls = (
+        str(Address(host, settings.sip.port or 5060)),
+        str(Address(host, settings.sip.tls_port or 5061)),
+    )
+    return {"udp": sip, "tcp": sip, "tls": tls}
 
 
 def _client_context(certificate: CertificateFiles) -> ssl.SSLContext:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 class Identity:
     """What `Server` needs to know about itself besides its settings.
 
-    `domain` is never empty. `advertised` holds at most one address for IPv4 and one for IPv6, IPv4 first. `realm` is
-    fixed at the first start, since the stored HA1 depend on it. `secret` keys nonces and tokens.
-    `server_tls` is None when the server shall not listen with TLS; `client_tls` None means the platform's default trust.
+    `domain` is never empty. `advertised` holds at most one address for IPv4 and one for IPv6, IPv4 first.
+    `realm` is fixed at the first start, since the stored HA1 depend on it. `secret` keys nonces and tokens.
+    `server_tls` is None when the server shall not listen with TLS; `client_tls` None means the platform's
+    default trust.
     """
 
     domain: str

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one secret of an installation: 32 random bytes in a file only its owner may read.
 
-Everything else that must be secret (the key of nonces, the key that seals stored digests) is derived from it, each for
-one purpose. It lies beside the database, not in it: a copy of the database alone opens no account.
+Everything else that must be secret (the key of nonces, the key that seals stored digests) is derived from
+it, each for one purpose. It lies beside the database, not in it: a copy of the database alone opens no
+account.
 """
 
 import hmac
@@ -30,7 +31,9 @@ def load_or_make_secret(directory: Path) -> bytes:
     except ValueError:
         secret = b""
     if len(secret) != LENGTH:
-        raise StorageError(f"{file} is damaged: it must hold {2 * LENGTH} hexadecimal digits. Restore it from a backup")
+        raise StorageError(
+            f"{file} is damaged: it must hold {2 * LENGTH} hexadecimal digits. Restore it from a backup"
+        )
     return secret
 
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where in a TOML text does each key, and each value, stand?
 
-`tomllib` reads the values but does not say where they were. This scanner walks a text that `tomllib` has accepted
-and notes positions only; it judges nothing, and on a text that is no TOML it stops early instead of failing.
-Paths are those of the parsed document: ("sip", "host", 0) is the first element of the array `host` in `[sip]`.
+`tomllib` reads the values but does not say where they were. This scanner walks a text that `tomllib` has
+accepted and notes positions only; it judges nothing, and on a text that is no TOML it stops early instead
+of failing. Paths are those of the parsed document: ("sip", "host", 0) is the first element of the array
+`host` in `[sip]`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import tomllib
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -33,14 +36,12 @@ class Place:
 def toml_positions(text: str) -> dict[KeyPath, Place]:
     """The place of every key and array element of a TOML document."""
     scanner = _Scanner(text.replace("\r\n", "\n"))
-    try:
+    with contextlib.suppress(_NotTomlError, RecursionError):  # tomllib is the judge: what was found is true
         scanner.document()
-    except (_NotToml, RecursionError):
-        pass  # tomllib is the judge; what was found until here is still true
     return scanner.places
 
 
-class _NotToml(Exception):
+class _NotTomlError(Exception):
     """The text is not what tomllib accepts."""
 
 
@@ -117,7 +118,7 @@ class _Scanner:
         while self._peek().isalnum() or self._peek() in ("-", "_"):
             self._cursor += 1
         if begin == self._cursor:
-            raise _NotToml
+            raise _NotTomlError
         return self._text[begin : self._cursor]
 
     def _value(self, path: KeyPath) -> None:
@@ -139,7 +140,7 @@ class _Scanner:
         while not self._text.startswith(mark, self._cursor):
             self._cursor += 2 if quote == '"' and self._peek() == "\\" else 1
             if self._cursor >= len(self._text):
-                raise _NotToml
+                raise _NotTomlError
         self._cursor += len(mark)
         while len(mark) == 3 and self._peek() == quote:
             self._cursor += 1  # up to two quotes may stand before the closing three
@@ -197,17 +198,15 @@ class _Scanner:
     def _expect(self, expected: str) -> None:
         self._skip(" \t")
         if not self._take(expected):
-            raise _NotToml
+            raise _NotTomlError
 
 
 def _unescaped(text: str) -> str:
     """The text of a basic string: TOML's escapes are those tomllib knows, so it may read them."""
     if "\\" not in text:
         return text
-    import tomllib
-
     try:
         value = tomllib.loads(f'k = "{text}"')["k"]
     except tomllib.TOMLDecodeError as error:
-        raise _NotToml from error
+        raise _NotTomlError from error
     return str(value)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ringback.sip.digest import (
     NONCE_COUNT_LIMIT,
@@ -23,8 +23,8 @@ from ringback.sip.digest import (
     printed,
 )
 from ringback.sip.errors import PeerError
+from ringback.sip.message.credentials import Challenge, Credentials
 from ringback.sip.message.message import Request, Response
-from ringback.sip.message.auth import Challenge
 
 #: Authenticated sendings of one request (RFC 3261 22.1 allows a second one after stale=true).
 ATTEMPT_LIMIT = 2
@@ -104,20 +104,14 @@ class DigestClient:
     def _answer(self, request: Request, response: Response, asked: str, told: str, cnonce: str) -> bool:
         """Put credentials for the challenges in field `asked` into field `told`. True if any were added."""
         questions = self._questions(response, asked)
-        refused = {
-            question.realm for question in questions if _was_answered(request, told, question)
-        }
-        answerable = [question for question in questions if question.realm not in refused]
+        answerable = [question for question in questions if not _was_answered(request, told, question)]
         if not answerable:
             return False
-        kept = [
-            text
-            for text, credentials in _present(request, told)
-            if credentials not in {question.realm for question in answerable}
-        ]
+        realms = {question.realm for question in answerable}
+        kept = [each for each in _present(request, told) if each.parameters.get("realm") not in realms]
         request.headers.remove(told)
-        for text in kept:
-            request.headers.add(told, text)
+        for credentials in kept:
+            request.headers.add(told, str(credentials))
         for question in answerable:
             request.headers.add(told, self._credentials(request, question, cnonce))
         return True
@@ -196,21 +190,19 @@ class DigestClient:
 
 def realms_answered(request: Request) -> frozenset[str]:
     """The realms a request carries credentials for."""
-    return frozenset(realm for _, told in FIELDS for _, realm in _present(request, told) if realm is not None)
+    return frozenset(each.parameters.get("realm", "") for _, told in FIELDS for each in _present(request, told))
 
 
 def _challenges(response: Response, field: str) -> Iterable[Challenge]:
     try:
-        found: list[Challenge] = response.parsed(field) or []
+        found = cast(list[Challenge], response.parsed(field))
     except PeerError:
         return []
     return found[:CHALLENGE_LIMIT]
 
 
-def _present(request: Request, field: str) -> list[tuple[str, str | None]]:
-    """The credentials in a request: their text and their realm."""
-    texts = request.headers.get_all(field)
-    return list(zip(texts, (each.parameters.get("realm") for each in request.parsed(field) or []), strict=True))
+def _present(request: Request, field: str) -> list[Credentials]:
+    return cast(list[Credentials], request.parsed(field))
 
 
 def _was_answered(request: Request, field: str, question: _Question) -> bool:
@@ -219,7 +211,7 @@ def _was_answered(request: Request, field: str, question: _Question) -> bool:
     A new nonce alone is no second chance: RFC 7616 3.3 says stale=true when the digest was right.
     """
     is_stale = question.challenge.parameters.get("stale", "").lower() == "true"
-    answered = [each for each in request.parsed(field) or [] if each.parameters.get("realm") == question.realm]
+    answered = [each for each in _present(request, field) if each.parameters.get("realm") == question.realm]
     return any(not is_stale or each.parameters.get("nonce") == question.nonce for each in answered)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ringback.sip.digest import ALGORITHMS, Algorithm, Proof, algorithm_named, digest_response, encoded, printed
 from ringback.sip.errors import PeerError
-from ringback.sip.message.auth import Credentials
+from ringback.sip.message.credentials import Credentials
 from ringback.sip.message.uri import SipUri, parse_uri
 
 #: User and algorithm name (without -sess) -> HA1, or None if there is no such user or no such hash.
@@ -134,6 +134,10 @@ class DigestServer:
         if problem:
             return Verdict(None, stale=True, detail=problem)
         return Verdict(claim["username"], stale=False, detail="")
+
+    def made(self, nonce: str, source: str) -> bool:
+        """True if we gave this nonce to this source: whoever brings it back can receive there."""
+        return self._issued_at(nonce, source) is not None
 
     # --- nonces ---------------------------------------------------------------------------------
 

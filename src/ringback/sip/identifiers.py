@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where do the unguessable words come from? Branches, tags, Call-IDs and nonces: RFC 3261 sections 8.1.1 and 19.3.
+"""Where do the unguessable words come from? Branches, tags, Call-IDs: RFC 3261 sections 8.1.1 and 19.3.
 
 Chance is an argument: `os.urandom` in life, a seeded generator in a simulation.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits to cross the I/O line outwards? Bytes for peers and events for us, each in the order they arose."""
+"""What waits to cross the I/O line outwards? Bytes for peers, and events for us, in the order they arose."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 """Where does a request go next? Loose and strict routing: RFC 3261 sections 8.1.2, 12.2.1.1, 16.4 and 16.6.
 
 A strict router is one whose URI lacks `lr` (RFC 2543). It expects to find itself in the Request-URI and the
-real target at the end of the Route; whoever sends to it turns the request round, and whoever gets such a request back
-turns it round again.
+real target at the end of the Route; whoever sends to it turns the request round, and whoever gets such a
+request back turns it round again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ def is_loose_router(uri: Uri) -> bool:
 
 def route_request(request: Request, target: Uri, route_set: Sequence[NameAddr]) -> None:
     """12.2.1.1: write Request-URI and Route of a request to `target` by way of `route_set`."""
-    request.hop = None
     request.target = str(target)
     request.headers.remove("Route")
     for route in route_set:
@@ -50,12 +49,13 @@ def turn_for_strict_router(request: Request) -> None:
         return
     request.headers.remove_first_value("Route")
     request.headers.add("Route", str(NameAddr(request.uri)))
-    request.hop = _as_request_uri(routes[0].uri)
-    request.target = str(request.hop)
+    hop = _as_request_uri(routes[0].uri)
+    request.target = str(hop)
+    request.hop = hop
 
 
 def turn_from_strict_router(request: Request, is_own: IsOwn) -> None:
-    """16.4: a strict router before us put our Record-Route into the Request-URI; the target is the last Route."""
+    """16.4: a strict router put our Record-Route into the Request-URI; the target is the last Route."""
     routes = request.routes
     if not routes or not is_own(request.uri):
         return

@@ -4,5 +4,16 @@
 from ringback.testing.clock import DeadlockDetected, JumpingLoop, run
 from ringback.testing.names import Names
 from ringback.testing.network import Conditions, Host, Network
+from ringback.testing.peer import Peer, Unexpected
 
-__all__ = ["Conditions", "DeadlockDetected", "Host", "JumpingLoop", "Names", "Network", "run"]
+__all__ = [
+    "Conditions",
+    "DeadlockDetected",
+    "Host",
+    "JumpingLoop",
+    "Names",
+    "Network",
+    "Peer",
+    "Unexpected",
+    "run",
+]

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does DNS say in a test? What the test wrote into it, truth or lies. A `ringback.net.dns.DnsClient`.
 
-from ringback.testing import Names, run
+    from ringback.testing import Names, run
 
-names = Names()
-names.srv("_sip._udp.example.com", "pbx.example.com", 5060)
-names.a("pbx.example.com", "10.0.0.1")
-assert run(names.query("pbx.example.com", "A")).records == ("10.0.0.1",)
+    names = Names()
+    names.srv("_sip._udp.example.com", "pbx.example.com", 5060)
+    names.a("pbx.example.com", "10.0.0.1")
+    assert run(names.query("pbx.example.com", "A")).records == ("10.0.0.1",)
+
+Every in-memory `Network` has one, its `dns`.
 """
 
 import asyncio

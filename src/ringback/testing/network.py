@@ -24,6 +24,8 @@ The same seed and the same program give the same `trace_hash`, packet for packet
 
 import asyncio
 import hashlib
+import heapq
+import itertools
 import random
 import ssl
 from collections.abc import Callable
@@ -240,6 +242,8 @@ class Network:
         self.watchers: list[Callable[[Delivery], None]] = []
         #: Reset all connections when so many more stream segments were delivered; None: never.
         self.reset_after: int | None = None
+        self._on_the_way: list[tuple[float, int, bytes, Address, Address]] = []
+        self._order = itertools.count()
         self._links: dict[tuple[str, str], Conditions] = {}
         self._cuts: set[tuple[str, str]] = set()
         self._hosts: dict[str, Host] = {}
@@ -293,9 +297,15 @@ class Network:
             delay = self.delay_of(conditions)
             if self.chance.random() < conditions.reorder:
                 delay += 3 * self.delay_of(conditions)
-            asyncio.get_running_loop().call_later(delay, self._arrive, data, source, destination)
+            loop = asyncio.get_running_loop()
+            heapq.heappush(
+                self._on_the_way, (loop.time() + delay, next(self._order), data, source, destination)
+            )
+            loop.call_at(loop.time() + delay, self._arrive)
 
-    def _arrive(self, data: bytes, source: Address, destination: Address) -> None:
+    def _arrive(self) -> None:
+        """The datagram that is due: those due at the same time in the order they were sent."""
+        _due, _number, data, source, destination = heapq.heappop(self._on_the_way)
         host = self._hosts.get(destination.host)
         socket = host.socket_at(destination) if host is not None else None
         if socket is None or self.is_cut(source.host, destination.host):

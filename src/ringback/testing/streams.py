@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a byte stream behave in memory? In order, without loss, in pieces of any size; and it can break."""
+"""How does a byte stream behave in memory? In order, without loss, in any pieces, until it breaks."""
 
 import asyncio
 from collections import deque

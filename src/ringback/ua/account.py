@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from ringback.sip.errors import PeerError, RingbackError
 from ringback.sip.flow import Transport
+from ringback.sip.message import NameAddr, OtherUri, SipUri, TelUri, parse_uri
 from ringback.sip.message.numbers import decimal
-from ringback.sip.message.uri import NameAddr, OtherUri, SipUri, TelUri, parse_uri
 
 #: Who calls without an account (RFC 3261 8.1.1.3, RFC 3323 section 4.1.1.3).
 ANONYMOUS = NameAddr(SipUri("anonymous", "anonymous.invalid"), "Anonymous")
@@ -21,6 +21,8 @@ ANONYMOUS = NameAddr(SipUri("anonymous", "anonymous.invalid"), "Anonymous")
 #: What people put between digits so that they can read them (RFC 3966 section 3, and blanks).
 SEPARATORS = re.compile(r"[ .()\-]")
 DIALLED = re.compile(r"\+?[0-9*#ABCDabcd .()\-]+", re.ASCII)
+#: A name without an "@" is the user part of an address; blanks only stand in numbers.
+NAME = re.compile(r"[^:/@<>\"\x00-\x1f]+")
 HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.\-]+)(?::([0-9]{1,5}))?", re.ASCII)
 
 
@@ -32,7 +34,8 @@ class InvalidAddress(RingbackError):
 class Account:
     """An address of record, and the way to its server.
 
-    `route` is the outbound proxy (RFC 3261 8.1.2) with `lr`, or None: then the domain is looked up in DNS.
+    `route` is the outbound proxy (RFC 3261 8.1.2) with `lr`, or None: then the domain is looked up in DNS,
+    unless the address came with a `port`. The port says where the server is; it is no part of anybody's name.
     """
 
     address: NameAddr
@@ -40,6 +43,7 @@ class Account:
     realm: str | None = None
     route: NameAddr | None = None
     transport: Transport | None = None
+    port: int | None = None
 
     @property
     def uri(self) -> SipUri:
@@ -55,10 +59,7 @@ class Account:
     @property
     def registrar(self) -> SipUri:
         """The Request-URI of REGISTER: the domain alone, without a user (RFC 3261 10.2)."""
-        uri = SipUri(None, self.uri.host, self.uri.port, secure=self.uri.secure)
-        if self.route is None and self.transport is not None:
-            uri = with_transport(uri, self.transport)
-        return uri
+        return self._by_transport(SipUri(None, self.uri.host, self.port, secure=self.uri.secure))
 
     def first_hop(self, target: SipUri | None = None) -> SipUri:
         """Where a request to `target` leaves to: the outbound proxy, or the target itself."""
@@ -66,6 +67,10 @@ class Account:
             assert isinstance(self.route.uri, SipUri)
             return self.route.uri
         return target if target is not None else self.registrar
+
+    def is_home(self, uri: SipUri) -> bool:
+        """True for addresses in our own domain."""
+        return uri.host == self.uri.host and uri.port in (None, self.port)
 
     def resolve(self, target: str) -> SipUri:
         """The SIP URI that `target`, as typed, means for the owner of this account."""
@@ -84,14 +89,21 @@ class Account:
             return self._in_domain(uri.number).with_parameter("user", "phone")
         if isinstance(uri, OtherUri):
             raise InvalidAddress(f"{text!r} is no SIP address: only sip:, sips: and tel: can be called")
-        same_domain = uri.host == self.uri.host and uri.port == self.uri.port
-        return self._by_transport(uri) if same_domain else uri
+        if not self.is_home(uri):
+            return uri
+        return self._by_transport(uri if uri.port == self.port else uri.replace(port=self.port))
 
     def _in_domain(self, text: str) -> SipUri:
+        if self.is_anonymous and _looks_like_host(text):
+            return self._from_uri(f"sip:{text}")
+        if not NAME.fullmatch(text):
+            raise InvalidAddress(f"{text!r} is no number, name or SIP address")
         if self.is_anonymous:
-            raise InvalidAddress(f"{text!r} needs a domain: give an account, or a whole address like sip:{text}@example.com")
+            raise InvalidAddress(
+                f"{text!r} needs a domain: give an account, or a whole address like sip:{text}@example.com"
+            )
         user = SEPARATORS.sub("", text) if DIALLED.fullmatch(text) else text
-        return self._by_transport(self.uri.address_of_record().replace(user=user))
+        return self._by_transport(self.uri.replace(user=user, port=self.port))
 
     def _by_transport(self, uri: SipUri) -> SipUri:
         if self.route is None and self.transport is not None and uri.transport is None:
@@ -111,19 +123,23 @@ def parse_account(
     username: str | None = None,
     realm: str | None = None,
 ) -> Account:
-    """The account of "sip:101@example.com", `Anna <sip:101@example.com>` or "101@example.com"; None is nobody."""
+    """The account of "sip:101@example.com", `Anna <sip:101@example.com>` or "101@example.com"; None is
+    nobody.
+    """
     word = parse_transport(transport)
     identity = ANONYMOUS if address is None else _parse_identity(address)
-    assert isinstance(identity.uri, SipUri)
-    in_uri = parse_transport(identity.uri.transport)
-    word = word or in_uri
-    identity = NameAddr(identity.uri.address_of_record(), identity.display_name)
-    route = parse_server(server, transport=word, secure=identity.uri.secure) if server else None
-    return Account(identity, username or identity.uri.user or "", realm, route, word)
+    uri = identity.uri
+    assert isinstance(uri, SipUri)
+    word = word or parse_transport(uri.transport)
+    named = NameAddr(uri.address_of_record().replace(port=None), identity.display_name)
+    route = parse_server(server, transport=word, secure=uri.secure) if server else None
+    return Account(named, username or uri.user or "", realm, route, word, uri.port)
 
 
 def parse_server(text: str, *, transport: Transport | None = None, secure: bool = False) -> NameAddr:
-    """The outbound proxy as a Route value: "host", "host:port", "[::1]:5060" or "sip:host:port;transport=tcp"."""
+    """The outbound proxy as a Route value: "host", "host:port", "[::1]:5060" or
+    "sip:host:port;transport=tcp".
+    """
     shape = HOST_AND_PORT.fullmatch(text)
     if shape is not None:
         host, port = shape[1].strip("[]"), shape[2]
@@ -131,7 +147,9 @@ def parse_server(text: str, *, transport: Transport | None = None, secure: bool 
     else:
         parsed = _parse(text)
         if not isinstance(parsed, SipUri):
-            raise InvalidAddress(f"{text!r} is no SIP server: expected HOST, HOST:PORT or sip:HOST;transport=tcp")
+            raise InvalidAddress(
+                f"{text!r} is no SIP server: expected HOST, HOST:PORT or sip:HOST;transport=tcp"
+            )
         uri = parsed.replace(headers=())
     if transport is not None and uri.transport is None:
         uri = with_transport(uri, transport)
@@ -150,7 +168,9 @@ def parse_transport(text: str | None) -> Transport | None:
 
 
 def with_transport(uri: SipUri, transport: Transport) -> SipUri:
-    """`uri` reached over `transport`. UDP is what a plain sip: URI means, but said aloud it skips SRV for others."""
+    """`uri` reached over `transport`. UDP is what a plain sip: URI means, but said aloud it skips SRV for
+    others.
+    """
     return uri.with_parameter("transport", transport.lower())
 
 
@@ -170,6 +190,11 @@ def _parse(text: str) -> SipUri | TelUri | OtherUri:
         return NameAddr.parse(text).uri if "<" in text else parse_uri(text)
     except PeerError as error:
         raise InvalidAddress(f"{text!r} is no SIP address: {error}") from None
+
+
+def _looks_like_host(text: str) -> bool:
+    """True for "192.0.2.1", "[::1]:5060", "pbx.example.com" and "localhost:5070", not for a number or a name."""
+    return HOST_AND_PORT.fullmatch(text) is not None and any(sign in text for sign in ".:[")
 
 
 def _port(text: str) -> int:

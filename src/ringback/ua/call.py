@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is a call, and what can its owner do with it?
 
-A call joins one `InviteSession` (RFC 3261 section 13, the signalling) with one `AudioSession` (the sound). It is
-made by `Phone.dial` or handed to `@phone.on_call`. Offers of the peer (hold, a moved phone, a new codec) are
-answered here without anybody being asked.
+A call joins one `InviteSession` (RFC 3261 section 13, the signalling) with one `AudioSession` (the sound).
+It is made by `Phone.dial` or handed to `@phone.on_call`. Offers of the peer (hold, a moved phone, a new
+codec) are answered here without anybody being asked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ringback.sip.events import (
     SessionProgress,
     SessionRequestReceived,
 )
-from ringback.sip.message.uri import NameAddr
+from ringback.sip.message import NameAddr
 from ringback.ua.call_requests import answer_request
 from ringback.ua.call_sound import CallSound
 from ringback.ua.errors import CallEnded, CallError, NotAcceptable, Unreachable, error_for
@@ -34,7 +34,7 @@ from ringback.ua.party import Party, addressee_of, sender_of
 if TYPE_CHECKING:
     from ringback.media.session import AudioSession
     from ringback.sip.dialog.invite_session import InviteSession
-    from ringback.sip.message.message import Request, Response
+    from ringback.sip.message import Request, Response
     from ringback.ua.agent import UserAgent
 
 logger = logging.getLogger("ringback.ua")
@@ -98,6 +98,11 @@ class Call(CallSound):
     def ended(self) -> SessionEnded | None:
         """Why the call ended: `status`, `reason`, `by`; None while it lives."""
         return self._over.result() if self.is_over else None
+
+    @property
+    def is_answered(self) -> bool:
+        """True from the moment the callee picked up."""
+        return self._answered_at is not None
 
     @property
     def is_over(self) -> bool:

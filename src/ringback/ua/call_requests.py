@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How are the requests inside a call answered that neither end it nor change its media? INFO, MESSAGE, OPTIONS and the rest.
+"""How are the requests inside a call answered that neither end it nor change its media? INFO, MESSAGE,
+OPTIONS and the rest.
 
 RFC 3261 section 12.2.2; digits by INFO as most phones send them (application/dtmf-relay, application/dtmf).
 """
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from ringback.sip.errors import PeerError
 
 if TYPE_CHECKING:
-    from ringback.sip.message.message import Request
+    from ringback.sip.message import Request
     from ringback.sip.transaction.server import ServerTransaction
     from ringback.ua.agent import UserAgent
     from ringback.ua.call import Call
@@ -29,7 +30,7 @@ def answer_request(call: Call, agent: UserAgent, request: Request, transaction: 
         case "OPTIONS":
             status = 200
         case "MESSAGE":
-            agent.receive_message(transaction)
+            agent.incoming.receive_message(transaction)
             return
         case "REFER":
             status = 603  # nobody may send a phone's owner somewhere else unasked (RFC 3515 section 5)
@@ -57,7 +58,7 @@ def pressed_digit(request: Request) -> str | None:
         kind = request.content_type
     except PeerError:
         return None
-    if kind is None or str(kind).partition(";")[0].strip(" \t").lower() not in DIGIT_TYPES:
+    if kind is None or kind.media_type not in DIGIT_TYPES:
         return None
     found = SIGNAL.search(request.body.replace(b"\r", b""))
     return found[1].decode("ascii").upper() if found is not None else None

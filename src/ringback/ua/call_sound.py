@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be heard, said and pressed in a call?
 
-Everything here needs an answered call: before that it is `InvalidState`, and when the call ends in the middle of
-something, `CallEnded` is raised there.
+Everything here needs an answered call: before that it is `InvalidState`, and when the call ends in the
+middle of something, `CallEnded` is raised there.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class CallSound:
         await self.while_alive(self._living_audio().play(source))
 
     def record(self, path: str | Path) -> Recording:
-        """Write what the other side says into a WAV file, until `stop()`, the end of a `with` or of the call."""
+        """Write what the other side says into a WAV file, until `stop()`, the end of a `with` or of the
+        call.
+        """
         return self._living_audio().record(path)
 
     async def say(self, text: str, *, language: str = "en") -> None:
@@ -85,7 +87,9 @@ class CallSound:
         return None
 
     async def digits(self, count: int, *, timeout: float = 5.0, end: str = "#") -> str:
-        """Up to `count` keys; fewer when one in `end` comes (not returned) or `timeout` seconds pass without one."""
+        """Up to `count` keys; fewer when one in `end` comes (not returned) or `timeout` seconds pass
+        without one.
+        """
         pressed = ""
         while len(pressed) < count:
             digit = await self.digit(timeout=timeout)

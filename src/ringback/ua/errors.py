@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from ringback.sip.errors import RingbackError
 
 if TYPE_CHECKING:
-    from ringback.sip.message.message import Response
+    from ringback.sip.message import Response
 
 
 class CallError(RingbackError):
@@ -84,7 +84,9 @@ class CallEnded(CallError):
 
 
 def error_for(status: int, reason: str, *, response: Response | None = None) -> CallError:
-    """The exception that says `status`; an unknown status is read as the x00 of its class (RFC 3261 8.1.3.2)."""
+    """The exception that says `status`; an unknown status is read as the x00 of its class (RFC 3261
+    8.1.3.2).
+    """
     kind = CLASS_OF_STATUS.get(status)
     if kind is None:
         kind = ServerError if 500 <= status <= 599 else CallError

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does a phone do with a request that others begin? RFC 3261 sections 8.2 and 11.2, RFC 3428.
 
-A call gets a task of its own that lives as long as the call: when the handler returns, the call is hung up; when the
-caller hangs up, the handler is cancelled. Methods are rows of ANSWERS; what has no row is answered with 405.
+A call gets a task of its own that lives as long as the call: when the handler returns, the call is hung up;
+when the caller hangs up, the handler is cancelled. Methods are rows of ANSWERS; what has no row is answered
+with 405.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.sip.errors import PeerError
 from ringback.sip.events import Event, RequestReceived
-from ringback.sip.message.uri import SipUri
+from ringback.sip.message import SipUri
 from ringback.ua.call import Call
 from ringback.ua.errors import CallEnded
 from ringback.ua.messaging import TextMessage, text_of
@@ -66,7 +67,9 @@ class IncomingRequests:
             ANSWERS[method](self, transaction)
 
     def call_ended(self, call: Call) -> None:
-        """A call is over: whoever handles it is told by cancellation, unless it is the handler that hung up."""
+        """A call is over: whoever handles it is told by cancellation, unless it is the handler that hung
+        up.
+        """
         task = self._handlers.get(call)
         ended = call.ended
         if task is not None and ended is not None and ended.by != "local":
@@ -105,7 +108,7 @@ class IncomingRequests:
         except asyncio.CancelledError:
             status = 480
             raise
-        except Exception:  # noqa: BLE001 (the one guard: a handler's fault ends its own call and nothing else)
+        except Exception:
             logger.exception("the handler of a call from %s failed", call.caller)
             status = 500
         finally:
@@ -125,7 +128,7 @@ class IncomingRequests:
         headers += [("Supported", ", ".join(self._agent.supported))]
         self._respond(transaction, 200, headers=headers)
 
-    def _message(self, transaction: ServerTransaction) -> None:
+    def receive_message(self, transaction: ServerTransaction) -> None:
         """RFC 3428 section 7: 200 says that it arrived, not that it was read."""
         if self.on_message is None:
             self._respond(transaction, 405, headers=[("Allow", ", ".join(self.allowed))])
@@ -145,7 +148,7 @@ class IncomingRequests:
     async def _deliver(self, message: TextMessage, handler: OnMessage) -> None:
         try:
             await handler(message)
-        except Exception:  # noqa: BLE001 (the one guard for messages)
+        except Exception:
             logger.exception("the handler of a message from %s failed", message.sender)
 
     # --- checks ----------------------------------------------------------------------------------------
@@ -157,7 +160,9 @@ class IncomingRequests:
         return [*allowed, "MESSAGE"] if self.on_message is not None else allowed
 
     def _is_for_us(self, transaction: ServerTransaction) -> bool:
-        """8.2.2.1. Scanners ring phones by guessing names; only our own is ours. A phone without one takes all."""
+        """8.2.2.1. Scanners ring phones by guessing names; only our own is ours. A phone without one takes
+        all.
+        """
         account = self._agent.account
         if account.is_anonymous:
             return True
@@ -183,9 +188,9 @@ Handler = Coroutine[Any, Any, None]
 
 #: How each method is answered outside of a dialog.
 ANSWERS: dict[str, Answer] = {
-    "INVITE":  IncomingRequests._invite,  # noqa: SLF001
-    "OPTIONS": IncomingRequests._options,  # noqa: SLF001
-    "MESSAGE": IncomingRequests._message,  # noqa: SLF001
+    "INVITE":  IncomingRequests._invite,
+    "OPTIONS": IncomingRequests._options,
+    "MESSAGE": IncomingRequests.receive_message,
 }  # fmt: skip
 
 #: Methods that only make sense inside a dialog: without one, 481 (12.2.2, RFC 6665 4.1.3, RFC 6086 4.2.2).

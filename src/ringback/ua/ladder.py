@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened on the wire, as people draw it: a ladder with a column for each host and an arrow for each message.
+"""What happened on the wire, as people draw it: a ladder with a column for each host and an arrow for each
+message.
 
     seconds  101                                       192.0.2.1:5060 UDP
              │                                                          │
       0.000  │── INVITE sip:102@192.0.2.1 (SDP) ───────────────────────▶│
       0.004  │◀── 401 Unauthorized (INVITE) ────────────────────────────│
 
-A ladder is fed by `StackDriver.watch(ladder.record)`. It never shows a secret: credentials, passwords in URIs, keys in
-SDP, digits sent by INFO.
+A ladder is fed by `StackDriver.watch(ladder.record)`. It never shows a secret: credentials, passwords in
+URIs, keys in SDP, digits sent by INFO.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from ringback import kernel
 from ringback.sip.errors import PeerError
 from ringback.sip.flow import Flow
-from ringback.sip.message.uri import SipUri, parse_uri
+from ringback.sip.message import SipUri, parse_uri
 
 #: Messages kept; a ladder is for people, and a phone may run for months.
 LIMIT = 2000
@@ -28,7 +29,14 @@ SHORTEST_ARROW = 6
 HIDDEN = "(hidden)"
 #: Header fields whose values prove who somebody is.
 SECRET_FIELDS = frozenset(
-    {b"authorization", b"proxy-authorization", b"authentication-info", b"proxy-authentication-info", b"identity", b"y"}
+    {
+        b"authorization",
+        b"proxy-authorization",
+        b"authentication-info",
+        b"proxy-authentication-info",
+        b"identity",
+        b"y",
+    }
 )
 #: Lines of SDP that carry keys (RFC 4568, RFC 8866 5.12, RFC 8839 5.4, RFC 4567).
 SECRET_LINES = re.compile(rb"(?im)^(a=crypto:|a=key-mgmt:|a=ice-pwd:|k=)[^\r\n]*")
@@ -58,7 +66,7 @@ class Ladder:
         self._seen: set[tuple[bool, str, bytes]] = set()
         self._left_out = 0
 
-    def record(self, sent: bool, data: bytes, flow: Flow, now: float) -> None:  # noqa: FBT001 (the tap's shape)
+    def record(self, sent: bool, data: bytes, flow: Flow, now: float) -> None:
         """Take one message. Give this method to `StackDriver.watch`."""
         if not data.strip(b"\r\n"):
             return  # a keep-alive (RFC 5626 3.5.1)
@@ -184,5 +192,6 @@ def _visible(text: str, *, keep_lines: bool = False) -> str:
     if keep_lines:
         text = text.replace("\r\n", "\n")
     return "".join(
-        character if character.isprintable() or (keep_lines and character == "\n") else "·" for character in text
+        character if character.isprintable() or (keep_lines and character == "\n") else "·"
+        for character in text
     )

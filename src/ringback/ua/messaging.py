@@ -10,7 +10,7 @@ from ringback.sip.errors import PeerError
 from ringback.ua.party import Party, sender_of
 
 if TYPE_CHECKING:
-    from ringback.sip.message.message import Request
+    from ringback.sip.message import Request
 
 PLAIN_TEXT = "text/plain;charset=UTF-8"
 
@@ -33,7 +33,7 @@ def text_of(request: Request) -> TextMessage | None:
         kind = request.content_type
     except PeerError:
         return None
-    if kind is not None and str(kind).partition(";")[0].strip(" \t").lower() != "text/plain":
+    if kind is not None and kind.media_type != "text/plain":
         return None
     charset = (kind.parameter("charset") if kind is not None else None) or "utf-8"
     if charset.lower() not in ("utf-8", "us-ascii", "ascii", "iso-8859-1", "latin-1"):

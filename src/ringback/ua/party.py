@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ringback.sip.errors import PeerError
-from ringback.sip.message.message import Request
-from ringback.sip.message.uri import NameAddr, SipUri, TelUri, Uri
+from ringback.sip.message import NameAddr, Request, SipUri, TelUri, Uri
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A caller, a callee or the sender of a message. `name` and `number` may be empty: nobody must give them."""
+    """A caller, a callee or the sender of a message. `name` and `number` may be empty: nobody must give
+    them.
+    """
 
     name: str
     number: str

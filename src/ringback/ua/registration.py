@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a phone stay reachable? RFC 3261 section 10.2, with Path (3327), Service-Route (3608), outbound (5626).
+"""How does a phone stay reachable? RFC 3261 section 10.2, with Path (3327), Service-Route (3608), outbound
+(5626).
 
-One task registers, refreshes before the registrar forgets us, comes back after failures with the waiting times of
-RFC 5626 section 4.5, and at the end takes back its own contact and nobody else's.
+One task registers, refreshes before the registrar forgets us, comes back after failures with the waiting
+times of RFC 5626 section 4.5, and at the end takes back its own contact and nobody else's.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ringback.sip.digest_client import ATTEMPT_LIMIT
 from ringback.sip.errors import PeerError
-from ringback.sip.message.uri import NameAddr, SipUri
+from ringback.sip.message import NameAddr, SipUri
+from ringback.sip.message.numbers import MAX_32, decimal
 from ringback.ua.errors import AuthenticationFailed, CallError, Forbidden, NotFound, error_for
 
 if TYPE_CHECKING:
-    from ringback.sip.message.message import Response
+    from ringback.sip.flow import Flow
+    from ringback.sip.message import Response
     from ringback.ua.agent import UserAgent
 
 logger = logging.getLogger("ringback.ua")
@@ -31,6 +34,7 @@ MAX_TIME = 1800.0
 #: A Retry-After or Min-Expires beyond this is not believed.
 LONGEST_RETRY_AFTER = 3600
 LONGEST_EXPIRES = 86_400
+ROUTE_LIMIT = 32
 #: Refresh after this share of the registered time, plus up to JITTER of it.
 REFRESH_AFTER = 0.75
 JITTER = 0.15
@@ -66,7 +70,8 @@ class ClientRegistration:
         self._instance = instance
         self._call_id = agent.identifiers.call_id()
         self._cseq = 0
-        self._contact: NameAddr | None = None
+        #: What the registrar knows us by.
+        self.contact: NameAddr | None = None
         self._failures = 0
         self._retry_after = 0.0
         self._wake = asyncio.Event()
@@ -93,20 +98,25 @@ class ClientRegistration:
 
     def keep(self) -> None:
         """Go on in the background: refresh, repair, and keep the way through the NAT open."""
+        self._agent.driver.on_flow_lost.append(self.flow_lost)
         self._task = asyncio.create_task(self._keep(), name="ringback registration")
 
-    def flow_lost(self) -> None:
-        """The way to the registrar broke: register anew, over a new one (RFC 5626 4.4)."""
-        if self.state in (RegistrationState.REGISTERED, RegistrationState.FAILED):
+    def flow_lost(self, flow: Flow) -> None:
+        """A connection broke; if it was the one to the registrar, register anew, over a new one (RFC 5626
+        4.4).
+        """
+        if flow == self._agent.reachability.home and self.is_registered:
             self._wake.set()
 
     async def unregister(self) -> None:
-        """Stop, and take our contact back (RFC 3261 10.2.2). Failure is logged: nobody can do anything about it."""
+        """Stop, and take our contact back (RFC 3261 10.2.2). Failure is logged: nobody can do anything
+        about it.
+        """
         await self._stop()
-        if self._contact is None or self.state in (RegistrationState.IDLE, RegistrationState.UNREGISTERED):
+        if self.contact is None or self.state in (RegistrationState.IDLE, RegistrationState.UNREGISTERED):
             return
         try:
-            response = await self._send([_expiring(self._contact, 0)], 0)
+            response = await self._send([_expiring(self.contact, 0)], 0)
             if response.status >= 300:
                 logger.info("registrar refused to forget us: %s %s", response.status, response.reason)
         except CallError as error:
@@ -118,20 +128,23 @@ class ClientRegistration:
     async def _register(self) -> None:
         contact = await self._make_contact()
         response = await self._try(contact)
-        if self._agent.learn_address(response):
+        if self._agent.reachability.learn(response):
             # A NAT stands between us (RFC 3581): the registrar has an address nobody can reach. Put it right.
             moved = await self._make_contact()
             stale = contact if str(moved.uri) != str(contact.uri) else None
             response = await self._try(moved, stale=stale)
             contact = moved
-        self._contact = contact
+        self.contact = contact
         self._note(response)
 
     async def _make_contact(self) -> NameAddr:
-        contact = await self._agent.contact_towards(self._agent.account.first_hop())
-        contact = contact.with_parameter("+sip.instance", f'"<{self._instance}>"')
-        is_reliable = self._agent.is_reliable(contact)
-        return contact.with_parameter("reg-id", "1") if is_reliable else contact
+        """RFC 5626 4.2: on a connection, instance and reg-id say which registration this one replaces."""
+        account, reachability = self._agent.account, self._agent.reachability
+        flow = await reachability.flow_to(account.first_hop())
+        reachability.home = flow
+        contact = reachability.contact_on(flow, secure=account.uri.secure)
+        contact = contact.with_parameter("+sip.instance", f"<{self._instance}>")
+        return contact.with_parameter("reg-id", "1") if flow.transport.is_reliable else contact
 
     async def _try(self, contact: NameAddr, *, stale: NameAddr | None = None) -> Response:
         contacts = [contact] if stale is None else [contact, _expiring(stale, 0)]
@@ -149,14 +162,20 @@ class ClientRegistration:
         headers = [("Contact", str(contact)) for contact in contacts]
         headers += [("Expires", str(expires)), ("Supported", "path, outbound")]
         request = self._agent.make_request(
-            "REGISTER", self._agent.account.registrar, headers=headers, call_id=self._call_id, cseq=self._cseq + 1
+            "REGISTER",
+            self._agent.account.registrar,
+            headers=headers,
+            call_id=self._call_id,
+            cseq=self._cseq + 1,
         )
-        self._cseq += 1 + ATTEMPT_LIMIT  # an answered challenge takes a number of its own, also when no response comes
+        self._cseq += (
+            1 + ATTEMPT_LIMIT
+        )  # an answered challenge takes a number of its own, also when no response comes
         return await self._agent.send(request)
 
     def _note(self, response: Response) -> None:
         """How long we are registered, and which way the registrar wants us to take."""
-        self.granted = float(_granted(response, self._contact, self._expires))
+        self.granted = float(_granted(response, self.contact, self._expires))
         self._retry_after = 0.0
         with suppress(PeerError):
             self._agent.service_route = _service_route(response)
@@ -174,16 +193,14 @@ class ClientRegistration:
     async def _wait(self, delay: float) -> None:
         """Until the time has come or the flow is lost; meanwhile keep the NAT's mapping alive."""
         end = self._agent.now + delay
+        self._wake.clear()
         while (left := end - self._agent.now) > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, KEEP_ALIVE)):
                     await self._wake.wait()
-            if self._wake.is_set():
-                self._wake.clear()
-                if self.is_registered:
-                    return  # the first attempt after a loss is made at once
-            elif left > KEEP_ALIVE:
-                self._agent.keep_alive()
+                    return
+            if left > KEEP_ALIVE:
+                self._agent.reachability.keep_alive()
 
     def _delay(self) -> float:
         """Seconds until the next REGISTER."""
@@ -222,8 +239,8 @@ def _granted(response: Response, contact: NameAddr | None, asked: int) -> int:
         for listed in response.contacts:
             if contact is not None and _is_ours(listed, contact):
                 value = listed.parameter("expires")
-                if value is not None and value.isascii() and value.isdigit() and len(value) <= 9:
-                    return max(1, min(int(value), LONGEST_EXPIRES))
+                if value is not None:
+                    return max(1, min(decimal(value, limit=MAX_32), LONGEST_EXPIRES))
         expires = response.expires
     except PeerError:
         return asked
@@ -237,10 +254,9 @@ def _is_ours(listed: NameAddr, contact: NameAddr) -> bool:
 
 def _minimum(response: Response) -> int:
     try:
-        minimum = response.parsed("Min-Expires")
+        return min(response.min_expires or 0, LONGEST_EXPIRES)
     except PeerError:
         return 0
-    return min(minimum, LONGEST_EXPIRES) if isinstance(minimum, int) else 0
 
 
 def _retry_after(response: Response) -> float:
@@ -248,11 +264,10 @@ def _retry_after(response: Response) -> float:
         value = response.retry_after
     except PeerError:
         return 0.0
-    seconds = getattr(value, "seconds", value)
-    return float(min(seconds, LONGEST_RETRY_AFTER)) if isinstance(seconds, int) else 0.0
+    return float(min(value.seconds, LONGEST_RETRY_AFTER)) if value is not None else 0.0
 
 
 def _service_route(response: Response) -> list[NameAddr]:
     """RFC 3608 5: the way out that the registrar prescribes."""
-    values: list[NameAddr] = response.parsed("Service-Route") or []
-    return values[:32]
+    routes = cast(list[NameAddr], response.parsed("Service-Route"))
+    return list(routes[:ROUTE_LIMIT])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ringback.net.errors import RequestTimeout, TransportError
-from ringback.sip.message.uri import SipUri
+from ringback.sip.message import SipUri
 from ringback.sip.redirection import apply_redirect, redirect_targets
 from ringback.ua.errors import Unreachable, error_for
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ringback.net.driver import StackDriver
     from ringback.sip.digest_client import DigestClient
     from ringback.sip.flow import Flow
-    from ringback.sip.message.message import Request, Response
+    from ringback.sip.message import Request, Response
 
 #: How many redirections are followed before we believe that we are sent in circles.
 REDIRECT_LIMIT = 5
@@ -34,17 +34,18 @@ async def send_request(
     *,
     credentials_for: CredentialsFor | None = None,
     flow: Flow | None = None,
-) -> Response:
-    """The final response, whatever it is. Raises `Unreachable` when there is none."""
+) -> tuple[Request, Response]:
+    """The request as it was sent last, and its final response, whatever it is. `Unreachable` when there is
+    none.
+    """
     seen = {request.target}
-    response = await authenticated(driver, request, credentials_for=credentials_for, flow=flow)
+    request, response = await authenticated(driver, request, credentials_for=credentials_for, flow=flow)
     while 300 <= response.status <= 399 and len(seen) <= REDIRECT_LIMIT:
         again = next_target(request, response, seen)
         if again is None:
-            return response
-        request = again
-        response = await authenticated(driver, request, credentials_for=credentials_for)
-    return response
+            break
+        request, response = await authenticated(driver, again, credentials_for=credentials_for)
+    return request, response
 
 
 async def authenticated(
@@ -53,16 +54,16 @@ async def authenticated(
     *,
     credentials_for: CredentialsFor | None = None,
     flow: Flow | None = None,
-) -> Response:
+) -> tuple[Request, Response]:
     """The final response after challenges were answered; a 401 or 407 when they could not be."""
     credentials = credentials_for(request) if credentials_for is not None else None
     while True:
         response = await _once(driver, request, flow=flow)
         if response.status not in (401, 407) or credentials is None:
-            return response
+            return request, response
         answer = credentials.authorize(request, response, cnonce=driver.stack.identifiers.cnonce())
         if answer is None:
-            return response
+            return request, response
         request = answer
 
 

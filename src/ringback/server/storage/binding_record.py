@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a binding is written down: JSON with a version, read back only if every field is what it should be.
 
-A newer version may add fields; they are kept in `more` and written again, so that two versions can share a store.
+A newer version may add fields; they are kept in `more` and written again, so that two versions can share a
+store.
 """
 
 from __future__ import annotations
@@ -57,7 +58,11 @@ def decode(text: str) -> BindingRecord | None:
         return None
     known = {name: _checked(values, name) for name in _TYPES if name in values}
     path = values.get("path", [])
-    if None in known.values() or not {"user", "key", "contact", "expires_at"} <= known.keys() or not _is_path(path):
+    if (
+        None in known.values()
+        or not {"user", "key", "contact", "expires_at"} <= known.keys()
+        or not _is_path(path)
+    ):
         return None
     more = {name: value for name, value in values.items() if name not in _TYPES and name not in ("v", "path")}
     return BindingRecord(**known, path=tuple(path), more=more)
@@ -65,10 +70,12 @@ def decode(text: str) -> BindingRecord | None:
 
 def _checked(values: Mapping[str, Any], name: str) -> Any:
     """The value if it has the type of its field, else None."""
-    value, kind = values[name], _TYPES[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+    value: Any = values[name]
+    kind = _TYPES[name]
+    fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+    if isinstance(value, bool) or not fits:
         return None
-    if isinstance(value, str):
+    if kind is str:
         return value if len(value) <= MAX_TEXT else None
     return kind(value) if -1e15 < value < 1e15 else None
 

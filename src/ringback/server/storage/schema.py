@@ -45,7 +45,9 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to this version, in one transaction. Two processes may try at once: one waits and finds it done."""
+    """Bring the file to this version, in one transaction. Two processes may try at once: one waits and
+    finds it done.
+    """
     if version_of(connection) == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -53,7 +55,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     if version > VERSION:
         connection.execute("ROLLBACK")
         raise StorageError(
-            f"it was written by a newer Ringback (schema {version}, this one knows {VERSION}); install that version"
+            f"it was written by a newer Ringback (schema {version}, not {VERSION}); install that version"
         )
     for statements in MIGRATIONS[version:]:
         for statement in statements:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How digests are stored so that the database alone is worth nothing: sealed with AES-256-GCM.
 
-An HA1 is as good as the password for its realm. The key is not in the database; number, realm and algorithm are
-bound to each seal, so that one user's digest cannot be moved to another.
+An HA1 is as good as the password for its realm. The key is not in the database; number, realm and algorithm
+are bound to each seal, so that one user's digest cannot be moved to another.
 """
 
 import os

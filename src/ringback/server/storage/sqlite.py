@@ -52,18 +52,21 @@ class SqliteStore:
 
     def users(self) -> Sequence[UserRecord]:
         with self._reading() as connection:
-            rows = connection.execute("SELECT number, name, realm, made_by FROM users ORDER BY number").fetchall()
+            rows = connection.execute(
+                "SELECT number, name, realm, made_by FROM users ORDER BY number"
+            ).fetchall()
             digests = connection.execute("SELECT number, algorithm, sealed FROM digests").fetchall()
         realms = {number: realm for number, _, realm, _ in rows}
         ha1s: dict[str, dict[str, str]] = {number: {} for number in realms}
         for number, algorithm, sealed in digests:
             ha1 = self._sealer.open(sealed, number, realms.get(number, ""), algorithm)
             if ha1 is None:
-                logger.error("the stored password of user %s cannot be opened: secret.key is not the one it was sealed with; "
-                             "set a new one with `ringback user password %s`", number, number)  # fmt: skip
+                logger.warning(_UNREADABLE, number, number)
             elif number in ha1s:
                 ha1s[number][algorithm] = ha1
-        return [UserRecord(number, name, realm, ha1s[number], made_by) for number, name, realm, made_by in rows]
+        return [
+            UserRecord(number, name, realm, ha1s[number], made_by) for number, name, realm, made_by in rows
+        ]
 
     def put_user(self, user: UserRecord) -> None:
         sealed = [
@@ -93,7 +96,11 @@ class SqliteStore:
                 "SELECT user, key, record FROM bindings WHERE expires_at > ? ORDER BY user, key", (now,)
             ).fetchall()
         found = [(user, key, decode(record)) for user, key, record in rows]
-        whole = [binding for user, key, binding in found if binding is not None and _columns(binding) == (user, key)]
+        whole = [
+            binding
+            for user, key, binding in found
+            if binding is not None and _columns(binding) == (user, key)
+        ]
         if len(whole) < len(found):
             logger.error("%d stored registrations are damaged and left out", len(found) - len(whole))
         return whole
@@ -102,7 +109,9 @@ class SqliteStore:
         self._writer.put(("binding", binding.user, binding.key), partial(_write_binding, binding))
 
     def remove_binding(self, user: str, key: str) -> None:
-        statement = _statement("DELETE FROM bindings WHERE user = ? AND key = ?", _storable(user), _storable(key))
+        statement = _statement(
+            "DELETE FROM bindings WHERE user = ? AND key = ?", _storable(user), _storable(key)
+        )
         self._writer.put(("binding", user, key), statement)
 
     def remove_bindings_of(self, user: str) -> None:
@@ -171,8 +180,13 @@ class SqliteStore:
             raise StorageError(f"{self._file} cannot be {what}: {error.strerror or error}") from error
 
 
+_UNREADABLE = (
+    "the stored password of user %s cannot be opened: secret.key is not the one it was sealed with; "
+    "set a new one with `ringback user password %s`"
+)
 _PUT_VALUE = (
-    "INSERT INTO named_values (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    "INSERT INTO named_values (name, value) VALUES (?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
 
 

@@ -2,8 +2,8 @@
 """What is kept across restarts, and what every place to keep it must offer.
 
 A store is behind the memory of the running server, never in front of it: no call waits for a disk. Changes
-to bindings and meta values are queued and written in batches; users are written at once, because a person waits for
-the answer. The implementations are `memory.py` and `sqlite.py`.
+to bindings and meta values are queued and written in batches; users are written at once, because a person
+waits for the answer. The implementations are `memory.py` and `sqlite.py`.
 """
 
 from __future__ import annotations
@@ -76,8 +76,9 @@ class StoreHealth:
 class Store(Protocol):
     """Users, bindings and a few named values.
 
-    `put_binding`, the `remove_` methods for bindings and `put_later` return at once and never raise: they are called
-    on the event loop. Everything else may block for as long as a disk does, and raises `StorageError`.
+    `put_binding`, the `remove_` methods for bindings and `put_later` return at once and never raise: they
+    are called on the event loop. Everything else may block for as long as a disk does, and raises
+    `StorageError`.
     """
 
     def users(self) -> Sequence[UserRecord]: ...

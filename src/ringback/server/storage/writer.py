@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who writes to the disk? One thread, in batches, so that the event loop never waits for it.
 
-A change replaces an older one of the same name that is not written yet, so what waits cannot grow beyond what there is.
-When a batch cannot be written (disk full, database locked) it stays in memory, is tried again ever more slowly,
-and the log says so once when it begins and once when it ends.
+A change replaces an older one of the same name that is not written yet, so what waits cannot grow beyond
+what there is. When a batch cannot be written (disk full, database locked) it stays in memory, is tried
+again ever more slowly, and the log says so once when it begins and once when it ends.
 """
 
 from __future__ import annotations
@@ -27,11 +27,17 @@ MAX_PENDING = 200_000
 RETRY_DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 #: Errors of the statement, not of the disk: trying again would fail again.
-_OWN_FAULT = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError, ValueError)
+_OWN_FAULT = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+    ValueError,
+)
 
 
 class Writer:
-    """Takes statements under a name and runs them in one thread. All methods may be called from any thread."""
+    """Takes statements under a name and runs them in one thread. Any thread may call."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], *, max_pending: int = MAX_PENDING) -> None:
         self._connect = connect
@@ -45,7 +51,9 @@ class Writer:
         self._closing = False
         self._thread: threading.Thread | None = None
 
-    def put(self, name: Hashable, statement: Statement, *, replaces: Callable[[Hashable], bool] | None = None) -> None:
+    def put(
+        self, name: Hashable, statement: Statement, *, replaces: Callable[[Hashable], bool] | None = None
+    ) -> None:
         """Queue a statement. `replaces` tells which other waiting names it makes pointless."""
         with self._changed:
             if replaces is not None:
@@ -78,7 +86,9 @@ class Writer:
         written = self.flush(timeout=timeout)
         with self._changed:
             if not written and self._pending:
-                logger.error("%d changes could not be stored and are lost: %s", len(self._pending), self._failure)
+                logger.error(
+                    "%d changes could not be stored and are lost: %s", len(self._pending), self._failure
+                )
             self._closing = True
             self._changed.notify_all()
             thread = self._thread
@@ -134,7 +144,7 @@ class Writer:
         try:
             statement(connection)
         except _OWN_FAULT as error:
-            logger.error("a change to %r cannot be stored and is dropped: %s", name, error)
+            logger.warning("a change to %r cannot be stored and is dropped: %s", name, error)
             with self._changed:
                 self._dropped += 1
 
@@ -145,7 +155,9 @@ class Writer:
                 older = {name: statement for name, statement in batch.items() if name not in self._pending}
                 self._pending = {**older, **self._pending}
             if failure and not self._failure:
-                logger.error("the store cannot be written (%s); changes are kept in memory and tried again", failure)
+                logger.error(
+                    "the store cannot be written (%s); changes are kept in memory and tried again", failure
+                )
             elif self._failure and not failure:
                 logger.warning("the store can be written again")
             self._failure = failure

@@ -53,3 +53,8 @@ class Farewell:
             return
         self.table.stack.unregister_dialog(self.requests.dialog.id)
         self.table.forget(self)
+
+
+def say_goodbye(table: SessionTable, requests: DialogRequests, *, now: float, reason: str = "") -> None:
+    """Hand a dialog over to its BYE."""
+    Farewell(table, requests).send(now=now, reason=reason or None)

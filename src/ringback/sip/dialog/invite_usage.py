@@ -39,8 +39,11 @@ class PendingOffer:
     usage: InviteUsage
     sdp: bytes | None
     transaction: ServerTransaction | None = None
+    """The request that waits for the answer (PRACK, re-INVITE, UPDATE)."""
+    request: Request | None = None
+    """Our INVITE whose 2xx or reliable 1xx brought the offer."""
     response: Response | None = None
-    cseq: int = 0
+    """The reliable 1xx."""
 
 
 @dataclass(slots=True, eq=False)

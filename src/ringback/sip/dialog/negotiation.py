@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from ringback.sip.errors import InvalidState, PeerError
-from ringback.sip.message.body import parts_of
+from ringback.sip.message.body import find_part
 from ringback.sip.message.message import Request, Response
 
 SDP = "application/sdp"
@@ -123,9 +123,6 @@ def session_description(message: Request | Response) -> bytes | None:
     if not message.body:
         return None
     try:
-        for part in parts_of(message):
-            if part.content_type == SDP and part.disposition in ("", "session"):
-                return part.body
+        return find_part(message.content_type, message.body, SDP)
     except PeerError:
         return None
-    return None

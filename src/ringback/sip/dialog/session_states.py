@@ -62,6 +62,10 @@ class Input(IntEnum):
     EXPIRED = 33
 
 
+#: States in which the first 2xx makes the call.
+UNDECIDED = (State.CALLING, State.PROCEEDING)
+
+
 @dataclass(frozen=True, slots=True)
 class Occasion:
     """What an action may need to know about the input that caused it."""
@@ -72,6 +76,8 @@ class Occasion:
     transaction: ServerTransaction | None = None
     status: int = 0
     reason: str = ""
+    cause: str = ""
+    """A Reason header field for the BYE or CANCEL that follows (RFC 3326)."""
     sdp: bytes | None = None
     is_reliable: bool | None = None
     headers: Iterable[tuple[str, str]] = ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which words does SIP know? Methods, status codes with their reason phrases, and option tags (IANA's registries)."""
+"""Which words does SIP know? Methods, status codes with their reason phrases, option tags (IANA's registries)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -131,7 +131,14 @@ REASON_PHRASES: dict[int, str] = {
     608: "Rejected",
 }
 
-_CLASS_PHRASES = {1: "Progress", 2: "OK", 3: "Redirected", 4: "Request Failure", 5: "Server Failure", 6: "Global Failure"}
+_CLASS_PHRASES = {
+    1: "Progress",
+    2: "OK",
+    3: "Redirected",
+    4: "Request Failure",
+    5: "Server Failure",
+    6: "Global Failure",
+}
 
 
 def reason_phrase(status: int) -> str:

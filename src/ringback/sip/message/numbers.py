@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How is a number on the wire read? ASCII digits only, bounded in length and in size (RFC 3261 25.1, 1*DIGIT)."""
+"""How is a number on the wire read? ASCII digits only, bounded in length and in size (RFC 3261 25.1)."""
 
 import re
 

@@ -15,7 +15,7 @@ from ringback.sip.message.escapes import quote_string, unquote_string
 
 Parameters = tuple[tuple[str, str | None], ...]
 
-TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
+TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"  # noqa: S105 - a token of the grammar
 #: A quoted-string: one alternation under one star, so it cannot backtrack.
 QUOTED = r'"(?:[^"\\]|\\.)*+"'
 #: gen-value is a token, a host or a quoted-string. Unquoted we take every printable character that
@@ -24,10 +24,8 @@ _UNQUOTED = r"[!#-+\--:=?@A-Z\[\]^_`a-z{|}~]+"
 
 _TOKEN = re.compile(TOKEN)
 _VALUE = re.compile(_UNQUOTED)
-_PARAMETER = re.compile(
-    rf";[ \t]*({TOKEN})[ \t]*(?:=[ \t]*({_UNQUOTED}|{QUOTED})[ \t]*)?", re.DOTALL
-)
-_SEPARATOR = re.compile(rf"{QUOTED}|<[^>]*>|(,)", re.DOTALL)
+_PARAMETER = re.compile(rf";[ \t]*({TOKEN})[ \t]*(?:=[ \t]*({_UNQUOTED}|{QUOTED})[ \t]*)?", re.DOTALL)
+_SEPARATOR = re.compile(rf'{QUOTED}|<[^<>]*+>|(,)|(")', re.DOTALL)
 
 
 def is_token(text: str) -> bool:
@@ -102,6 +100,8 @@ def split_list(text: str) -> list[str]:
         if found.group(1):
             elements.append(text[start : found.start()].strip(" \t"))
             start = found.end()
+        elif found.group(2):
+            raise PeerError("quoted string without an end", section="RFC 3261 25.1")
     elements.append(text[start:].strip(" \t"))
     return elements
 

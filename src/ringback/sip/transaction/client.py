@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a request of ours get its answer? Client transactions: RFC 3261 section 17.1, with the Accepted state of
-RFC 6026 section 7.2 and the rules of RFC 4320 for non-INVITE requests.
+"""How does a request of ours get its answer? Client transactions: RFC 3261 section 17.1, RFC 6026 section 7.2.
 
-A machine is a table: (state, input) -> (next state, actions). A pair that is not in the table is ignored. The state
-changes before the actions run. A machine stores deadlines and never asks for the time.
+A machine is a table: (state, input) -> (next state, actions). A pair that is not in the table is ignored.
+The state changes before the actions run. A machine stores deadlines and never asks for the time.
 
-What an outcome means is decided by the owner (`failover.py`): a timeout here may be the cue to try another target.
-Where the table differs from the figures of RFC 3261:
+What an outcome means is decided by the owner (`sending.py`): a timeout here may be the cue to try another
+target. Where the table differs from the figures of RFC 3261:
 
 - NEW is the time before a way to the next hop is known; ABANDON ends it when the user changes its mind.
-- A connection that breaks in PROCEEDING ends the transaction: nobody behind a lost connection answers, and the caller
-  should not listen to a ring tone that comes from nowhere.
+- A connection that breaks in PROCEEDING ends the transaction: nobody behind a lost connection answers, and
+  the caller should not listen to a ring tone that comes from nowhere.
 - A failure to send the ACK in COMPLETED is not reported: the user has its final response already.
 - CANCEL_TIMEOUT is the end of an INVITE that was cancelled and still got no final response (9.1).
 """

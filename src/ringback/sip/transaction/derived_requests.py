@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which requests does the transaction layer make itself? The ACK to a failure (RFC 3261 17.1.1.3) and the CANCEL (9.1).
+"""Which requests does this layer make itself? The ACK to a failure (RFC 3261 17.1.1.3), the CANCEL (9.1).
 
 Both are made from the INVITE as it was sent: same Request-URI, same top Via, same Route.
 """
@@ -14,7 +14,7 @@ def make_ack(invite: Request, response: Response) -> Request:
 
 
 def make_cancel(invite: Request, reason: str | None = None) -> Request:
-    """9.1: the To is that of the INVITE, without a tag of the answer. `reason` is a Reason field (RFC 3326)."""
+    """9.1: the To is that of the INVITE, without the answer's tag. `reason` is a Reason field (RFC 3326)."""
     cancel = _derive("CANCEL", invite, to=invite.headers["To"])
     if reason is not None:
         cancel.headers.add("Reason", reason)

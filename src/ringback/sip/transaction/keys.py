@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which transaction does a message belong to? RFC 3261 sections 17.1.3, 17.2.3 and 8.2.2.2.
 
-A branch that begins with the magic cookie, and goes on after it, names a transaction together with the sent-by.
-Without one (RFC 2543, or a branch that is nothing but the cookie) the Request-URI, the tags, the Call-ID, the
-CSeq number and the top Via decide together.
+A branch that begins with the magic cookie, and goes on after it, names a transaction together with the
+sent-by. Without one (RFC 2543, or a branch that is nothing but the cookie) the Request-URI, the tags, the
+Call-ID, the CSeq number and the top Via decide together.
 """
 
 from __future__ import annotations

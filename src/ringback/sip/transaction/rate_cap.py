@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often do we answer one and the same message again? A cap against storms of repetitions.
 
-RFC 3261 repeats at most ten times in 32 seconds; a peer that repeats a thousand times a second is broken or hostile.
+RFC 3261 repeats at most ten times in 32 seconds; a peer that repeats a thousand times a second is broken or
+hostile.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where does a response go? RFC 3261 section 18.2.2 with RFC 3581 section 4.
 
-`via` is the top Via of the request after `receiving.stamp_source`: its `received` and `rport` are ours, not the peer's.
+`via` is the top Via of the request after `receiving.stamp_source`: its `received` and `rport` are ours, not
+the peer's.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def reply_flow(via: Via, flow: Flow) -> Flow:
 
 
 def reply_hop(via: Via, flow: Flow) -> SipUri | None:
-    """18.2.2: where to open a connection when the one of the request is gone; None where one cannot call back."""
+    """18.2.2: where to connect to when the connection of the request is gone; None where nobody listens."""
     if flow.transport not in (Transport.TCP, Transport.TLS):
         return None
     port = via.port or _default_port(flow.transport)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a request find a target that answers? RFC 3263 section 4.3 (fail-over) and RFC 3261 section 9.1 (CANCEL).
+"""How does a request find a target that answers? Fail-over (RFC 3263 section 4.3), CANCEL (RFC 3261 9.1).
 
-Each target gets an attempt with a branch of its own. A 503, a transport error and a timeout without any response
-mean: ask for the next target (`FlowNeeded`), as long as there is one. A target that says nothing at all is left early,
-after `Timers.failover_delay`. What it still says later is treated as a late fork would be: a provisional response gets a CANCEL, a
-failure its ACK, and a 2xx goes to the user, who hangs up on it.
+Each target gets an attempt with a branch of its own. A 503, a transport error and a timeout without any
+response mean: ask for the next target (`FlowNeeded`), as long as there is one. A target that says nothing
+at all is left early, after `Timers.failover_delay`. What it still says later is treated as a late fork
+would be: a provisional response gets a CANCEL, a failure its ACK, and a 2xx goes to the user, who hangs up
+on it.
 """
 
 from __future__ import annotations
@@ -106,11 +107,11 @@ class RequestSender:
         transaction.has_more = False
         if transaction.state in _UNDER_WAY:
             return
-        if transaction.held_failure is not None:
+        if transaction.held_failure is None:
+            transaction.fail(detail, now)
+        else:
             self._outbox.emit(transaction.held_failure)
             transaction.held_failure = None
-        else:
-            transaction.fail(detail, now)
 
     def cancel(self, transaction: ClientTransaction, *, now: float, reason: str | None = None) -> None:
         """9.1: nothing is sent before a provisional response came, and nothing after the final one."""
@@ -153,12 +154,12 @@ class RequestSender:
         if transaction.successor is not None:
             self._answer_latecomer(transaction, transaction.successor, response, now)
             return
-        if self._end_search(transaction):
-            transaction.attempt -= 1  # this target spoke before the next one was found
         event = ResponseReceived(response, transaction)
         if response.status == 503 and transaction.has_more:
             self._try_next(transaction, event, now)
             return
+        if self._end_search(transaction):
+            transaction.attempt -= 1  # this target spoke before the next one was found
         if response.status > 100:
             transaction.has_more = False
         self._outbox.emit(event)
@@ -197,21 +198,20 @@ class RequestSender:
     def _failed(self, transaction: ClientTransaction, event: Event, now: float) -> None:
         if transaction.is_cancel or transaction.successor is not None:
             return
-        was_seeking = self._end_search(transaction)
-        if was_seeking and transaction.state is State.TERMINATED:
-            transaction.attempt -= 1
-            transaction.has_more = True
         if transaction.has_more:
             self._try_next(transaction, event, now)
         else:
-            self._outbox.emit(event)
+            self._end_search(transaction)
+            self._outbox.emit(transaction.held_failure or event)
+            transaction.held_failure = None
 
     def _try_next(self, transaction: ClientTransaction, failure: Event, now: float) -> None:
         """RFC 3263 4.3. A 503 says more than a silence that follows it, so it is kept."""
         if not isinstance(transaction.held_failure, ResponseReceived):
             transaction.held_failure = failure
-        transaction.attempt += 1
-        self._seek_flow(transaction, now)
+        if not transaction.is_seeking_flow:
+            transaction.attempt += 1
+            self._seek_flow(transaction, now)
 
     def _notice_silence(self, transaction: ClientTransaction, now: float) -> None:
         """The target has not said a word: look for another, while it may still speak."""

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How is a request to us answered reliably? Server transactions: RFC 3261 section 17.2, with the Accepted state of
-RFC 6026 section 7.1 and RFC 4320 for non-INVITE requests.
+"""How is a request to us answered reliably? Server transactions: RFC 3261 section 17.2, RFC 6026, RFC 4320.
 
-A machine is a table: (state, input) -> (next state, actions). A pair that is not in the table is ignored; so a second
-final response is discarded, as 17.2.1 and 17.2.2 ask. The state changes before the actions run. Where the table
-differs from the figures of RFC 3261:
+A machine is a table: (state, input) -> (next state, actions). A pair that is not in the table is ignored;
+so a second final response is discarded, as 17.2.1 and 17.2.2 ask. The state changes before the actions run.
+Where the table differs from the figures of RFC 3261:
 
-- A transport error is reported, and the state stays (RFC 6026 8.8): what cannot be delivered now may be asked for again.
-- TRYING_DUE sends the 100 that 17.2.1 (INVITE) and RFC 4320 4.1 (everything else) ask of whoever has not answered yet.
-- GIVE_UP ends a non-INVITE transaction that nobody answered in time: the client has stopped waiting, and a 408
-  would only do harm (RFC 4320 4.2).
+- A transport error is reported, and the state stays (RFC 6026 8.8): what cannot be delivered now may be
+  asked for again.
+- TRYING_DUE sends the 100 that 17.2.1 (INVITE) and RFC 4320 4.1 (everything else) ask of whoever has not
+  answered yet.
+- GIVE_UP ends a non-INVITE transaction that nobody answered in time: the client has stopped waiting, and a
+  408 would only do harm (RFC 4320 4.2).
 """
 
 from __future__ import annotations
@@ -288,7 +289,6 @@ def _linger(transaction: ServerTransaction, wait: float, what: Input, now: float
 
 # --- tables -------------------------------------------------------------------------------------------
 
-# ruff: noqa: E501
 # fmt: off
 _S, _I = State, Input
 _ACCEPT = (_send_response, _wait_for_stray_invites)

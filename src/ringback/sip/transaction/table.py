@@ -21,7 +21,7 @@ T = TypeVar("T", bound=Keyed)
 
 
 class TransactionTable(Generic[T]):
-    """Both ways cost the same whatever the number of transactions; datagram flows alone are looked for one by one."""
+    """Both ways cost the same for any number of transactions; only datagram flows are searched one by one."""
 
     __slots__ = ("_by_connection", "_by_key", "_flows")
 

@@ -3,8 +3,8 @@
 
 The queue is a heap of (instant, order of arming): deadlines of the same instant expire in the order in
 which they were armed, on every machine and in every run. Cancelling only marks an entry; marked entries
-leave when they come to the top, or all at once when they are more than half of the heap. So arming is a heap push,
-cancelling is constant, and `next()` looks at one entry.
+leave when they come to the top, or all at once when they are more than half of the heap. So arming is a
+heap push, cancelling is constant, and `next()` looks at one entry.
 """
 
 from __future__ import annotations

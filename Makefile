@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+# make run        start the phone system from this clone
+# make test       the tests that belong to every change; make test-all adds the slow ones
+# make check      style, types, layers
+# make clean      remove what was made (not your data)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+# The first Python that is new enough; `make PYTHON=/path/to/python` picks another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.tools
+BIN := $(VENV)/bin
+# Arguments for `make run`, for example: make run ARGS="--demo"
+ARGS ?=
+# Arguments for pytest, for example: make test TESTS=tests/sip
+TESTS ?= tests
+JOBS ?= auto
+
+.PHONY: help run test test-all check format docs clean
+
+help:
+	@sed -n '/^# make/s/^# //p' $(MAKEFILE_LIST)
+
+$(INSTALLED): pyproject.toml src/ringback/version.py
+	@test -n "$(PYTHON)" || { \
+	    echo "make: Ringback needs Python 3.11 or newer; on Debian or Ubuntu:  apt install python3 python3-venv" >&2; \
+	    exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || test -x $(BIN)/pip || { \
+	    echo "make: this Python cannot make virtual environments; on Debian or Ubuntu:  apt install python3-venv" >&2; \
+	    exit 1; }
+	@test -x $(BIN)/pip || "$(PYTHON)" -m venv --clear $(VENV)
+	@echo "make: installing Ringback into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(TOOLS): $(INSTALLED)
+	@echo "make: installing the tools for tests and checks into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: $(INSTALLED)
+	@exec $(BIN)/ringback serve $(ARGS)
+
+test: $(TOOLS)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(TESTS)
+
+test-all: $(TOOLS)
+	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+check: $(TOOLS)
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(TOOLS)
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+docs: $(INSTALLED)
+	$(BIN)/ringback config reference > docs/settings.md
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ringback call`: call somebody, play, listen, press keys, and say how it went."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ringback.cli.phone_options import PhoneOptions, gathered, phone_options, started_phone
+from ringback.cli.phone_outcome import EXIT_CODE_HELP, run_phone, say
+
+if TYPE_CHECKING:
+    from ringback.sip.message import Response
+    from ringback.ua.call import Call
+
+#: After the last thing was said, so long is listened for what comes back.
+ECHO_TIME = 1.0
+#: Before the first key, so that the other side is ready for it.
+KEY_DELAY = 0.5
+
+
+@click.command(epilog=EXIT_CODE_HELP)
+@click.argument("uri")
+@click.option("--play", metavar="FILE.wav", help="Play this file, then hang up.")
+@click.option("--record", metavar="FILE.wav", help="Record what the other side says.")
+@click.option("--dtmf", metavar="DIGITS", help="Press these keys.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(0, 86_400), help="Hang up so many seconds after the answer."
+)
+@click.option(
+    "--timeout", type=click.FloatRange(1, 600), default=60.0, show_default=True, help="Let it ring so long."
+)
+@phone_options
+def command(uri: str, **options: Any) -> None:
+    """Call URI: a number (102, with --as), an address (bob@example.com) or a whole URI (sip:127.0.0.1:5070).
+
+    Without --play, --dtmf and --for the call lasts until somebody hangs up; Ctrl-C does.
+    """
+    phone = gathered(options)
+    if options["play"] is not None:
+        from ringback.media.files import read_frames
+
+        run_phone(_checked(lambda: next(read_frames(options["play"]), None)))
+    run_phone(_call(uri, phone, **options))
+
+
+async def _checked(check: Any) -> None:
+    """Find out about a bad file before anybody's phone rings."""
+    check()
+
+
+async def _call(
+    uri: str,
+    options: PhoneOptions,
+    *,
+    play: str | None,
+    record: str | None,
+    dtmf: str | None,
+    seconds: float | None,
+    timeout: float,
+) -> None:
+    async with started_phone(options, target=uri) as phone:
+        say(f"calling {phone.account.resolve(uri)}")
+        async with phone.dial(uri, timeout=timeout, on_progress=_progress()) as call:
+            say(f"answered{_codec(call)}")
+            if record is not None:
+                call.record(Path(record))
+            await _talk(call, play=play, dtmf=dtmf, seconds=seconds, records=record is not None)
+            await call.hangup()
+            say(summary(call))
+
+
+async def _talk(
+    call: Call, *, play: str | None, dtmf: str | None, seconds: float | None, records: bool
+) -> None:
+    """Do what was asked; with nothing to do, stay until somebody hangs up or the time is over."""
+    if dtmf:
+        await call.while_alive(asyncio.sleep(KEY_DELAY))
+        await call.send_dtmf(dtmf)
+    if play is not None:
+        await call.play(play)
+    if seconds is None and (play is not None or dtmf):
+        if records:
+            await call.while_alive(asyncio.sleep(ECHO_TIME))
+        return
+    left = None if seconds is None else max(0.0, seconds - call.duration)
+    try:
+        async with asyncio.timeout(left):
+            await call.wait_ended()
+    except TimeoutError:
+        pass
+
+
+def _progress() -> Any:
+    """Each new kind of provisional response once."""
+    seen: set[int] = set()
+
+    def show(response: Response) -> None:
+        if response.status not in seen:
+            seen.add(response.status)
+            say("ringing" if response.status == 180 else f"{response.status} {response.reason}")
+
+    return show
+
+
+def _codec(call: Call) -> str:
+    stats = call.stats
+    return f", {stats.codec}" if stats is not None and stats.codec else ""
+
+
+def summary(call: Call) -> str:
+    """How long a call was and how it sounded."""
+    ended = call.ended
+    who = "the other side hung up" if ended is not None and ended.by == "remote" else "hung up"
+    line = f"{who} after {call.duration:.1f} s"
+    stats = call.stats
+    if stats is None or not stats.packets_received:
+        return f"{line}, nothing was heard"
+    total = stats.packets_received + stats.lost
+    mos = f", quality {stats.mos:.1f} of 5" if stats.mos is not None else ""
+    return f"{line}, {100 * stats.lost / total:.1f} % lost{mos}"

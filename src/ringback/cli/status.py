@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ringback status`: is a server running here, and how is it?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ringback.cli.options import installation_options, place_of_server
+from ringback.cli.output import Failure, print_json
+from ringback.cli.text import printable
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@installation_options
+def command(*, as_json: bool, data: str | None, config: str | None) -> None:
+    """Say how the running server is. Exit code 1 when none is running."""
+    where = place_of_server(data, config)
+    answer = where.ask("status")
+    if answer is None:
+        raise Failure(f"no server is running on {where.directory}")
+    if as_json:
+        print_json({key: value for key, value in answer.items() if key != "ok"})
+        return
+    for label, value in _rows(answer):
+        click.echo(f"{label:<16}{printable(str(value))}")
+
+
+def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
+    store = status["store"]
+    disk = f"failing: {store['failure']} ({store['pending']} changes wait)" if store["failure"] else "ok"
+    addresses = ", ".join(f"{name} {address}" for name, address in status["addresses"].items())
+    return [
+        ("Version", status["version"]),
+        ("Process", status["process"]),
+        ("Running for", f"{status['uptime']:.0f} s"),
+        ("Domain", status["domain"]),
+        ("Addresses", addresses),
+        ("Users", status["users"]),
+        ("Registrations", status["registrations"]),
+        ("Store", disk),
+        *((name.replace("_", " ").capitalize(), value) for name, value in status["server"].items()),
+    ]

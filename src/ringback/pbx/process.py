@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One server process from its lock to its last packet: what `ringback serve` runs.
+
+Takes the data directory for itself, prepares it, starts the phone system, answers other commands on the
+control socket, reads the settings again when asked, and looks after the certificate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ringback.net.network import Network
+from ringback.pbx.app import PhoneSystem
+from ringback.pbx.demo import DemoUser, make_demo_users
+from ringback.server.certificate_upkeep import CertificateUpkeep
+from ringback.server.certificates import CertificateFiles
+from ringback.server.config import Settings
+from ringback.server.config_file import Loaded
+from ringback.server.control import Answer, ControlServer, Verb
+from ringback.server.data_directory import DirectoryLock, make_directory
+from ringback.server.first_start import Installation, certificate_files, data_directory, prepare
+from ringback.server.reload import Change, applicable, changes
+from ringback.version import VERSION
+
+logger = logging.getLogger("ringback.process")
+
+PATIENCE_AT_CLOSE = 5.0
+
+
+class ServerProcess:
+    """A running phone system and what surrounds it. Made by `ServerProcess.start`."""
+
+    def __init__(
+        self, installation: Installation, system: PhoneSystem, *, load: Callable[[], Loaded]
+    ) -> None:
+        self.installation = installation
+        self.system = system
+        self.demo_users: list[DemoUser] = []
+        self._load = load
+        self._settings = installation.settings
+        self._started = time.monotonic()
+        self._reloading = asyncio.Lock()
+        self._undo = contextlib.AsyncExitStack()
+
+    @classmethod
+    async def start(cls, load: Callable[[], Loaded], network: Network) -> ServerProcess:
+        """Everything from reading the settings to listening; what was begun is undone when a step fails."""
+        loaded = load()
+        directory = data_directory(loaded.settings)
+        async with contextlib.AsyncExitStack() as undo:
+            make_directory(directory)
+            undo.callback(DirectoryLock(directory).release)
+            installation = await prepare(loaded, network, clock=_now)
+            undo.callback(installation.store.close)
+            process = cls(
+                installation,
+                PhoneSystem(
+                    installation.settings, installation.identity, store=installation.store, network=network
+                ),
+                load=load,
+            )
+            await process._open(undo)
+            process._undo = undo.pop_all()
+        return process
+
+    async def _open(self, undo: contextlib.AsyncExitStack) -> None:
+        store = self.installation.store
+        if self._settings.demo:
+            self.demo_users = make_demo_users(store, realm=self.installation.identity.realm)
+        await self.system.start()
+        undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, self.system.close)
+        store.put_later("addresses", json.dumps(self.addresses()))
+        control = ControlServer(self.installation.directory, self._verbs())
+        await control.start()
+        undo.push_async_callback(control.close)
+        upkeep = asyncio.create_task(self._certificate_upkeep().run())
+        undo.push_async_callback(_cancelled, upkeep)
+
+    async def close(self) -> None:
+        """Stop in the reverse order of the start. Registrations are in the store when this returns."""
+        await self._undo.aclose()
+
+    def addresses(self) -> dict[str, str]:
+        """Where each transport is reached, as phones are told: "udp" -> "192.168.1.20:5060"."""
+        found: dict[str, str] = {}
+        for endpoint in self.system.endpoints:
+            found.setdefault(endpoint.transport.value.lower(), endpoint.sent_by)
+        return found
+
+    async def reload(self) -> list[Change]:
+        """Read the settings again. A mistake in them raises, and everything stays as it is."""
+        async with self._reloading:
+            loaded = await asyncio.to_thread(self._load)
+            found = changes(self._settings, loaded.settings)
+            new = applicable(self._settings, loaded.settings)
+            await asyncio.to_thread(self._certificate_files, new)  # raises before anything has changed
+            self.system.reload(new)
+            self._settings = new
+            logging.getLogger("ringback").setLevel(new.log.level.upper())
+            for change in found:
+                logger.info("setting changed: %s", change)
+            return found
+
+    def status(self) -> Answer:
+        """What `ringback status` shows."""
+        installation, health = self.installation, self.installation.store.health()
+        return {
+            "version": VERSION,
+            "process": os.getpid(),
+            "uptime": time.monotonic() - self._started,
+            "domain": installation.identity.domain,
+            "realm": installation.identity.realm,
+            "advertised": list(installation.identity.advertised),
+            "addresses": self.addresses(),
+            "data": str(installation.directory),
+            "users": len(self.system.directory),
+            "registrations": len(self.system.server.registrations()),
+            "store": {"pending": health.pending, "dropped": health.dropped, "failure": health.failure},
+            "server": self.system.server.status(),
+        }
+
+    def _verbs(self) -> dict[str, Verb]:
+        async def status(_: Mapping[str, Any]) -> Answer:
+            return self.status()
+
+        async def registrations(_: Mapping[str, Any]) -> Answer:
+            return {"registrations": self.system.registrations()}
+
+        async def users_changed(_: Mapping[str, Any]) -> Answer:
+            await self.system.users_changed()
+            return {"users": len(self.system.directory)}
+
+        async def reload(_: Mapping[str, Any]) -> Answer:
+            found = await self.reload()
+            return {
+                "changes": [{"text": str(change), "needs_restart": change.needs_restart} for change in found]
+            }
+
+        return {
+            "status": status,
+            "registrations": registrations,
+            "users-changed": users_changed,
+            "reload": reload,
+        }
+
+    def _certificate_upkeep(self) -> CertificateUpkeep:
+        context = self.installation.identity.server_tls
+        assert context is not None, "prepare always makes one"
+        return CertificateUpkeep(context, find=lambda: self._certificate_files(self._settings), clock=_now)
+
+    def _certificate_files(self, settings: Settings) -> CertificateFiles:
+        identity = self.installation.identity
+        return certificate_files(
+            settings, self.installation.directory, (identity.domain, *identity.aliases), now=_now()
+        )
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+async def _at_most(seconds: float, close: Callable[[], Any]) -> None:
+    """Close something; what hangs must not keep the process from ending."""
+    try:
+        await asyncio.wait_for(close(), seconds)
+    except TimeoutError:
+        logger.warning("not everything could be closed within %g seconds", seconds)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""May this request come in at all? The checks before anybody is asked for a password: RFC 3261 section 16.3.
+
+Everything here is answered without state. Message syntax was judged by the stack; this is about what is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ringback.sip.message.uri import OtherUri, SipUri
+
+if TYPE_CHECKING:
+    from ringback.server.locality import Locality
+    from ringback.server.loop_detection import LoopDetector
+    from ringback.server.pipeline import Exchange
+    from ringback.server.record_route import OwnRoutes
+    from ringback.sip.message.message import Request
+
+#: What this server does itself, as it says in an answer to OPTIONS.
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, NOTIFY"
+ACCEPT = "application/sdp"
+SUPPORTED = "path, outbound"
+
+#: Extensions of a REGISTER that we obey when they are required (RFC 3261 8.2.2.3).
+REGISTRAR_EXTENSIONS = frozenset(("path", "outbound"))
+
+#: Extensions we obey in a Proxy-Require. RFC 3329 and its like are later chapters.
+PROXY_EXTENSIONS: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionPolicy:
+    """Limits of what is let in."""
+
+    max_breadth: int = 60
+    max_target: int = 2048
+    """The longest Request-URI (RFC 3261 21.4.12)."""
+
+
+#: Methods that start nothing: outside of a dialog there is nobody they could mean (RFC 3261 12.2.2, RFC 6665 4.1.3).
+IN_DIALOG_ONLY = frozenset(("BYE", "UPDATE", "PRACK", "NOTIFY"))
+
+#: Methods for a server of their kind, which we are not (yet), and no phone is either.
+UNSUPPORTED_METHODS = frozenset(("PUBLISH",))
+
+
+class Admission:
+    """The first service."""
+
+    def __init__(
+        self, locality: Locality, routes: OwnRoutes, loops: LoopDetector, policy: AdmissionPolicy
+    ) -> None:
+        self._locality = locality
+        self._routes = routes
+        self._loops = loops
+        self.policy = policy
+
+    def serve(self, exchange: Exchange) -> bool:
+        self._locality.learn(exchange.flow)
+        request = exchange.request
+        exchange.dialog = self._routes.take(request)
+        if exchange.transaction is None:
+            return exchange.dialog is None or request.max_forwards == 0 or self._is_looping(exchange)
+        return (
+            self._refuses_uri(exchange)
+            or self._refuses_hops(exchange)
+            or self._refuses_extensions(exchange)
+            or self._answers_options(exchange)
+            or self._refuses_method(exchange)
+        )
+
+    def _refuses_uri(self, exchange: Exchange) -> bool:
+        """16.3 item 2: 416 for schemes that nobody here can route; 414 for what is no address any more."""
+        request = exchange.request
+        if len(request.target) > self.policy.max_target:
+            exchange.respond(414)
+        elif isinstance(request.uri, OtherUri):
+            exchange.respond(416)
+        return exchange.is_answered
+
+    def _refuses_hops(self, exchange: Exchange) -> bool:
+        """16.3 items 3 and 4, RFC 5393 5.3.3."""
+        request = exchange.request
+        if request.max_forwards == 0 and request.method != "REGISTER":
+            if request.method == "OPTIONS":
+                self._describe_ourselves(exchange)
+            else:
+                exchange.respond(483)
+        elif self._is_looping(exchange):
+            exchange.respond(482)
+        elif request.max_breadth == 0 and not self._is_for_us(request):
+            exchange.respond(440)
+        return exchange.is_answered
+
+    def _is_looping(self, exchange: Exchange) -> bool:
+        exchange.loop_hash = self._loops.hash_of(exchange.request)
+        return self._loops.is_loop(exchange.request, exchange.loop_hash)
+
+    def _refuses_extensions(self, exchange: Exchange) -> bool:
+        """16.3 item 5; 8.2.2.3 where we are the one the request is for."""
+        request = exchange.request
+        unknown = [tag for tag in request.proxy_require if tag not in PROXY_EXTENSIONS]
+        if self._is_for_us(request) or unknown:
+            known = REGISTRAR_EXTENSIONS if request.method == "REGISTER" else frozenset[str]()
+            unknown += [tag for tag in request.require if tag not in known]
+        if unknown:
+            exchange.respond(420, headers=[("Unsupported", ", ".join(unknown))])
+        return exchange.is_answered
+
+    def _answers_options(self, exchange: Exchange) -> bool:
+        """11.2: asked for what we can do. Scanners ask too: the answer is short, and the same for everybody."""
+        request = exchange.request
+        if request.method == "OPTIONS" and self._is_for_us(request):
+            self._describe_ourselves(exchange)
+        return exchange.is_answered
+
+    def _refuses_method(self, exchange: Exchange) -> bool:
+        """What starts nothing and belongs to nothing is refused before it costs a password."""
+        request = exchange.request
+        if exchange.dialog is not None:
+            return False
+        if request.method in IN_DIALOG_ONLY and request.to.tag is None:
+            exchange.respond(481)
+        elif request.method in UNSUPPORTED_METHODS:
+            exchange.respond(405, headers=[("Allow", ALLOW)])
+        elif self._is_for_us(request) and request.method != "REGISTER":
+            exchange.respond(405 if request.to.tag is None else 481, headers=[("Allow", ALLOW)])
+        return exchange.is_answered
+
+    def _is_for_us(self, request: Request) -> bool:
+        """True for the server itself: an address of ours without a user."""
+        uri = request.uri
+        if request.routes or not isinstance(uri, SipUri) or not self._locality.is_ours(uri):
+            return False
+        return not uri.user or request.method == "REGISTER"
+
+    def _describe_ourselves(self, exchange: Exchange) -> None:
+        exchange.respond(200, headers=[("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", SUPPORTED)])

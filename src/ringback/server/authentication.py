@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who sends this, and may they? Digest authentication and the table of who may do what: RFC 3261 section 22.
+
+Deny by default. A request is let through when it comes along our own Record-Route (the token in it was sealed here for this
+dialog), when its sender proved to be a local user, or when strangers may call and it is a call to a local user. From whom no
+proof came yet gets a challenge, statelessly; existing and missing users get the same one.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ringback.server.subscribers import Principal
+from ringback.sip.errors import PeerError
+from ringback.sip.message.credentials import Credentials
+from ringback.sip.message.uri import SipUri
+
+if TYPE_CHECKING:
+    from ringback.server.backoff import FailureTable
+    from ringback.server.locality import Locality
+    from ringback.server.location import Location
+    from ringback.server.pipeline import Exchange
+    from ringback.server.subscribers import Subscribers
+    from ringback.sip.digest_server import DigestServer
+    from ringback.sip.flow import Flow
+    from ringback.sip.message.message import Request
+    from ringback.sip.message.uri import Uri
+
+logger = logging.getLogger("ringback.authentication")
+
+#: What strangers may send to local users, where the setting lets them.
+STRANGERS_METHODS = frozenset(("INVITE", "MESSAGE", "OPTIONS"))
+
+#: RFC 3323 4.1.1.3: the From of somebody who does not want to be named. Only the digest says who it is.
+ANONYMOUS_HOST = "anonymous.invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationPolicy:
+    """Who may do what."""
+
+    strangers_may_call: bool = False
+    users_may_call_out: bool = True
+    from_must_match: bool = True
+    """A user's requests must carry that user's own address in From."""
+
+
+class Authentication:
+    """The second service. After it, `exchange.principal` is a proven user, or None for tokens and tolerated strangers."""
+
+    def __init__(
+        self,
+        digest: DigestServer,
+        subscribers: Subscribers,
+        locality: Locality,
+        location: Location,
+        failures: FailureTable,
+        policy: AuthenticationPolicy,
+    ) -> None:
+        self.digest = digest
+        self.policy = policy
+        self._subscribers = subscribers
+        self._locality = locality
+        self._location = location
+        self._failures = failures
+
+    def serve(self, exchange: Exchange) -> bool:
+        if exchange.transaction is None or exchange.dialog is not None:
+            return False
+        request = exchange.request
+        if request.method == "REGISTER":
+            return self._serve_register(exchange)
+        if self._claims_to_be_local(request):
+            return self._serve_user(exchange)
+        return self._serve_stranger(exchange)
+
+    def _serve_register(self, exchange: Exchange) -> bool:
+        """10.3 steps 1 to 5: our domain, a proven user, and that user's own address of record."""
+        request = exchange.request
+        if not self._locality.is_ours(request.uri):
+            exchange.respond(403, "Not A Registrar For This Domain")
+            return True
+        principal = self._prove(exchange, status=401)
+        if principal is None:
+            return True
+        if not self._is_own_address(request.to.uri, principal):
+            exchange.respond(403, "Not Your Address")
+            return True
+        return self._admit(exchange, principal)
+
+    def _serve_user(self, exchange: Exchange) -> bool:
+        request = exchange.request
+        principal = self._prove(exchange, status=407)
+        if principal is None:
+            return True
+        if self.policy.from_must_match and not self._speaks_for_itself(request, principal):
+            exchange.respond(403, "From Is Not Yours")
+            return True
+        if not self._stays_here(request) and not self.policy.users_may_call_out:
+            exchange.respond(403, "No Calls Out Of The Domain")
+            return True
+        return self._admit(exchange, principal)
+
+    def _serve_stranger(self, exchange: Exchange) -> bool:
+        """Never a relay: strangers reach local users at most."""
+        request = exchange.request
+        is_inside = self._stays_here(request)
+        if is_inside and self.policy.strangers_may_call and request.method in STRANGERS_METHODS:
+            return not exchange.keep()
+        if is_inside and request.method == "OPTIONS":
+            exchange.respond(200)
+        elif is_inside and request.to.tag is not None:
+            exchange.respond(481)
+        else:
+            exchange.respond(403)
+        return True
+
+    # --- who is it?
+
+    def _prove(self, exchange: Exchange, *, status: int) -> Principal | None:
+        """The proven sender. None: the answer (a challenge, or wait) is sent."""
+        request, now = exchange.request, exchange.driver.now
+        source = exchange.flow.remote.host
+        claimed = self._credentials(request)
+        account = claimed[0].parameters.get("username", "") if claimed else ""
+        wait = self._failures.wait(source, account, now=now) if claimed else 0.0
+        if wait > 0 and not self._is_known_flow(account, exchange.flow):
+            exchange.respond(503, headers=[("Retry-After", str(int(wait) + 1))])
+            return None
+        verdict = self.digest.verify(
+            claimed, request.method, request.target, request.body, self._ha1, source, now=now
+        )
+        subscriber = self._subscribers.find(verdict.user) if verdict.user is not None else None
+        if subscriber is not None:
+            self._failures.succeeded(source, account)
+            return Principal(subscriber.number, subscriber.name)
+        if claimed and not verdict.stale:
+            self._note_failure(exchange, claimed[0], source, verdict.detail)
+        self._challenge(exchange, status, source, stale=verdict.stale)
+        return None
+
+    def _credentials(self, request: Request) -> list[Credentials]:
+        """Those for our realm; what is meant for others is not ours to judge (22.3)."""
+        return [
+            each
+            for each in request.credentials
+            if each.scheme.lower() == "digest" and each.parameters.get("realm") == self.digest.realm
+        ]
+
+    def _ha1(self, user: str, algorithm: str) -> str | None:
+        subscriber = self._subscribers.find(user)
+        return subscriber.ha1s.get(algorithm) if subscriber is not None else None
+
+    def _note_failure(self, exchange: Exchange, claimed: Credentials, source: str, detail: str) -> None:
+        """Only who answers a nonce of ours counts: a forged source address never saw one."""
+        nonce = claimed.parameters.get("nonce", "")
+        if not self.digest.made(nonce, source):
+            return
+        self._failures.failed(source, claimed.parameters.get("username", ""), now=exchange.driver.now)
+        logger.info("authentication failed: %s from %s: %s", exchange.request.method, exchange.flow, detail)
+
+    def _challenge(self, exchange: Exchange, status: int, source: str, *, stale: bool) -> None:
+        name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
+        values = self.digest.challenges(source, now=exchange.driver.now, stale=stale)
+        exchange.respond(status, headers=[(name, value) for value in values])
+
+    def _is_known_flow(self, account: str, flow: Flow) -> bool:
+        """A phone of this account is registered from exactly there."""
+        bindings = self._location.bindings(account, now=float("-inf"))
+        return any(
+            binding.flow is not None
+            and (binding.flow.transport, binding.flow.remote) == (flow.transport, flow.remote)
+            for binding in bindings
+        )
+
+    # --- may they?
+
+    def _claims_to_be_local(self, request: Request) -> bool:
+        uri = request.from_.uri
+        if self._locality.is_ours(uri):
+            return True
+        is_anonymous = isinstance(uri, SipUri) and uri.host == ANONYMOUS_HOST
+        return is_anonymous and (not self.policy.strangers_may_call or bool(self._credentials(request)))
+
+    def _speaks_for_itself(self, request: Request, principal: Principal) -> bool:
+        uri = request.from_.uri
+        is_anonymous = isinstance(uri, SipUri) and uri.host == ANONYMOUS_HOST
+        return is_anonymous or self._is_own_address(uri, principal)
+
+    def _is_own_address(self, uri: Uri, principal: Principal) -> bool:
+        if not self._locality.is_ours(uri):
+            return False
+        subscriber = self._subscribers.find(self._locality.user_of(uri))
+        return subscriber is not None and subscriber.number == principal.number
+
+    def _stays_here(self, request: Request) -> bool:
+        return not request.routes and self._locality.is_ours(request.uri)
+
+    def _admit(self, exchange: Exchange, principal: Principal) -> bool:
+        """Check, then commit: from here on there is state, and our credentials travel no further (22.3)."""
+        exchange.principal = principal
+        self._drop_credentials(exchange.request)
+        return not exchange.keep()
+
+    def _drop_credentials(self, request: Request) -> None:
+        for name in ("Authorization", "Proxy-Authorization"):
+            lines = request.headers.get_all(name)
+            foreign = [line for line in lines if not self._is_ours(line)]
+            if len(foreign) == len(lines):
+                continue
+            request.headers.remove(name)
+            for line in foreign:
+                request.headers.add(name, line)
+
+    def _is_ours(self, line: str) -> bool:
+        try:
+            return Credentials.parse(line).parameters.get("realm") == self.digest.realm
+        except PeerError:
+            return False

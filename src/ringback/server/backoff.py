@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who guesses passwords, and how long must they wait? A bounded table of failures.
+
+It counts by source and account, and by source alone with more patience: an office behind one address may mistype. Waiting doubles with
+each failure past the free ones and is forgotten with time. It is a delay, never a ban: the right password from
+a phone that is registered here is always heard (`authentication.py` sees to that).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffPolicy:
+    """Seconds, and how many failures are free."""
+
+    free_per_account: int = 5
+    free_per_source: int = 30
+    first_delay: float = 2.0
+    longest_delay: float = 300.0
+    memory: float = 900.0
+    """A source that was quiet for so long has a clean record again."""
+    table_size: int = 20_000
+
+
+@dataclass(slots=True)
+class _Record:
+    failures: int = 0
+    last: float = 0.0
+    blocked_until: float = 0.0
+
+
+class FailureTable:
+    """(source, account) -> how long to wait. The oldest records leave when it is full."""
+
+    def __init__(self, policy: BackoffPolicy | None = None) -> None:
+        self.policy = policy or BackoffPolicy()
+        self._records: OrderedDict[tuple[str, str], _Record] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def wait(self, source: str, account: str, *, now: float) -> float:
+        """Seconds until credentials for `account` from `source` are looked at again; 0 for at once."""
+        keys = ((source, account), (source, ""))
+        return max(0.0, *(self._blocked_until(key, now) - now for key in keys))
+
+    def failed(self, source: str, account: str, *, now: float) -> None:
+        """A wrong password for `account` came from `source`."""
+        self._count((source, account), self.policy.free_per_account, now)
+        self._count((source, ""), self.policy.free_per_source, now)
+
+    def succeeded(self, source: str, account: str) -> None:
+        """The owner is there: the record of this account from this source is clean."""
+        self._records.pop((source, account), None)
+
+    def _blocked_until(self, key: tuple[str, str], now: float) -> float:
+        record = self._records.get(key)
+        return record.blocked_until if record is not None else now
+
+    def _count(self, key: tuple[str, str], free: int, now: float) -> None:
+        record = self._records.pop(key, None)
+        if record is None or now - record.last > self.policy.memory:
+            record = _Record()
+        record.failures += 1
+        record.last = now
+        excess = record.failures - free
+        if excess > 0:
+            delay = min(self.policy.first_delay * 2 ** min(excess - 1, 30), self.policy.longest_delay)
+            record.blocked_until = now + delay
+        self._records[key] = record
+        while len(self._records) > self.policy.table_size:
+            self._records.popitem(last=False)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does this URI mean us? Our domains, and the addresses our sockets are reached at (RFC 3261 16.4, 16.5)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ringback.sip.message.uri import SipUri, TelUri
+
+if TYPE_CHECKING:
+    from ringback.net.driver import Endpoint
+    from ringback.sip.flow import Flow
+    from ringback.sip.message.uri import Uri
+
+WILDCARDS = frozenset(("0.0.0.0", "::", ""))  # noqa: S104 (compared, not bound)
+LOOPBACKS = ("127.0.0.1", "::1", "localhost")
+
+#: Local addresses learnt from connections, at most: a machine has few, and strangers cannot add any.
+LEARNT_LIMIT = 64
+
+
+class Locality:
+    """Knows which hosts and ports are this server."""
+
+    def __init__(self, domains: Iterable[str], addresses: Iterable[str] = ()) -> None:
+        self._domains = frozenset(domain.lower() for domain in domains)
+        self._addresses = {canonical_host(address) for address in addresses}
+        self._learnt: set[str] = set()
+        self._ports: set[int] = set()
+
+    def add_endpoint(self, endpoint: Endpoint) -> None:
+        """A socket of ours: its addresses and ports mean us."""
+        for address in (endpoint.local, endpoint.advertise or endpoint.local):
+            self._ports.add(address.port)
+            if address.host in WILDCARDS:
+                self._addresses.update(LOOPBACKS)
+            else:
+                self._addresses.add(canonical_host(address.host))
+
+    def learn(self, flow: Flow) -> None:
+        """On a machine with several addresses, a connection tells which one its peer used."""
+        host = flow.local.host
+        if host not in WILDCARDS and len(self._learnt) < LEARNT_LIMIT:
+            self._learnt.add(canonical_host(host))
+
+    def is_ours(self, uri: Uri) -> bool:
+        """True when the resource behind `uri` is for us to find: sip:user@our-domain, or a telephone number."""
+        if isinstance(uri, TelUri):
+            return True
+        return isinstance(uri, SipUri) and self.is_our_host(uri.host, uri.port)
+
+    def is_our_host(self, host: str, port: int | None) -> bool:
+        """True for our domains and addresses, without a port or with one of ours."""
+        if port is not None and port not in self._ports:
+            return False
+        host = canonical_host(host)
+        return host in self._domains or host in self._addresses or host in self._learnt
+
+    def is_our_socket(self, uri: Uri) -> bool:
+        """True when sending to `uri` would send to ourselves: a missing port is the default one."""
+        if not isinstance(uri, SipUri):
+            return False
+        if canonical_host(uri.host) in self._domains:
+            return self.is_our_host(uri.host, uri.port)
+        is_secure = uri.secure or uri.transport in ("TLS", "WSS")
+        return self.is_our_host(uri.host, uri.port or (5061 if is_secure else 5060))
+
+    def user_of(self, uri: Uri) -> str:
+        """The user part of an address of ours; empty for the server itself."""
+        if isinstance(uri, TelUri):
+            return "".join(character for character in uri.number if character not in "-.()")
+        return (uri.user or "") if isinstance(uri, SipUri) else ""
+
+
+def canonical_host(host: str) -> str:
+    """A host in one spelling: names in lower case, IP addresses as `ipaddress` prints them."""
+    host = host.lower() if host.isascii() else host
+    if host[-1:] == "." and host[:-1]:
+        host = host[:-1]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)

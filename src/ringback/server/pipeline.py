@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does a request find the service that answers it? It walks an ordered list until one does.
+
+A service is an object with one method, `serve(exchange)`: True means the request is answered or taken over, and the walk is over.
+A service that must wait returns an awaitable of the same. The walk is synchronous until one does: nothing is kept for a
+stranger while admission and authentication judge (answers are stateless until `Exchange.keep`). While a service
+waits, later requests of the same Call-ID queue behind it, so that a dialog's requests keep their order.
+
+Whatever a service raises ends here: the peer's fault becomes the response it deserves, ours becomes a 500 and a log
+entry. No traceback reaches the wire, no call is left without an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from ringback.sip.errors import PeerError
+from ringback.sip.events import AckReceived, CancelReceived, Event, RequestReceived
+
+if TYPE_CHECKING:
+    from ringback.net.driver import StackDriver
+    from ringback.server.flow_token import DialogFlows
+    from ringback.server.routing import Decision
+    from ringback.server.subscribers import Principal
+    from ringback.sip.flow import Flow
+    from ringback.sip.message.message import Request, Response
+    from ringback.sip.transaction.server import ServerTransaction
+
+logger = logging.getLogger("ringback.server")
+
+#: Requests of one Call-ID that may queue behind a waiting service, and Call-IDs that may have a queue.
+QUEUE_LIMIT = 32
+WAITING_LIMIT = 10_000
+
+HeaderList = Sequence[tuple[str, str]]
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request and what the services found out about it.
+
+    `request` is our own copy: services take our Routes and credentials off it. `arrived` is the request as it came. An ACK has no
+    transaction and is never answered.
+    """
+
+    request: Request
+    flow: Flow
+    driver: StackDriver
+    transaction: ServerTransaction | None = None
+    principal: Principal | None = None
+    dialog: DialogFlows | None = None
+    decision: Decision | None = None
+    loop_hash: str = ""
+    is_answered: bool = False
+    on_failure: list[Callable[[], None]] = field(default_factory=list)
+    """What must be undone when something of ours raises: branches to cancel."""
+
+    @property
+    def arrived(self) -> Request:
+        """The request as it came, with the `received` and `rport` of its sender."""
+        return self.transaction.request if self.transaction is not None else self.request
+
+    def keep(self) -> bool:
+        """From now on the transaction is stored. False: there is nothing more to do (a repetition, or no room)."""
+        if self.transaction is None or self.transaction.is_kept:
+            return True
+        return self.driver.perform(self.driver.stack.keep, self.transaction)
+
+    def respond(
+        self,
+        status: int,
+        reason: str | None = None,
+        *,
+        headers: HeaderList = (),
+        body: bytes = b"",
+        content_type: str | None = None,
+    ) -> None:
+        """Answer: stateless as long as nothing is kept."""
+        if self.transaction is None:
+            self.is_answered = True
+            return
+        response = self.driver.stack.make_response(
+            self.transaction, status, reason, headers=headers, body=body, content_type=content_type
+        )
+        self.send(response)
+
+    def send(self, response: Response) -> None:
+        """Answer with a response made elsewhere."""
+        if self.transaction is None:
+            return
+        self.is_answered = self.is_answered or response.status >= 200
+        stack = self.driver.stack
+        respond = stack.respond if self.transaction.is_kept else stack.respond_stateless
+        self.driver.perform(respond, self.transaction, response)
+
+    def attempt(self, step: Callable[[], None]) -> None:
+        """The guard: run `step`; if it raises, the peer gets an answer and nothing is left behind."""
+        try:
+            step()
+        except PeerError as error:
+            logger.info("%s from %s: %s (%s)", self.request.method, self.flow, error.detail, error.section)
+            self._give_up(error.status, error.detail)
+        except Exception:
+            logger.exception("our fault: %s from %s could not be handled", self.request.method, self.flow)
+            self._give_up(500, "Server Internal Error")
+
+    def _give_up(self, status: int, reason: str) -> None:
+        for undo in self.on_failure:
+            undo()
+        self.on_failure.clear()
+        if not self.is_answered:
+            self.respond(status, reason)
+
+
+class Service(Protocol):
+    """One entry of the list."""
+
+    def serve(self, exchange: Exchange) -> bool | Awaitable[bool]: ...
+
+
+class Pipeline:
+    """The ordered list. Give `receive` to the driver as its handler."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self.services = tuple(services)
+        self.driver: StackDriver | None = None
+        self._waiting: dict[str, deque[Exchange]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """How many Call-IDs have a request in a service that waits."""
+        return len(self._waiting)
+
+    def receive(self, event: Event) -> None:
+        """The driver's handler: events that nobody asked for."""
+        if isinstance(event, RequestReceived):
+            self._begin(event.request, event.flow, event.transaction)
+        elif isinstance(event, AckReceived):
+            self._begin(event.request, event.flow, None)
+        elif isinstance(event, CancelReceived):
+            self._cancel(event.transaction)
+
+    async def close(self) -> None:
+        """Stop what still waits."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, request: Request, flow: Flow, transaction: ServerTransaction | None) -> None:
+        assert self.driver is not None
+        exchange = Exchange(request.copy(), flow, self.driver, transaction)
+        queue = self._waiting.get(request.call_id) if self._waiting else None
+        if queue is None:
+            exchange.attempt(lambda: self._walk(exchange, 0))
+        elif len(queue) < QUEUE_LIMIT:
+            queue.append(exchange)
+        else:
+            exchange.respond(500, headers=[("Retry-After", "5")])
+
+    def _walk(self, exchange: Exchange, start: int) -> None:
+        """From service to service, until one answers or wants to wait."""
+        for index in range(start, len(self.services)):
+            outcome = self.services[index].serve(exchange)
+            if outcome is True or exchange.is_answered:
+                return
+            if outcome is not False:
+                self._wait(exchange, outcome, index + 1)
+                return
+        if exchange.transaction is not None:
+            exchange.respond(404)
+
+    def _wait(self, exchange: Exchange, outcome: Awaitable[bool], index: int) -> None:
+        if len(self._waiting) >= WAITING_LIMIT and exchange.request.call_id not in self._waiting:
+            _discard(outcome)
+            exchange.respond(503, headers=[("Retry-After", "5")])
+            return
+        if not exchange.keep():
+            _discard(outcome)
+            return
+        self._waiting.setdefault(exchange.request.call_id, deque())
+        if exchange.transaction is not None:
+            exchange.transaction.user = exchange
+        task = asyncio.get_running_loop().create_task(self._resume(exchange, outcome, index))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _resume(self, exchange: Exchange, outcome: Awaitable[bool], index: int) -> None:
+        """Wait, walk on, and let the next request of this Call-ID in."""
+        call_id = exchange.request.call_id
+        waiting = asyncio.ensure_future(outcome)
+        try:
+            await asyncio.wait((waiting,))
+        finally:
+            waiting.cancel()
+        exchange.attempt(lambda: self._go_on(exchange, waiting.result(), index))
+        self._next_of(call_id)
+
+    def _go_on(self, exchange: Exchange, answered: bool, index: int) -> None:
+        if not answered and not exchange.is_answered:
+            self._walk(exchange, index)
+
+    def _next_of(self, call_id: str) -> None:
+        """The request that waited longest, and those behind it, until one waits again."""
+        queue = self._waiting.pop(call_id, None)
+        while queue:
+            exchange = queue.popleft()
+            exchange.attempt(lambda exchange=exchange: self._walk(exchange, 0))  # type: ignore[misc]
+            if call_id in self._waiting:
+                self._waiting[call_id].extend(queue)
+                return
+
+    def _cancel(self, transaction: ServerTransaction) -> None:
+        """The caller gave up while a service waited (RFC 3261 9.2); the walk ends with what it waits for."""
+        exchange = transaction.user
+        if isinstance(exchange, Exchange) and not exchange.is_answered:
+            exchange.respond(487)
+
+
+def _discard(outcome: Awaitable[bool]) -> None:
+    """Never awaited, and no complaint about it."""
+    close = getattr(outcome, "close", None)
+    if close is not None:
+        close()

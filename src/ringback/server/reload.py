@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does a reload change at once, and what has to wait for a restart?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ringback.server.config import Settings
+from ringback.server.config_schema import all_settings
+
+#: Sections that are read again while the server runs. Everything else is fixed when sockets are opened.
+LIVE_SECTIONS = frozenset({"authentication", "registrar", "proxy", "tls", "log"})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting that differs between the running settings and the new ones."""
+
+    name: str
+    before: str
+    after: str
+    needs_restart: bool
+
+    def __str__(self) -> str:
+        when = " (after a restart)" if self.needs_restart else ""
+        return f"{self.name}: {self.before} -> {self.after}{when}"
+
+
+def changes(running: Settings, new: Settings) -> list[Change]:
+    """What is different, in the order of the settings page."""
+    found = []
+    for path, _ in all_settings():
+        before, after = _value(running, path), _value(new, path)
+        if before != after:
+            found.append(Change(".".join(path), _shown(before), _shown(after), path[0] not in LIVE_SECTIONS))
+    return found
+
+
+def applicable(running: Settings, new: Settings) -> Settings:
+    """The new settings as far as they can hold now; the rest stays as it is running."""
+    kept = {name: getattr(running, name) for name in Settings.model_fields if name not in LIVE_SECTIONS}
+    return new.model_copy(update=kept)
+
+
+def _value(settings: Settings, path: tuple[str, ...]) -> object:
+    value: object = settings
+    for part in path:
+        value = getattr(value, part)
+    return value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{entry}"' for entry in value) + "]"
+    if value is None or value == "":
+        return "(empty)"
+    return str(value)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where may this request go? The target set: RFC 3261 section 16.5, in the order in which targets are tried.
+
+Bindings of the same q ring together, higher q first. Several flows of one phone (RFC 5626 section 7) are one target with
+alternates: the next flow is tried when one has failed, and the phone never rings twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from ringback.server.nat import is_reachable
+from ringback.sip.flow import Transport
+from ringback.sip.message.uri import NameAddr, SipUri
+
+if TYPE_CHECKING:
+    from ringback.server.binding import Binding
+    from ringback.sip.flow import Flow
+    from ringback.sip.message.uri import Uri
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place to send a request to. Without a flow the URI (or the first of `route`) says where."""
+
+    uri: Uri
+    flow: Flow | None = None
+    route: tuple[NameAddr, ...] = ()
+    handle: bytes = b""
+    q: float = 1.0
+    is_gone: bool = False
+    """The connection it was reached by is lost, and nothing else leads there: 430 (RFC 5626 section 5.3)."""
+    is_registered: bool = False
+    """A phone of one of our users: inside our trust domain."""
+    alternates: tuple[Target, ...] = ()
+
+
+IsAlive = Callable[["Flow"], bool]
+
+
+def targets_of(bindings: Sequence[Binding], is_alive: IsAlive) -> list[Target]:
+    """The targets of a user, best q first. `bindings` come newest first within a q."""
+    by_phone: dict[str, list[Binding]] = {}
+    for binding in bindings:
+        name = f"instance {binding.instance}" if binding.instance and binding.reg_id else f"key {binding.key}"
+        by_phone.setdefault(name, []).append(binding)
+    targets = [_of_phone([target_of(binding, is_alive) for binding in phone]) for phone in by_phone.values()]
+    return sorted(targets, key=lambda target: -target.q)
+
+
+def target_of(binding: Binding, is_alive: IsAlive) -> Target:
+    """The way to one binding: its flow while that lives, else its URI if anybody can listen there."""
+    uri = as_request_uri(binding.contact.uri)
+    route = tuple(NameAddr.parse(text) for text in binding.path)
+    flow = binding.flow if binding.flow is not None and not route else None
+    if flow is not None and not is_alive(flow):
+        is_gone = not _may_listen(uri, flow)
+        return Target(
+            uri, None, route, binding.handle, binding.q, is_gone=is_gone, is_registered=True
+        )
+    return Target(uri, flow, route, binding.handle, binding.q, is_registered=True)
+
+
+def serial_groups(targets: Iterable[Target]) -> list[list[Target]]:
+    """16.6: the same q together, one q after the other."""
+    return [list(group) for _, group in groupby(targets, key=lambda target: target.q)]
+
+
+def as_request_uri(uri: Uri) -> Uri:
+    """19.1.1: headers and the method parameter of a Contact have no place in a Request-URI."""
+    if not isinstance(uri, SipUri) or not (uri.headers or uri.has_parameter("method")):
+        return uri
+    return uri.without_parameters("method").replace(headers=())
+
+
+def is_same_target(uri: Uri, other: Uri) -> bool:
+    """16.5: a URI is not added twice."""
+    if isinstance(uri, SipUri) and isinstance(other, SipUri):
+        return uri.is_equivalent(other)
+    return uri == other
+
+
+def _of_phone(flows: list[Target]) -> Target:
+    """One target per phone: the newest living flow first."""
+    if len(flows) == 1:
+        return flows[0]
+    first, *others = sorted(flows, key=lambda target: target.is_gone)
+    return Target(
+        first.uri,
+        first.flow,
+        first.route,
+        first.handle,
+        first.q,
+        is_gone=first.is_gone,
+        is_registered=True,
+        alternates=tuple(others),
+    )
+
+
+def _may_listen(uri: Uri, flow: Flow) -> bool:
+    """Most clients of connections do not accept any; a server's Contact is the address it came from."""
+    if flow.transport in (Transport.WS, Transport.WSS) or not isinstance(uri, SipUri):
+        return False
+    return uri.host == flow.remote.host or (
+        flow.transport is Transport.UDP and is_reachable(uri.host, flow.remote.host)
+    )

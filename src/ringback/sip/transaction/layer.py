@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which requests of peers are new? Matching to server transactions: RFC 3261 17.2.3, 8.2.2.2 and 9.2.
+
+State is kept for a request only when somebody asked for it (`keep`, `respond`), or for every request when
+the stack is a user agent. Whatever is answered without state gets the same To tag each time (8.2.7), so
+that the ACK to it is recognised without any memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringback.sip.errors import PeerError
+from ringback.sip.events import CancelReceived, FlowNeeded, ServerTransactionFailed
+from ringback.sip.message.message import Request, Response
+from ringback.sip.transaction.keys import (
+    Key,
+    ack_key,
+    acknowledgement_key,
+    invite_key,
+    merged_key,
+    server_key,
+)
+from ringback.sip.transaction.response_making import has_own_tag, response_tag, tagged
+from ringback.sip.transaction.response_routing import reply_flow, reply_hop
+from ringback.sip.transaction.server import Input, ServerTransaction, State
+from ringback.sip.transaction.table import TransactionTable
+
+if TYPE_CHECKING:
+    from ringback.sip.flow import Flow
+    from ringback.sip.identifiers import Identifiers
+    from ringback.sip.outbox import Outbox
+    from ringback.sip.transaction.timers import Deadlines, Timers
+
+
+class TransactionLayer:
+    """Owns the server transactions of one stack."""
+
+    __slots__ = (
+        "_acks",
+        "_identifiers",
+        "_limit",
+        "_merged",
+        "_outbox",
+        "deadlines",
+        "timers",
+        "transactions",
+    )
+
+    def __init__(
+        self, identifiers: Identifiers, *, timers: Timers, deadlines: Deadlines, outbox: Outbox, limit: int
+    ) -> None:
+        self._identifiers = identifiers
+        self._outbox = outbox
+        self._limit = limit
+        self.timers = timers
+        self.deadlines = deadlines
+        self.transactions: TransactionTable[ServerTransaction] = TransactionTable()
+        self._acks: dict[Key, ServerTransaction] = {}
+        self._merged: dict[Key, ServerTransaction] = {}
+
+    # --- what comes in
+
+    def receive_request(
+        self, request: Request, flow: Flow, *, now: float, must_keep: bool, merges: bool = True
+    ) -> ServerTransaction | None:
+        """A request other than ACK and CANCEL. None when it needs nobody's attention any more."""
+        key = server_key(request)
+        known = self.transactions.get(key)
+        if known is not None:
+            self._absorb(known, flow, now)
+            return None
+        transaction = self._new(request, flow, key, now)
+        if must_keep and merges and self._is_merged(request):
+            self._outbox.statistics.merged_requests += 1
+            self._refuse(transaction, 482)
+            return None
+        return transaction if not must_keep or self.keep(transaction, now=now) else None
+
+    def receive_ack(self, ack: Request, *, now: float) -> bool:
+        """True when it ends here; False when it is the ACK to a 2xx, or to nothing we know."""
+        key = ack_key(ack)
+        invite = self.transactions.get(key) or self._acks.get(key)
+        if invite is not None and invite.state is not State.ACCEPTED:
+            self._outbox.statistics.absorbed_acks += 1
+            invite.feed(Input.ACK, now)
+            return True
+        return False
+
+    def absorbs_stateless_ack(self, ack: Request) -> bool:
+        """True for the ACK to a failure that was sent without a transaction: the tag in it is our own."""
+        if not has_own_tag(self._identifiers, ack):
+            return False
+        self._outbox.statistics.absorbed_acks += 1
+        return True
+
+    def receive_cancel(self, cancel: Request, flow: Flow, *, now: float) -> None:
+        """9.2: answered here, each time it comes; passed on once, and only while the INVITE is unanswered."""
+        invite = self.transactions.get(invite_key(cancel))
+        answer = self._new(cancel, flow, (), now)
+        if invite is None or not _belongs(cancel, invite.request):
+            self._outbox.statistics.stray_cancels += 1
+            self._refuse(answer, 481)
+            return
+        if invite.last_response is not None and invite.last_response.to.tag:
+            answer.local_tag = invite.last_response.to.tag
+        self._refuse(answer, 200)
+        if invite.state is State.PROCEEDING and not invite.is_cancelled:
+            invite.is_cancelled = True
+            self._outbox.emit(CancelReceived(cancel, invite))
+
+    def refuse_malformed(self, request: Request, flow: Flow, response: Response) -> None:
+        """Answer a request that cannot have a transaction, because its parts cannot be read."""
+        self._outbox.send(response.to_bytes(), _reply_flow_of(request, flow))
+
+    # --- commands
+
+    def keep(self, transaction: ServerTransaction, *, now: float) -> bool:
+        """Store it. False when there is nothing more to do: it is a repetition, or there is no room (503)."""
+        if transaction.is_kept or transaction.has_final_response:
+            return transaction.is_kept
+        known = self.transactions.get(transaction.key)
+        if known is not None:
+            self._absorb(known, transaction.flow, now)
+            return False
+        if len(self.transactions) >= self._limit:
+            self._outbox.statistics.refused_for_room += 1
+            self._refuse(transaction, 503)
+            return False
+        self._store(transaction)
+        transaction.start(now)
+        return True
+
+    def respond(self, transaction: ServerTransaction, response: Response, *, now: float) -> None:
+        """Send reliably, which needs state; without room for it, send all the same."""
+        if not transaction.is_kept and len(self.transactions) >= self._limit:
+            self.respond_stateless(transaction, response, now=now)
+            return
+        if not self.keep(transaction, now=now):
+            return
+        transaction.respond(response, now)
+        self._expect_ack(transaction)
+
+    def respond_stateless(self, transaction: ServerTransaction, response: Response, *, now: float) -> None:
+        """Send once and forget. A repetition of a request that was kept meanwhile gets the kept answer."""
+        if transaction.is_kept:
+            self.respond(transaction, response, now=now)
+            return
+        known = self.transactions.get(transaction.key)
+        if known is not None:
+            self._absorb(known, transaction.flow, now)
+            return
+        self._send_once(transaction, response)
+
+    def use_flow(self, transaction: ServerTransaction, flow: Flow) -> None:
+        """A connection replaces the lost one (18.2.2)."""
+        if not transaction.is_seeking_flow:
+            return
+        transaction.is_seeking_flow = False
+        self._move(transaction, flow)
+        transaction.resend()
+
+    def no_flow(self, transaction: ServerTransaction, *, now: float, detail: str) -> None:
+        """Nobody answers at the sent-by either."""
+        if transaction.is_seeking_flow:
+            transaction.is_seeking_flow = False
+            transaction.fail(detail, now)
+
+    def flow_failed(self, flow: Flow, *, now: float, detail: str) -> None:
+        """A lost connection is replaced when there is something to send; a lost datagram is reported."""
+        for transaction in self.transactions.on_flow(flow):
+            if not flow.transport.is_reliable:
+                transaction.fail(detail, now)
+                continue
+            transaction.is_flow_lost = True
+            if transaction.is_invite and transaction.state is State.COMPLETED:
+                transaction.resend()  # no ACK has come: the failure may have been lost with the connection
+
+    # --- what server transactions report (ServerTransactionOwner)
+
+    def send_response(self, transaction: ServerTransaction, data: bytes) -> None:
+        """A response, first or again."""
+        assert transaction.reply_flow is not None
+        if transaction.is_flow_lost:
+            self._seek_flow(transaction)
+        else:
+            self._outbox.send(data, transaction.reply_flow)
+
+    def response_failed(self, transaction: ServerTransaction, detail: str) -> None:
+        """17.2.4, or no ACK (Timer H)."""
+        self._outbox.emit(ServerTransactionFailed(transaction, detail))
+
+    def repetition_dropped(self, transaction: ServerTransaction) -> None:
+        """The peer repeats faster than anybody should be answered."""
+        self._outbox.statistics.unanswered_repetitions += 1
+
+    def server_terminated(self, transaction: ServerTransaction) -> None:
+        """Repetitions would be new requests from now on."""
+        self.transactions.remove(transaction.key)
+        if transaction.ack_key is not None:
+            self._acks.pop(transaction.ack_key, None)
+        if transaction.merged_key is not None and self._merged.get(transaction.merged_key) is transaction:
+            del self._merged[transaction.merged_key]
+
+    # --- inside
+
+    def _new(self, request: Request, flow: Flow, key: Key, now: float) -> ServerTransaction:
+        transaction = ServerTransaction(
+            request, flow, key, self, response_tag(self._identifiers, request), now
+        )
+        transaction.reply_flow = reply_flow(request.top_via, flow)
+        return transaction
+
+    def _store(self, transaction: ServerTransaction) -> None:
+        transaction.is_kept = True
+        self.transactions.add(transaction, transaction.flow)
+        transaction.merged_key = merged_key(transaction.request)
+        if transaction.merged_key is not None:
+            self._merged.setdefault(transaction.merged_key, transaction)
+
+    def _absorb(self, known: ServerTransaction, flow: Flow, now: float) -> None:
+        """A repetition. On a new connection it also shows where the peer is now."""
+        self._outbox.statistics.repeated_requests += 1
+        if known.is_flow_lost and flow.transport is known.flow.transport and flow != known.flow:
+            known.is_seeking_flow = False
+            self._move(known, flow)
+        known.feed(Input.REQUEST, now)
+
+    def _move(self, transaction: ServerTransaction, flow: Flow) -> None:
+        transaction.flow = transaction.reply_flow = flow
+        transaction.is_flow_lost = False
+        if not transaction.has_ended:
+            self.transactions.add(transaction, flow)
+
+    def _is_merged(self, request: Request) -> bool:
+        """8.2.2.2: the same request over another path, while the first one is still here."""
+        key = merged_key(request)
+        return key is not None and key in self._merged
+
+    def _expect_ack(self, transaction: ServerTransaction) -> None:
+        """17.2.3: without a unique branch, the ACK to a failure is found by the tag of the response."""
+        is_unique = transaction.key[0] != ""
+        if is_unique or not transaction.is_invite or transaction.state is not State.COMPLETED:
+            return
+        if transaction.ack_key is None:
+            assert transaction.last_response is not None
+            key = acknowledgement_key(transaction.request, transaction.last_response.to.tag or "")
+            transaction.ack_key = key
+            self._acks[key] = transaction
+
+    def _seek_flow(self, transaction: ServerTransaction) -> None:
+        if transaction.is_seeking_flow:
+            return
+        hop = reply_hop(transaction.request.top_via, transaction.flow)
+        if hop is None:
+            self.response_failed(transaction, "the connection of the request is lost")
+        else:
+            transaction.is_seeking_flow = True
+            self._outbox.emit(FlowNeeded(transaction, hop, 0))
+
+    def _refuse(self, transaction: ServerTransaction, status: int) -> None:
+        self._send_once(transaction, tagged(transaction.request, status, transaction.local_tag))
+
+    def _send_once(self, transaction: ServerTransaction, response: Response) -> None:
+        assert transaction.reply_flow is not None
+        transaction.last_response = response
+        self._outbox.send(response.to_bytes(), transaction.reply_flow)
+
+
+def _reply_flow_of(request: Request, flow: Flow) -> Flow:
+    """Where it came from, when its Via cannot be read."""
+    try:
+        return reply_flow(request.top_via, flow)
+    except PeerError:
+        return flow
+
+
+def _belongs(cancel: Request, invite: Request) -> bool:
+    """9.1: what a CANCEL copies from its INVITE. A branch alone is easier to learn than all of it."""
+    return (
+        cancel.call_id == invite.call_id
+        and cancel.cseq.number == invite.cseq.number
+        and cancel.from_.tag == invite.from_.tag
+    )
