@@ -135,14 +135,20 @@ def test_priorities_come_in_order_and_the_domain_is_what_a_certificate_must_name
 
 def test_weights_are_chances():
     chance = random.Random(5)
-    records = [SrvRecord(1, 75, 5060, "heavy"), SrvRecord(1, 25, 5060, "light"), SrvRecord(1, 0, 5060, "never")]
+    records = [
+        SrvRecord(1, 75, 5060, "heavy"),
+        SrvRecord(1, 25, 5060, "light"),
+        SrvRecord(1, 0, 5060, "never"),
+    ]
     firsts = Counter(by_weight(records, chance)[0].target for _ in range(2000))
     assert 1400 < firsts["heavy"] < 1600
     assert 400 < firsts["light"] < 600
 
 
 @given(
-    st.lists(st.builds(SrvRecord, st.integers(0, 9), st.integers(0, 99), st.just(5060), st.text("ab", min_size=1))),
+    st.lists(
+        st.builds(SrvRecord, st.integers(0, 9), st.integers(0, 99), st.just(5060), st.text("ab", min_size=1))
+    ),
     st.integers(),
 )
 def test_ordering_keeps_every_record_and_every_priority(records: list[SrvRecord], seed: int):
@@ -182,7 +188,9 @@ def test_port_zero_and_ports_too_large_are_skipped():
     assert resolve(names, "sip:example.com") == ["UDP 192.0.2.2:5060"]
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "224.0.0.1", "255.255.255.255", "nonsense", "192.0.2.256", ""])
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0", "224.0.0.1", "255.255.255.255", "nonsense", "192.0.2.256", ""]
+)
 def test_addresses_of_nobody_and_of_everybody_are_skipped(address: str):
     names = Names()
     names.a("example.com", address, "192.0.2.1")
@@ -219,7 +227,8 @@ def test_an_unknown_name_is_not_found_and_that_is_remembered():
 
 
 @pytest.mark.parametrize(
-    "uri", ["tel:+123", "http://example.com", "sip:example.com;transport=sctp", "sip:a;maddr=.1", f"sip:{'x' * 64}"]
+    "uri",
+    ["tel:+123", "http://example.com", "sip:example.com;transport=sctp", "sip:a;maddr=.1", f"sip:{'x' * 64}"],
 )
 def test_what_cannot_be_resolved_is_named_not_raised_as_something_else(uri: str):
     with pytest.raises(NameNotFound):
@@ -383,7 +392,9 @@ def test_the_memory_of_failures_is_bounded():
 
 def test_the_hosts_file_wins_over_dns(tmp_path: Path):
     file = tmp_path / "hosts"
-    file.write_text("127.0.0.1 localhost\n::1 localhost\n192.0.2.5 PBX.example.com pbx # a comment\nbad line\n")
+    file.write_text(
+        "127.0.0.1 localhost\n::1 localhost\n192.0.2.5 PBX.example.com pbx # a comment\nbad line\n"
+    )
 
     async def main() -> list[str]:
         names = Names()

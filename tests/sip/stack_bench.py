@@ -99,6 +99,11 @@ def word(data: bytes) -> str:
     return first[1] if first[0] == "SIP/2.0" else first[0]
 
 
+def named(name: str, value: str | None) -> str:
+    """A parameter, if it has a value."""
+    return "" if value is None else f";{name}={value}"
+
+
 def incoming(
     method: str = "INVITE",
     *,
@@ -116,10 +121,10 @@ def incoming(
     """A request of the peer."""
     all_lines = (
         f"{method} {target} SIP/2.0",
-        f"Via: SIP/2.0/{transport} {sent_by}{f';branch={branch}' if branch is not None else ''}{via_parameters}",
+        f"Via: SIP/2.0/{transport} {sent_by}{named('branch', branch)}{via_parameters}",
         "Max-Forwards: 70",
-        f"From: <sip:alice@example.com>{f';tag={from_tag}' if from_tag else ''}",
-        f"To: <sip:bob@example.com>{f';tag={to_tag}' if to_tag else ''}",
+        f"From: <sip:alice@example.com>{named('tag', from_tag or None)}",
+        f"To: <sip:bob@example.com>{named('tag', to_tag or None)}",
         f"Call-ID: {call_id}",
         f"CSeq: {cseq} {method}",
         "Contact: <sip:alice@192.0.2.2>",

@@ -132,10 +132,14 @@ def test_a_missing_header_field_never_raises_and_leaves_no_state(method: str, mi
 @given(st.data())
 def test_no_bytes_make_the_stack_raise(data: st.DataObject) -> None:
     bench = StackBench()
-    good = incoming(data.draw(st.sampled_from(["INVITE", "ACK", "CANCEL", "OPTIONS"])), lines=("Route: <sip:a;lr>",))
+    good = incoming(
+        data.draw(st.sampled_from(["INVITE", "ACK", "CANCEL", "OPTIONS"])), lines=("Route: <sip:a;lr>",)
+    )
     place = data.draw(st.integers(0, len(good)))
     length = data.draw(st.integers(0, 12))
-    noise = data.draw(st.binary(max_size=12) | st.sampled_from([b"\r\n", b";", b",", b"<", b'"', b"=", b"\0"]))
+    noise = data.draw(
+        st.binary(max_size=12) | st.sampled_from([b"\r\n", b";", b",", b"<", b'"', b"=", b"\0"])
+    )
     bench.receive(good[:place] + noise + good[place + length :])
     bench.receive(noise)
     bench.run(70.0)

@@ -6,7 +6,13 @@ from stack_bench import TCP, TCP_2, UDP, UDP_2, StackBench, incoming
 
 from ringback.sip.dialog.identifier import DialogId
 from ringback.sip.errors import PeerError
-from ringback.sip.events import AckReceived, CancelReceived, FlowNeeded, RequestReceived, ServerTransactionFailed
+from ringback.sip.events import (
+    AckReceived,
+    CancelReceived,
+    FlowNeeded,
+    RequestReceived,
+    ServerTransactionFailed,
+)
 from ringback.sip.flow import Flow
 from ringback.sip.message.message import Request, Response
 from ringback.sip.transaction.server import ServerTransaction, State
@@ -93,7 +99,9 @@ def test_without_a_unique_branch_the_rules_of_rfc_2543_match(branch: str | None)
     assert bench.is_quiet()
 
 
-@pytest.mark.parametrize("change", [{"target": "sip:carol@192.0.2.1"}, {"cseq": 2}, {"from_tag": "x"}, {"call_id": "y"}])
+@pytest.mark.parametrize(
+    "change", [{"target": "sip:carol@192.0.2.1"}, {"cseq": 2}, {"from_tag": "x"}, {"call_id": "y"}]
+)
 def test_without_a_unique_branch_another_request_is_another(change: dict[str, object]) -> None:
     bench = StackBench(keep_requests=False)
     bench.stack.keep(received(bench, incoming(branch=None)), now=0.0)
@@ -174,6 +182,14 @@ def test_without_room_the_answer_is_503_and_no_state() -> None:
     assert bench.stack.pending == (0, 2, 0)
 
 
+def test_without_room_for_new_requests_there_is_room_to_hang_up() -> None:
+    bench = StackBench(server_transactions=1)
+    received(bench, incoming(branch="z9hG4bK1", call_id="1"))
+    received(bench, incoming("BYE", branch="z9hG4bK2", to_tag="ours", cseq=2))
+    (response,) = bench.receive(incoming("BYE", branch="z9hG4bK3", to_tag="ours", cseq=3))
+    assert response.status == 503  # type: ignore[union-attr]
+
+
 def test_without_room_a_stateful_answer_is_sent_all_the_same() -> None:
     bench = StackBench(keep_requests=False, server_transactions=1)
     bench.stack.keep(received(bench, incoming(branch="z9hG4bK1", call_id="1")), now=0.0)
@@ -220,7 +236,9 @@ def test_cancel_for_nothing_is_answered_481_without_state(keep_requests: bool) -
     assert bench.kinds() == []
 
 
-@pytest.mark.parametrize("change", [{"call_id": "forged"}, {"cseq": 9}, {"from_tag": "forged"}, {"sent_by": "10.0.0.1"}])
+@pytest.mark.parametrize(
+    "change", [{"call_id": "forged"}, {"cseq": 9}, {"from_tag": "forged"}, {"sent_by": "10.0.0.1"}]
+)
 def test_a_cancel_that_guessed_only_the_branch_is_answered_481(change: dict[str, object]) -> None:
     bench = StackBench()
     received(bench)
@@ -259,7 +277,9 @@ def test_ack_to_a_success_goes_to_the_dialog_or_becomes_an_event() -> None:
     bench.stack.register_dialog(DialogId("call-1", "ours", "alice"), usage)
     bench.receive(incoming("ACK", branch="z9hG4bKack", to_tag="ours"))
     bench.receive(incoming("ACK", to_tag="ours"))  # with the branch of the INVITE, as some do
-    assert [(request.method, transaction) for request, transaction, _ in usage.received] == [("ACK", None)] * 2
+    assert [(request.method, transaction) for request, transaction, _ in usage.received] == [
+        ("ACK", None)
+    ] * 2
     assert bench.take(AckReceived) == []
 
 

@@ -37,11 +37,11 @@ def test_a_rung_for_each_message_with_time_and_direction():
         "180 Ringing (INVITE)",
     ]
     assert ladder.text().split("\n") == [
-        " seconds  101                          192.0.2.1:5060 UDP",
-        "          │                                             │",
-        "   0.000  │── INVITE sip:bob@example.com (SDP) ────────▶│",
-        "   0.500  │── INVITE sip:bob@example.com (SDP) (again) ▶│",
-        "   0.750  │◀── 180 Ringing (INVITE) ────────────────────│",
+        " seconds  101                             192.0.2.1:5060 UDP",
+        "          │                                                │",
+        "   0.000  │── INVITE sip:bob@example.com (SDP) ───────────▶│",
+        "   0.500  │── INVITE sip:bob@example.com (SDP) (again) ───▶│",
+        "   0.750  │◀── 180 Ringing (INVITE) ───────────────────────│",
     ]
 
 

@@ -61,19 +61,26 @@ async def bind_pair(
     rtcp_received: DatagramsReceived,
 ) -> SocketPair:
     """Bind two neighbouring ports of the range, or any the system gives. NoFreePort when there are none."""
-    attempts = ports.pairs if ports else _ATTEMPTS_ON_FREE_PORTS
-    for _ in range(attempts):
-        port = ports.take_turn() if ports else 0
+    reason: OSError | None = None
+    for _ in range(ports.pairs if ports else _ATTEMPTS_ON_FREE_PORTS):
         try:
+            port = ports.take_turn() if ports else await _free_even_port(network, host)
             rtp = await network.bind_datagram(Address(host, port), rtp_received)
         except OSError as error:
-            if ports is None:
-                raise NoFreePort(f"cannot bind a media port on {host}: {error}") from error
+            reason = error
             continue
         try:
-            rtcp = await network.bind_datagram(Address(host, rtp.local.port + 1), rtcp_received)
-        except (OSError, OverflowError):
+            rtcp = await network.bind_datagram(Address(host, port + 1), rtcp_received)
+        except OSError as error:
+            reason = error
             rtp.close()
             continue
         return SocketPair(rtp, rtcp)
-    raise NoFreePort(f"no two neighbouring media ports are free on {host}")
+    raise NoFreePort(f"no two neighbouring media ports are free on {host}: {reason}")
+
+
+async def _free_even_port(network: Network, host: str) -> int:
+    """A port that was free a moment ago, rounded to an even one."""
+    probe = await network.bind_datagram(Address(host, 0), lambda datagrams: None)
+    probe.close()
+    return probe.local.port & ~1

@@ -92,7 +92,7 @@ class Connection:
         """Send what waits, say goodbye, end."""
         if not self._detail and not self.ended.done():
             self._detail = detail
-            self._stream.write(self._framing.farewell())
+            self._write(self._framing.farewell())
             self._stream.close()
 
     def abort(self, detail: str) -> None:
@@ -142,9 +142,11 @@ class Connection:
             self._owner.message_received(self, item)
 
     def _flush(self) -> None:
-        output = self._framing.output()
-        if output:
-            self._stream.write(output)
+        self._write(self._framing.output())
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._stream.write(data)
 
     def _note_ready(self) -> None:
         if not self.ready.done() and self._framing.is_ready:
@@ -208,7 +210,7 @@ class Connection:
 
     def _ping(self, now: float) -> None:
         """RFC 5626 4.4.1. A peer that never answered one may not know pings: then TCP must notice its end."""
-        self._stream.write(self._framing.ping())
+        self._write(self._framing.ping())
         self._next_ping = now + self._ping_interval()
         if self._ponged:
             self._pong_due = now + self._limits.pong

@@ -69,6 +69,7 @@ class TcpFraming:
 
     def ping(self) -> bytes:
         """The double CRLF."""
+        self._framer.expect_pong()
         return b"\r\n\r\n"
 
     def farewell(self) -> bytes:

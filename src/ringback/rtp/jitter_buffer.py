@@ -88,7 +88,9 @@ class JitterBuffer:
             target=float(minimum + self.frame),
         )
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
+        """Packets that wait to be played."""
         return len(self._packets)
 
     @property

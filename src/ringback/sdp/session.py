@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from ringback.sdp.addresses import canonical_host
@@ -147,11 +148,9 @@ class SessionDescription(Section):
         starts = [index for index, line in enumerate(lines) if line.type == "m"]
         if len(starts) > MAXIMUM_MEDIA:
             raise UnacceptableSession("too many m= lines", section="RFC 8866 5.14")
-        ends = [*starts[1:], len(lines)]
-        media = tuple(
-            MediaDescription(tuple(lines[start:end])) for start, end in zip(starts, ends, strict=True)
-        )
-        description = cls(tuple(lines[: starts[0] if starts else len(lines)]), media)
+        ends = [*starts, len(lines)]
+        media = tuple(MediaDescription(tuple(lines[start:end])) for start, end in pairwise(ends))
+        description = cls(tuple(lines[: ends[0]]), media)
         description._check()
         return description
 

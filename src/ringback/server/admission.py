@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """May this request come in at all? The checks before anybody is asked for a password: RFC 3261 section 16.3.
 
-Everything here is answered without state. Message syntax was judged by the stack; this is about what is asked.
+Everything here is answered without state. Message syntax was judged by the stack; this is about what is
+asked.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class AdmissionPolicy:
     """The longest Request-URI (RFC 3261 21.4.12)."""
 
 
-#: Methods that start nothing: outside of a dialog there is nobody they could mean (RFC 3261 12.2.2, RFC 6665 4.1.3).
+#: Methods that start nothing: outside of a dialog there is nobody they could mean (RFC 3261 12.2.2, RFC
+#: 6665 4.1.3).
 IN_DIALOG_ONLY = frozenset(("BYE", "UPDATE", "PRACK", "NOTIFY"))
 
 #: Methods for a server of their kind, which we are not (yet), and no phone is either.
@@ -110,7 +112,9 @@ class Admission:
         return exchange.is_answered
 
     def _answers_options(self, exchange: Exchange) -> bool:
-        """11.2: asked for what we can do. Scanners ask too: the answer is short, and the same for everybody."""
+        """11.2: asked for what we can do. Scanners ask too: the answer is short, and the same for
+        everybody.
+        """
         request = exchange.request
         if request.method == "OPTIONS" and self._is_for_us(request):
             self._describe_ourselves(exchange)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose word is an identity header? Trust domains: RFC 3325, RFC 5806, RFC 7315.
 
-What others claim about the caller stops here: phones and strangers can write anything. What passes instead is our own
-assertion, made from the proof the caller gave, and only to phones of this domain.
+What others claim about the caller stops here: phones and strangers can write anything. What passes
+instead is our own assertion, made from the proof the caller gave, and only to phones of this domain.
 """
 
 from __future__ import annotations

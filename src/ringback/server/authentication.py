@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who sends this, and may they? Digest authentication and the table of who may do what: RFC 3261 section 22.
 
-Deny by default. A request is let through when it comes along our own Record-Route (the token in it was sealed here for this
-dialog), when its sender proved to be a local user, or when strangers may call and it is a call to a local user. From whom no
-proof came yet gets a challenge, statelessly; existing and missing users get the same one.
+Deny by default. A request is let through when it comes along our own Record-Route (the token in it was
+sealed here for this dialog), when its sender proved to be a local user, or when strangers may call and it
+is a call to a local user. From whom no proof came yet gets a challenge, statelessly; existing and missing
+users get the same one.
 """
 
 from __future__ import annotations
@@ -48,16 +49,19 @@ class AuthenticationPolicy:
 
 
 class Authentication:
-    """The second service. After it, `exchange.principal` is a proven user, or None for tokens and tolerated strangers."""
+    """The second service. After it, `exchange.principal` is a proven user, or None for tokens and
+    tolerated strangers.
+    """
 
     def __init__(
         self,
         digest: DigestServer,
+        policy: AuthenticationPolicy,
+        *,
         subscribers: Subscribers,
         locality: Locality,
         location: Location,
         failures: FailureTable,
-        policy: AuthenticationPolicy,
     ) -> None:
         self.digest = digest
         self.policy = policy

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who guesses passwords, and how long must they wait? A bounded table of failures.
 
-It counts by source and account, and by source alone with more patience: an office behind one address may mistype. Waiting doubles with
-each failure past the free ones and is forgotten with time. It is a delay, never a ban: the right password from
-a phone that is registered here is always heard (`authentication.py` sees to that).
+It counts by source and account, and by source alone with more patience: an office behind one address may
+mistype. Waiting doubles with each failure past the free ones and is forgotten with time. It is a delay,
+never a ban: the right password from a phone that is registered here is always heard (`authentication.py`
+sees to that).
 """
 
 from __future__ import annotations

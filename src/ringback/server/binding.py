@@ -16,8 +16,8 @@ from ringback.sip.message.uri import NameAddr
 class Binding:
     """One contact of one user. `expires_at` is on the monotonic clock, `registered_at` in seconds since 1970.
 
-    `key` tells the contacts of a user apart: the instance and reg-id of RFC 5626, or the URI. `flow` is how the phone reached us
-    and, unless it deliberately registered another address, how we reach it.
+    `key` tells the contacts of a user apart: the instance and reg-id of RFC 5626, or the URI. `flow` is
+    how the phone reached us and, unless it deliberately registered another address, how we reach it.
     """
 
     user: str

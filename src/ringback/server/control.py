@@ -77,6 +77,7 @@ class ControlServer:
         if self._server is None:
             return
         self._server.close()
+        self._server = None
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
@@ -85,7 +86,7 @@ class ControlServer:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or len(self._open) >= MAX_CONNECTIONS:
+        if task is None or self._server is None or len(self._open) >= MAX_CONNECTIONS:
             writer.close()
             return
         self._open.add(task)

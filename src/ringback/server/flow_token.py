@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a request inside a dialog find the connection its dialog began on? Flow tokens: RFC 5626 section 5.3.
+"""How does a request inside a dialog find the connection its dialog began on? Flow tokens: RFC 5626
+section 5.3.
 
-Phones behind NAT, browsers and most TLS clients cannot be connected to; what reaches them is the flow they made. So the
-Record-Route we add names the flows of both sides in its user part, sealed with our key. The seal covers the
-Call-ID and the caller's tag: a token opens the way inside its own dialog only, and tells who of the two is
-calling. Each side also names the registration it belongs to, for the day the connection was replaced.
+Phones behind NAT, browsers and most TLS clients cannot be connected to; what reaches them is the flow
+they made. So the Record-Route we add names the flows of both sides in its user part, sealed with our key.
+The seal covers the Call-ID and the caller's tag: a token opens the way inside its own dialog only, and
+tells who of the two is calling. Each side also names the registration it belongs to, for the day the
+connection was replaced.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ Restore = Callable[[Flow], Flow]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One neighbour of ours in a dialog. `flow` is None when it was found by its URI; `handle` names a binding."""
+    """One neighbour of ours in a dialog. `flow` is None when it was found by its URI; `handle` names a
+    binding.
+    """
 
     flow: Flow | None = None
     handle: bytes = b""
@@ -90,7 +94,9 @@ class FlowTokens:
 
 
 def _packed(side: Side) -> bytes:
-    """One byte of flags (transport + 1, or 0 without a flow; 8: IPv6; 16: a handle), then what they announce."""
+    """One byte of flags (transport + 1, or 0 without a flow; 8: IPv6; 16: a handle), then what they
+    announce.
+    """
     flags = 16 if side.handle else 0
     body = b""
     if side.flow is not None:

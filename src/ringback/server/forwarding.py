@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What does a request look like when it leaves us? Request forwarding: RFC 3261 section 16.6, RFC 5393 section 5.3.
+"""What does a request look like when it leaves us? Request forwarding: RFC 3261 section 16.6, RFC 5393
+section 5.3.
 
 Via and Content-Length are the stack's business; the steps here are numbered as in the RFC.
 """
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ringback.server.asserted_identity import assert_identity, strip_claims
 from ringback.server.flow_token import FlowTokens, Side
-from ringback.server.nat import rewrite_contact
+from ringback.server.nat import is_numeric, rewrite_contact
 from ringback.server.record_route import DIALOG_METHODS, add_record_route
 from ringback.sip.flow import Address, Flow, Transport
 from ringback.sip.message.uri import SipUri
@@ -60,7 +61,9 @@ class Forwarder:
         return request
 
     def _introduce(self, exchange: Exchange, request: Request, target: Target) -> None:
-        """The start of something: say who calls (step 5), and stay on the path if a dialog may come of it (step 4)."""
+        """The start of something: say who calls (step 5), and stay on the path if a dialog may come of it
+        (step 4).
+        """
         if target.is_registered:
             assert_identity(request, exchange.principal, self.policy.domain)
         if request.method not in DIALOG_METHODS or request.to.tag is not None:
@@ -90,14 +93,16 @@ class Forwarder:
 
 
 def _likely_flow(exchange: Exchange, target: Target) -> Flow:
-    """The socket by which a target that is yet to be resolved will probably be reached: for its Record-Route only."""
+    """The socket by which a target that is yet to be resolved will probably be reached: for its
+    Record-Route only.
+    """
     uri = target.route[0].uri if target.route else target.uri
-    transport, host = _transport_of(uri), uri.host if isinstance(uri, SipUri) else ""
-    numeric = host if ":" in host or host.replace(".", "").isascii() and host[:1] in "0123456789" else ""
-    endpoint = exchange.driver.endpoint_for(transport, numeric or exchange.flow.remote.host)
+    host = uri.host if isinstance(uri, SipUri) else ""
+    transport, seen_from = _transport_of(uri), host if is_numeric(host) else exchange.flow.remote.host
+    endpoint = exchange.driver.endpoint_for(transport, seen_from)
     if endpoint is None:
         return exchange.flow
-    return Flow(transport, endpoint.local, Address(host or "0.0.0.0", 0), 0, endpoint.sent_by)  # noqa: S104
+    return Flow(transport, endpoint.local, Address(seen_from, 0), 0, endpoint.sent_by)
 
 
 def _transport_of(uri: Uri) -> Transport:

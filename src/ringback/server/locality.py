@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ringback.sip.message.uri import SipUri, TelUri
 
 if TYPE_CHECKING:
-    from ringback.net.driver import Endpoint
+    from ringback.net.endpoint import Endpoint
     from ringback.sip.flow import Flow
     from ringback.sip.message.uri import Uri
 
@@ -46,7 +46,9 @@ class Locality:
             self._learnt.add(canonical_host(host))
 
     def is_ours(self, uri: Uri) -> bool:
-        """True when the resource behind `uri` is for us to find: sip:user@our-domain, or a telephone number."""
+        """True when the resource behind `uri` is for us to find: sip:user@our-domain, or a telephone
+        number.
+        """
         if isinstance(uri, TelUri):
             return True
         return isinstance(uri, SipUri) and self.is_our_host(uri.host, uri.port)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where are the phones of a user now? The location service: RFC 3261 section 10.3, step 7 and 8, and section 16.5.
+"""Where are the phones of a user now? The location service: RFC 3261 section 10.3, step 7 and 8, and
+section 16.5.
 
-Everything is in memory; each change is also told to the store, in order, so that a restart forgets nobody. Expiry runs on the
-monotonic clock: setting the wall clock moves no registration.
+Everything is in memory; each change is also told to the store, in order, so that a restart forgets
+nobody. Expiry runs on the monotonic clock: setting the wall clock moves no registration.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Has this very request been here before? Loop detection: RFC 3261 section 16.3 item 4, RFC 5393 section 4.2.
 
-What a request is routed by is hashed with a key of ours and travels as the end of the branch in our Via. A request that
-comes back with one of our Vias and the same hash would be routed as before, again and again: a loop. With another hash
-it is a spiral, which is legal. Others cannot make our hashes, so nobody can have calls refused as loops.
+What a request is routed by is hashed with a key of ours and travels as the end of the branch in our Via.
+A request that comes back with one of our Vias and the same hash would be routed as before, again and
+again: a loop. With another hash it is a spiral, which is legal. Others cannot make our hashes, so nobody
+can have calls refused as loops.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 HASH_LENGTH = 16
 
 #: RFC 5393 4.2.2: fields besides Request-URI and Route that can change where a request goes.
-ROUTING_FIELDS = ("Proxy-Require", "Require", "Privacy", "Accept-Contact", "Reject-Contact", "Request-Disposition")
+ROUTING_FIELDS = (
+    "Proxy-Require",
+    "Require",
+    "Privacy",
+    "Accept-Contact",
+    "Reject-Contact",
+    "Request-Disposition",
+)
 
 
 class LoopDetector:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Can the address in a Contact be believed? NAT repair: RFC 3581, RFC 5626 section 5.3, RFC 3261 section 18.
 
-What a phone behind NAT writes into its Contact is an address of its own network. The address its packets come from is
-the one that reaches it; for TCP, TLS and WebSocket it is the connection itself, since most clients accept none. So
-a registration remembers its flow, and a dialog that we stay in remembers both flows in its Record-Route (`flow_token.py`):
-there, Contacts pass as they are (16.6 lets no proxy change them). Only a dialog that we will leave gets its Contact
-rewritten, because nothing else could repair it.
+What a phone behind NAT writes into its Contact is an address of its own network. The address its packets
+come from is the one that reaches it; for TCP, TLS and WebSocket it is the connection itself, since most
+clients accept none. So a registration remembers its flow, and a dialog that we stay in remembers both
+flows in its Record-Route (`flow_token.py`): there, Contacts pass as they are (16.6 lets no proxy change
+them). Only a dialog that we will leave gets its Contact rewritten, because nothing else could repair it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ CARRIER_NAT = ipaddress.ip_network("100.64.0.0/10")
 
 
 def flow_to_contact(contact: Uri, request: Request, flow: Flow) -> Flow | None:
-    """How to reach the sender's `contact`: by a flow, or None: as the URI says, because it means somebody else."""
+    """How to reach the sender's `contact`: by a flow, or None: as the URI says, because it means somebody
+    else.
+    """
     if not isinstance(contact, SipUri):
         return None
     via = request.top_via
@@ -41,7 +43,9 @@ def flow_to_contact(contact: Uri, request: Request, flow: Flow) -> Flow | None:
 
 
 def is_reachable(host: str, seen_from: str) -> bool:
-    """False for names that never resolve, and for private addresses of somebody who comes from a public one."""
+    """False for names that never resolve, and for private addresses of somebody who comes from a public
+    one.
+    """
     if host == "invalid" or host.endswith(".invalid"):
         return False  # RFC 7118 appendix B.1: what browsers write
     try:
@@ -53,6 +57,15 @@ def is_reachable(host: str, seen_from: str) -> bool:
     if address.is_unspecified or address.is_multicast:
         return False
     return not _is_private(address) or _is_private(source)
+
+
+def is_numeric(host: str) -> bool:
+    """True for an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def rewrite_contact(message: Message, flow: Flow) -> None:

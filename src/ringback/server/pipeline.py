@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a request find the service that answers it? It walks an ordered list until one does.
 
-A service is an object with one method, `serve(exchange)`: True means the request is answered or taken over, and the walk is over.
-A service that must wait returns an awaitable of the same. The walk is synchronous until one does: nothing is kept for a
-stranger while admission and authentication judge (answers are stateless until `Exchange.keep`). While a service
-waits, later requests of the same Call-ID queue behind it, so that a dialog's requests keep their order.
+A service is an object with one method, `serve(exchange)`: True means the request is answered or taken
+over, and the walk is over. A service that must wait returns an awaitable of the same. The walk is
+synchronous until one does: nothing is kept for a stranger while admission and authentication judge
+(answers are stateless until `Exchange.keep`). While a service waits, later requests of the same Call-ID
+queue behind it, so that a dialog's requests keep their order.
 
-Whatever a service raises ends here: the peer's fault becomes the response it deserves, ours becomes a 500 and a log
-entry. No traceback reaches the wire, no call is left without an answer.
+Whatever a service raises ends here: the peer's fault becomes the response it deserves, ours becomes a 500
+and a log entry. No traceback reaches the wire, no call is left without an answer.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ HeaderList = Sequence[tuple[str, str]]
 class Exchange:
     """One request and what the services found out about it.
 
-    `request` is our own copy: services take our Routes and credentials off it. `arrived` is the request as it came. An ACK has no
-    transaction and is never answered.
+    `request` is our own copy: services take our Routes and credentials off it. `arrived` is the request
+    as it came. An ACK has no transaction and is never answered.
     """
 
     request: Request
@@ -66,7 +67,9 @@ class Exchange:
         return self.transaction.request if self.transaction is not None else self.request
 
     def keep(self) -> bool:
-        """From now on the transaction is stored. False: there is nothing more to do (a repetition, or no room)."""
+        """From now on the transaction is stored. False: there is nothing more to do (a repetition, or no
+        room).
+        """
         if self.transaction is None or self.transaction.is_kept:
             return True
         return self.driver.perform(self.driver.stack.keep, self.transaction)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How do we stay on the path of a dialog, and recognise it later? Record-Route: RFC 3261 sections 16.4 and 16.6 step 4.
+"""How do we stay on the path of a dialog, and recognise it later? Record-Route: RFC 3261 sections 16.4
+and 16.6 step 4.
 
-Where a request leaves by another socket than it came by (UDP to TLS, IPv4 to IPv6), both are recorded, so that each side finds
-the one it can reach (RFC 5658). The one that the callee sees first carries the flow token.
+Where a request leaves by another socket than it came by (UDP to TLS, IPv4 to IPv6), both are recorded, so
+that each side finds the one it can reach (RFC 5658). The one that the callee sees first carries the flow
+token.
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ class OwnRoutes:
     def _token_in(self, request: Request, uri: Uri) -> DialogFlows | None:
         if not isinstance(uri, SipUri) or not uri.user or not self._is_own(uri):
             return None
+        if request.to.tag is None:
+            return None  # what is outside of a dialog has to be admitted like everything else
         return self._tokens.read(
             uri.user, call_id=request.call_id, from_tag=request.from_.tag or "", to_tag=request.to.tag or ""
         )
@@ -81,7 +85,9 @@ def _recorded(flow: Flow, token: str | None, *, secure: bool) -> NameAddr:
 
 
 def _transport_parameter(transport: Transport, *, secure: bool) -> str:
-    """RFC 3261 26.2.2: sips says TLS by itself. transport=wss is what browsers' phones know (RFC 7118 5.2.4)."""
+    """RFC 3261 26.2.2: sips says TLS by itself. transport=wss is what browsers' phones know (RFC 7118
+    5.2.4).
+    """
     if secure:
         return "ws" if transport in (Transport.WS, Transport.WSS) else "tcp"
     return transport.value.lower()

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ringback.server.nat import flow_to_contact
-from ringback.server.registration import Refused, RegistrarPolicy, Update, plan_update
+from ringback.server.registration import RegistrarPolicy, RegistrationError, Update, plan_update
+from ringback.server.targets import target_of
 from ringback.sip.message.dates import Date
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Registrar:
             return True
         try:
             update = self._update(exchange, exchange.principal.number)
-        except Refused as refusal:
+        except RegistrationError as refusal:
             exchange.respond(refusal.status, refusal.detail, headers=refusal.headers)
             return True
         self._commit(exchange, exchange.principal.number, update)
@@ -72,6 +73,7 @@ class Registrar:
             self._location.bindings(user, now=now),
             policy=self.policy,
             flow_for=flow_for,
+            is_lost=lambda binding: target_of(binding, exchange.driver.is_alive).is_gone,
             now=now,
             wall_now=self._wall_clock(),
         )
@@ -79,20 +81,23 @@ class Registrar:
     def _refuse_ourselves(self, contact: NameAddr, flow: Flow | None) -> None:
         """A Contact that leads back here would send calls round in circles (RFC 5393)."""
         if flow is None and self._locality.is_our_socket(contact.uri):
-            raise Refused(403, "Contact Is This Server")
+            raise RegistrationError(403, "Contact Is This Server")
 
     def _commit(self, exchange: Exchange, user: str, update: Update) -> None:
         now = exchange.driver.now
         self._location.commit(user, put=update.put, remove=update.remove, now=now)
         if update.put:
             exchange.driver.trust(exchange.flow)
-        headers = [("Contact", _with_expiry(binding, now)) for binding in self._location.bindings(user, now=now)]
+        bindings = self._location.bindings(user, now=now)
+        headers = [("Contact", _with_expiry(binding, now)) for binding in bindings]
         headers.append(("Date", str(Date(datetime.fromtimestamp(self._wall_clock(), UTC)))))
         headers += self._extensions(exchange.arrived, update)
         exchange.respond(200, headers=headers)
 
     def _extensions(self, request: Request, update: Update) -> list[tuple[str, str]]:
-        """RFC 3327 5.3: the Path comes back to who knows it. RFC 5626 6: so does the promise to use the flow."""
+        """RFC 3327 5.3: the Path comes back to who knows it. RFC 5626 6: so does the promise to use the
+        flow.
+        """
         headers = [("Supported", "path, outbound")]
         if "path" in request.supported:
             headers += [("Path", str(route)) for route in request.path]

@@ -32,7 +32,7 @@ TEXT_LIMIT = 256
 PATH_LIMIT = 8
 
 
-class Refused(PeerError):
+class RegistrationError(PeerError):
     """A REGISTER that gets `status` with `headers`."""
 
     def __init__(self, status: int, detail: str, *headers: tuple[str, str]) -> None:
@@ -59,8 +59,12 @@ class Update:
     uses_outbound: bool = False
 
 
-#: (Contact, request) -> the flow that reaches it, None if its URI says it all; Refused if it must not be registered.
+#: (Contact, request) -> the flow that reaches it, None if its URI says it all; RegistrationError if it must
+#: not be registered.
 FlowFor = Callable[[NameAddr, Request], Flow | None]
+
+#: True for a binding whose connection is closed, so that nothing reaches it any more.
+IsLost = Callable[[Binding], bool]
 
 
 def plan_update(
@@ -70,24 +74,26 @@ def plan_update(
     *,
     policy: RegistrarPolicy,
     flow_for: FlowFor,
+    is_lost: IsLost = lambda _: False,
     now: float,
     wall_now: float,
 ) -> Update:
-    """All changes that `request` asks for, or `Refused`."""
+    """All changes that `request` asks for, or `RegistrationError`."""
     if len(request.path) > PATH_LIMIT:
-        raise Refused(403, "Path Too Long")
-    if request.is_star_contact:
+        raise RegistrationError(403, "Path Too Long")
+    if "*" in request.headers.get_all("Contact"):
         return _remove_all(request, existing)
-    planner = _Planner(request, user, existing, policy, flow_for, now, wall_now)
+    planner = _Planner(request, user, existing, policy=policy, flow_for=flow_for, now=now, wall_now=wall_now)
     for contact in request.contacts:
         planner.add(contact)
+    planner.make_room(is_lost)
     return planner.outcome()
 
 
 def _remove_all(request: Request, existing: Sequence[Binding]) -> Update:
     """Step 6: a star stands alone, and only with Expires: 0."""
     if request.expires != 0 or request.headers.count("Contact") != 1:
-        raise Refused(400, "Contact * Needs Expires 0 And No Other Contact")
+        raise RegistrationError(400, "Contact * Needs Expires 0 And No Other Contact")
     for binding in existing:
         _check_order(request, binding)
     return Update(remove=tuple(binding.key for binding in existing))
@@ -96,7 +102,7 @@ def _remove_all(request: Request, existing: Sequence[Binding]) -> Update:
 def _check_order(request: Request, binding: Binding) -> None:
     """Step 7: within a Call-ID the CSeq must rise, else nothing of this request is done."""
     if binding.call_id == request.call_id and request.cseq.number <= binding.cseq:
-        raise Refused(500, "CSeq Out Of Order")
+        raise RegistrationError(500, "CSeq Out Of Order")
 
 
 class _Planner:
@@ -107,6 +113,7 @@ class _Planner:
         request: Request,
         user: str,
         existing: Sequence[Binding],
+        *,
         policy: RegistrarPolicy,
         flow_for: FlowFor,
         now: float,
@@ -127,7 +134,7 @@ class _Planner:
     def add(self, contact: NameAddr) -> None:
         """One Contact: a new binding, a refresh, or an end."""
         if not isinstance(contact.uri, SipUri):
-            raise Refused(403, "Contact Scheme Not Allowed")
+            raise RegistrationError(403, "Contact Scheme Not Allowed")
         expires = self._expires(contact)
         instance, reg_id = self._identity(contact)
         old = self._match(contact.uri, instance, reg_id)
@@ -140,21 +147,31 @@ class _Planner:
         key = self._key(contact, instance, reg_id, old)
         self._replace_by(self._binding(contact, key, expires, instance, reg_id))
 
+    def make_room(self, is_lost: IsLost) -> None:
+        """A browser that reloads leaves a dead Contact behind each time: the oldest of these go first."""
+        lost = [each for each in self._state.values() if each.key not in self._put and is_lost(each)]
+        excess = max(0, len(self._state) - self._policy.max_contacts)
+        for binding in sorted(lost, key=lambda each: each.registered_at)[:excess]:
+            self._drop(binding.key)
+
     def outcome(self) -> Update:
         """The changes, once all Contacts were looked at."""
         if len(self._state) > self._policy.max_contacts:
-            raise Refused(403, "Too Many Contacts")
+            raise RegistrationError(403, "Too Many Contacts")
         return Update(tuple(self._put.values()), tuple(self._remove), self._uses_outbound)
 
     def _expires(self, contact: NameAddr) -> int:
-        """Step 7, second paragraph: parameter, header, default; 423 below the minimum, cut above the maximum."""
+        """Step 7, second paragraph: parameter, header, default; 423 below the minimum, cut above the
+        maximum.
+        """
         expires = self._policy.default_expires
         if contact.has_parameter("expires"):
             expires = _seconds(contact.parameter("expires"))
         elif "Expires" in self._request.headers:
             expires = _seconds(self._request.headers["Expires"])
         if 0 < expires < self._policy.minimum_expires:
-            raise Refused(423, "Interval Too Brief", ("Min-Expires", str(self._policy.minimum_expires)))
+            shortest = str(self._policy.minimum_expires)
+            raise RegistrationError(423, "Interval Too Brief", ("Min-Expires", shortest))
         return min(expires, self._policy.maximum_expires)
 
     def _identity(self, contact: NameAddr) -> tuple[str, int]:
@@ -165,14 +182,16 @@ class _Planner:
             return instance, 0
         reg_id = decimal(text, limit=REG_ID_LIMIT)
         if reg_id == 0:
-            raise Refused(400, "Bad reg-id")
+            raise RegistrationError(400, "Bad reg-id")
         if len(self._request.vias) > 1 and not any(_is_outbound(route) for route in self._request.path):
-            raise Refused(439, "First Hop Lacks Outbound Support")
+            raise RegistrationError(439, "First Hop Lacks Outbound Support")
         self._uses_outbound = True
         return instance, reg_id
 
     def _match(self, uri: SipUri, instance: str, reg_id: int) -> Binding | None:
-        """The binding this Contact means: the same flow of an instance, the same phone, or the same URI (19.1.4)."""
+        """The binding this Contact means: the same flow of an instance, the same phone, or the same URI
+        (19.1.4).
+        """
         for binding in self._state.values():
             if reg_id and (binding.instance, binding.reg_id) == (instance, reg_id):
                 return binding
@@ -182,7 +201,8 @@ class _Planner:
         return self._replaced_phone(instance, reg_id)
 
     def _replaced_phone(self, instance: str, reg_id: int) -> Binding | None:
-        """A phone that came back on another port without reg-id: its old Contact is dead, and would ring for nobody.
+        """A phone that came back on another port without reg-id: its old Contact is dead, and would ring
+        for nobody.
 
         Only when the REGISTER itself names the instance once: several Contacts of one phone are legal.
         """
@@ -196,9 +216,7 @@ class _Planner:
             return old.key
         return f"{instance};reg-id={reg_id}" if reg_id else str(contact.uri)
 
-    def _binding(
-        self, contact: NameAddr, key: str, expires: int, instance: str, reg_id: int
-    ) -> Binding:
+    def _binding(self, contact: NameAddr, key: str, expires: int, instance: str, reg_id: int) -> Binding:
         flow = self._flow_for(contact, self._request)
         return Binding(
             user=self._user,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who answers a request to `sip:user@our-domain`? The decisions a dial plan can take, and the simplest dial plan.
+"""Who answers a request to `sip:user@our-domain`? The decisions a dial plan can take, and the simplest
+dial plan.
 
 The full dial plan lives in `pbx/`; the server asks it once for each request that starts something new.
 """

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where may this request go? The target set: RFC 3261 section 16.5, in the order in which targets are tried.
 
-Bindings of the same q ring together, higher q first. Several flows of one phone (RFC 5626 section 7) are one target with
-alternates: the next flow is tried when one has failed, and the phone never rings twice.
+Bindings of the same q ring together, higher q first. Several flows of one phone (RFC 5626 section 7) are
+one target with alternates: the next flow is tried when one has failed, and the phone never rings twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -58,9 +58,7 @@ def target_of(binding: Binding, is_alive: IsAlive) -> Target:
     flow = binding.flow if binding.flow is not None and not route else None
     if flow is not None and not is_alive(flow):
         is_gone = not _may_listen(uri, flow)
-        return Target(
-            uri, None, route, binding.handle, binding.q, is_gone=is_gone, is_registered=True
-        )
+        return Target(uri, None, route, binding.handle, binding.q, is_gone=is_gone, is_registered=True)
     return Target(uri, flow, route, binding.handle, binding.q, is_registered=True)
 
 
@@ -88,16 +86,7 @@ def _of_phone(flows: list[Target]) -> Target:
     if len(flows) == 1:
         return flows[0]
     first, *others = sorted(flows, key=lambda target: target.is_gone)
-    return Target(
-        first.uri,
-        first.flow,
-        first.route,
-        first.handle,
-        first.q,
-        is_gone=first.is_gone,
-        is_registered=True,
-        alternates=tuple(others),
-    )
+    return replace(first, alternates=tuple(others))
 
 
 def _may_listen(uri: Uri, flow: Flow) -> bool:

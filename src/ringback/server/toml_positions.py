@@ -65,7 +65,7 @@ class _Scanner:
             elif self._text[self._cursor] == "[":
                 table = self._header("[", "]", is_array=False)
             else:
-                self._pair(self._resolved(table))
+                self._pair(table)
 
     def _header(self, opening: str, closing: str, *, is_array: bool) -> KeyPath:
         self._cursor += len(opening)

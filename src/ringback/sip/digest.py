@@ -8,8 +8,10 @@ UTF-8; bytes that were not UTF-8 on the wire (surrogate escapes) are hashed as t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from ringback.sip.message.escapes import quote_string
 
 #: RFC 7616 3.4: nc is eight hexadecimal digits.
 NONCE_COUNT_LIMIT = 0xFFFFFFFF
@@ -92,7 +94,6 @@ def encoded(text: str) -> bytes:
 
 def printed(parameters: Iterable[tuple[str, str, bool]]) -> str:
     """A Digest challenge or credentials from (name, value, is_quoted)."""
-    quote: Callable[[str], str] = lambda value: '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return "Digest " + ", ".join(
-        f"{name}={quote(value) if is_quoted else value}" for name, value, is_quoted in parameters
+        f"{name}={quote_string(value) if is_quoted else value}" for name, value, is_quoted in parameters
     )

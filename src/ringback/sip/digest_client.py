@@ -2,9 +2,9 @@
 """How do we answer a challenge? RFC 3261 section 22, RFC 7616 section 3.4, RFC 8760 section 2.4.
 
 A client answers a challenge only for realms it was given credentials for, and at most twice for one
-request: a server that never tires of new nonces gets nothing for it. Whether a challenge may be answered at all
-(an answerer of our call must not get our digest by challenging a BYE) is decided by the dialog, which knows who
-called whom.
+request: a server that never tires of new nonces gets nothing for it. Whether a challenge may be answered at
+all (an answerer of our call must not get our digest by challenging a BYE) is decided by the dialog, which
+knows who called whom.
 """
 
 from __future__ import annotations
@@ -85,15 +85,17 @@ class DigestClient:
     ) -> Request | None:
         """The request again, with credentials for every realm that can be answered; None if there is none.
 
-        It has the same Call-ID, no Via and the CSeq number `cseq` (by default the next one: 22.1 and 8.1.3.5).
-        None also when the same nonce was answered before and is not stale, and after two attempts.
+        It has the same Call-ID, no Via and the CSeq number `cseq` (by default the next one: 22.1 and
+        8.1.3.5). None also when the same nonce was answered before and is not stale, and after two
+        attempts.
         """
         number = request.cseq.number
         attempts = self._attempts.get((request.call_id, request.method, number), 0)
         if attempts >= ATTEMPT_LIMIT:
             return None
         again = request.copy()
-        if not any([self._answer(again, response, asked, told, cnonce) for asked, told in FIELDS]):
+        answered = [self._answer(again, response, asked, told, cnonce) for asked, told in FIELDS]
+        if True not in answered:
             return None
         number = number + 1 if cseq is None else cseq
         again.headers.remove("Via")
@@ -117,7 +119,9 @@ class DigestClient:
         return True
 
     def _questions(self, response: Response, field: str) -> list[_Question]:
-        """The strongest challenge of each realm we have a secret for; the first among equals (RFC 8760 2.4)."""
+        """The strongest challenge of each realm we have a secret for; the first among equals (RFC 8760
+        2.4).
+        """
         best: dict[str, _Question] = {}
         for challenge in _challenges(response, field):
             question = self._understood(challenge)
@@ -190,7 +194,9 @@ class DigestClient:
 
 def realms_answered(request: Request) -> frozenset[str]:
     """The realms a request carries credentials for."""
-    return frozenset(each.parameters.get("realm", "") for _, told in FIELDS for each in _present(request, told))
+    return frozenset(
+        each.parameters.get("realm", "") for _, told in FIELDS for each in _present(request, told)
+    )
 
 
 def _challenges(response: Response, field: str) -> Iterable[Challenge]:
@@ -206,7 +212,8 @@ def _present(request: Request, field: str) -> list[Credentials]:
 
 
 def _was_answered(request: Request, field: str, question: _Question) -> bool:
-    """True if the request already carried credentials for this realm, and the server says that they are wrong.
+    """True if the request already carried credentials for this realm, and the server says that they are
+    wrong.
 
     A new nonce alone is no second chance: RFC 7616 3.3 says stale=true when the digest was right.
     """
@@ -216,7 +223,9 @@ def _was_answered(request: Request, field: str, question: _Question) -> bool:
 
 
 def _chosen_qop(offered: str | None) -> str | None:
-    """auth if it is offered, else auth-int; "" without qop (RFC 2069); None if only unknown ones are offered."""
+    """auth if it is offered, else auth-int; "" without qop (RFC 2069); None if only unknown ones are
+    offered.
+    """
     if offered is None:
         return ""
     words = [word.strip(" \t").lower() for word in offered.split(",")]
@@ -235,5 +244,7 @@ def _remember(memory: dict[Key, int], key: Key, value: int) -> None:
 def realms_asked(response: Response) -> frozenset[str]:
     """The realms that challenge us in a response."""
     return frozenset(
-        challenge.parameters.get("realm", "") for asked, _ in FIELDS for challenge in _challenges(response, asked)
+        challenge.parameters.get("realm", "")
+        for asked, _ in FIELDS
+        for challenge in _challenges(response, asked)
     )

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is this request from who it says? Challenges and their verification: RFC 7616, RFC 8760, RFC 3261 section 22.
+"""Is this request from who it says? Challenges and their verification: RFC 7616, RFC 8760, RFC 3261 section
+22.
 
-Nonces are not stored. A nonce is the time, a serial number and a keyed hash over both, the realm and the source it was
-given to; whoever brings it back proves that we made it. What is stored is one window of used nonce counts
-for each nonce that was used with a right password, in a table with a limit: nobody without an account makes it
-grow, and when it overflows the oldest nonces become stale instead of replayable.
+Nonces are not stored. A nonce is the time, a serial number and a keyed hash over both, the realm and the
+source it was given to; whoever brings it back proves that we made it. What is stored is one window of used
+nonce counts for each nonce that was used with a right password, in a table with a limit: nobody without an
+account makes it grow, and when it overflows the oldest nonces become stale instead of replayable.
 
 An unknown user costs the same work and gets the same answer as a wrong password.
 """
@@ -15,7 +16,15 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ringback.sip.digest import ALGORITHMS, Algorithm, Proof, algorithm_named, digest_response, encoded, printed
+from ringback.sip.digest import (
+    ALGORITHMS,
+    Algorithm,
+    Proof,
+    algorithm_named,
+    digest_response,
+    encoded,
+    printed,
+)
 from ringback.sip.errors import PeerError
 from ringback.sip.message.credentials import Credentials
 from ringback.sip.message.uri import SipUri, parse_uri
@@ -54,8 +63,8 @@ class _CountWindow:
     def accepts(self, count: int) -> bool:
         """Take `count` if it was never taken. Requests may overtake each other, so order is no rule."""
         if count > self.highest:
-            self.bits = (self.bits << (count - self.highest)) & ((1 << WINDOW) - 1) if self.is_near(count) else 0
-            self.bits |= 1
+            step = min(count - self.highest, WINDOW)
+            self.bits = (self.bits << step) & ((1 << WINDOW) - 1) | 1
             self.highest = count
             return True
         position = self.highest - count
@@ -64,19 +73,28 @@ class _CountWindow:
         self.bits |= 1 << position
         return True
 
-    def is_near(self, count: int) -> bool:
-        return count - self.highest < WINDOW
-
 
 class DigestServer:
-    """Challenges and verifies for one realm. `secret` is random, at least 16 bytes, and new in each process.
+    """Challenges and verifies for one realm. `secret` is random, at least 16 bytes, and new in each
+    process.
 
-    `algorithms` are offered in this order, strongest first (RFC 8760 2.3); what is not offered is not accepted.
-    Credentials without qop (RFC 2069) are taken unless auth-int is demanded; then each nonce serves once.
+    `algorithms` are offered in this order, strongest first (RFC 8760 2.3); what is not offered is not
+    accepted. Credentials without qop (RFC 2069) are taken unless auth-int is demanded; then each nonce
+    serves once.
     """
 
-    __slots__ = ("_accepted_qop", "_algorithms", "_forgotten_until", "_qop", "_secret", "_serial", "_windows", "nonce_lifetime", "realm",
-                 "window_limit")
+    __slots__ = (
+        "_accepted_qop",
+        "_algorithms",
+        "_forgotten_until",
+        "_qop",
+        "_secret",
+        "_serial",
+        "_windows",
+        "nonce_lifetime",
+        "realm",
+        "window_limit",
+    )
 
     def __init__(
         self,
@@ -106,7 +124,7 @@ class DigestServer:
         nonce = self._new_nonce(source, now)
         return [self._challenge(algorithm, nonce, stale=stale) for algorithm in self._algorithms]
 
-    def verify(
+    def verify(  # noqa: PLR0917
         self,
         credentials: Credentials | Sequence[Credentials],
         method: str,
@@ -160,7 +178,7 @@ class DigestServer:
         return _issued(nonce)
 
     def _freshness(self, proof: Proof, source: str, now: float) -> str:
-        """"" if the nonce is ours, young and this count of it unused; else why not. Takes the count."""
+        """ "" if the nonce is ours, young and this count of it unused; else why not. Takes the count."""
         issued = self._issued_at(proof.nonce, source)
         if issued is None:
             return "a nonce that was not made here for this source"
@@ -215,7 +233,9 @@ class DigestServer:
         if qop not in self._accepted_qop:
             return "a qop that was not offered"
         count, cnonce = claim.get("nc", "").lower(), claim.get("cnonce", "")
-        if qop and (len(count) != 8 or not HEXADECIMAL.issuperset(count) or count == "00000000" or not cnonce):
+        if qop and (
+            len(count) != 8 or not HEXADECIMAL.issuperset(count) or count == "00000000" or not cnonce
+        ):
             return "qop without a nonce count or a cnonce"
         return Proof(
             algorithm,

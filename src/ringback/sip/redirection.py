@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where does a 3xx send us? RFC 3261 sections 8.1.3.4 and 19.1.5. Client and proxy call the same two functions."""
+"""Where does a 3xx send us? RFC 3261 sections 8.1.3.4 and 19.1.5. Client and proxy call the same two
+functions.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,16 @@ TARGET_LIMIT = 16
 #: 19.1.5: header fields a URI may set in the request made from it. Anything that routes, identifies or
 #: authenticates is not the redirecting party's to choose.
 HEADERS_FROM_URI = frozenset(
-    ("subject", "priority", "accept-language", "alert-info", "call-info", "reply-to", "organization", "in-reply-to")
+    (
+        "subject",
+        "priority",
+        "accept-language",
+        "alert-info",
+        "call-info",
+        "reply-to",
+        "organization",
+        "in-reply-to",
+    )
 )
 
 USE_PROXY = 305
@@ -41,7 +52,8 @@ def redirect_targets(response: Response, *, secure: bool = False) -> list[NameAd
 def apply_redirect(request: Request, contact: NameAddr, *, status: int = 302) -> Request:
     """The request, sent anew to `contact`: same To, From, Call-ID and Route, next CSeq, no Via (8.1.3.4).
 
-    Credentials stay behind: they were made for somebody else. After 305 (21.3.4) the target stays and `contact` is the proxy that this one request goes through.
+    Credentials stay behind: they were made for somebody else. After 305 (21.3.4) the target stays and
+    `contact` is the proxy that this one request goes through.
     """
     again = request.copy()
     for name in ("Via", "Authorization", "Proxy-Authorization"):

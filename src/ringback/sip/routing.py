@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ringback.sip.message.uri import NameAddr, SipUri
+from ringback.sip.message.sip_uri import SipUri
+from ringback.sip.message.uri import NameAddr
 
 if TYPE_CHECKING:
     from ringback.sip.message.message import Request

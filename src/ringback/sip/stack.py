@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ringback.sip.identifiers import Identifiers
     from ringback.sip.statistics import StackStatistics
 
-#: More than any honest peer needs; a server transaction costs about 4 KB.
+#: More than any honest peer needs; one costs about 7 KB.
 SERVER_TRANSACTIONS = 100_000
 
 

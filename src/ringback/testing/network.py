@@ -23,6 +23,7 @@ The same seed and the same program give the same `trace_hash`, packet for packet
 """
 
 import asyncio
+import errno
 import hashlib
 import heapq
 import itertools
@@ -195,17 +196,17 @@ class Host:
         for address in self.addresses:
             if (":" in address) == (":" in remote_host):
                 return address
-        raise OSError(f"no route from {self.addresses[0]} to {remote_host}")
+        raise OSError(errno.ENETUNREACH, f"no route from {self.addresses[0]} to {remote_host}")
 
     def _claim(
         self, local: Address, taken: "dict[Address, MemoryDatagramSocket] | dict[Address, MemoryListener]"
     ) -> Address:
         if local.host not in self.addresses and local.host not in ANY_HOST:
-            raise OSError(f"{local.host} is no address of this host")
+            raise OSError(errno.EADDRNOTAVAIL, f"{local.host} is no address of this host")
         if not local.port:
             local = Address(local.host, self._ephemeral_port())
         if local in taken:
-            raise OSError(f"{local} is in use")
+            raise OSError(errno.EADDRINUSE, f"{local} is in use")
         return local
 
     def _ephemeral_port(self) -> int:

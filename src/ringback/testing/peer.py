@@ -45,6 +45,8 @@ class Peer:
         self.local = local
         self.remote: Address | None = None
         self.heard: list[bytes] = []
+        #: False: CRLFCRLF gets no answer, as from a peer that does not know RFC 5626.
+        self.answers_pings = True
         #: Why the connection ended; None while it lives.
         self.ended: str | None = None
         self._inbox: asyncio.Queue[bytes] = asyncio.Queue()
@@ -167,7 +169,7 @@ class Peer:
         for frame in self._framer.feed(data):
             if not isinstance(frame, Ping):
                 self._take(frame)
-            elif frame is Ping.PING and self._stream is not None:
+            elif frame is Ping.PING and self.answers_pings and self._stream is not None:
                 self._stream.write(b"\r\n")
 
     def connection_lost(self, detail: str) -> None:

@@ -76,7 +76,7 @@ class MemoryStream:
 
     def write(self, data: bytes) -> None:
         """Send; the data arrives in order, in pieces the seed decides."""
-        if self.over or self._closing:
+        if self.over or self._closing or not data:
             return
         for segment in self._split(bytes(data)):
             self._segments.append(segment)

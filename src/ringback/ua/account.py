@@ -79,7 +79,8 @@ class Account:
             raise InvalidAddress("an address must not be empty")
         if text[:4].lower() in ("sip:", "sips", "tel:") or "<" in text:
             return self._from_uri(text)
-        if "@" in text:
+        user, at, _host = text.partition("@")
+        if at and NAME.fullmatch(user):
             return self._from_uri(f"{self._scheme}:{text}")
         return self._in_domain(text)
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ringback.media.session import AudioSession
 from ringback.net.driver import StackDriver
 from ringback.net.resolver import Resolver
-from ringback.sip.dialog.invite_session import SessionTable
+from ringback.sip.dialog.session_table import SessionTable
 from ringback.sip.digest_client import DigestClient, realms_answered
 from ringback.sip.errors import PeerError
 from ringback.sip.events import Event, RequestTimedOut, ResponseReceived, TransportFailed
@@ -27,6 +26,7 @@ from ringback.sip.identifiers import Identifiers
 from ringback.sip.message import NameAddr, Request, Response, SipUri
 from ringback.sip.stack import SipStack
 from ringback.ua.account import Account
+from ringback.ua.audio_sessions import ANY_HOSTS, AudioSessions
 from ringback.ua.call import Call
 from ringback.ua.errors import Unreachable
 from ringback.ua.incoming import IncomingRequests
@@ -34,7 +34,7 @@ from ringback.ua.reachability import Reachability
 from ringback.ua.requests import send_request
 
 if TYPE_CHECKING:
-    from ringback.media.session import PortRange
+    from ringback.media.ports import PortRange
     from ringback.net.dns import DnsClient
     from ringback.net.network import Network
     from ringback.sip.dialog.invite_session import InviteSession
@@ -93,11 +93,17 @@ class UserAgent:
         )
         #: RFC 3608: set by the registration.
         self.service_route: list[NameAddr] = []
-        self.network = network
+        self.audio = AudioSessions(
+            network,
+            host=options.host,
+            advertise=options.advertise,
+            codecs=options.codecs,
+            ports=options.media_ports,
+            random_bytes=random_bytes,
+        )
         self._options = options
         self._random_bytes = random_bytes
         self._calls: dict[Call, None] = {}
-        self._closing: set[asyncio.Task[None]] = set()
 
     # --- life ------------------------------------------------------------------------------------------
 
@@ -126,7 +132,7 @@ class UserAgent:
 
     async def close(self) -> None:
         """Close the sockets."""
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self.audio.close()
         await self.driver.close()
 
     async def _listen(self, transport: Transport, local: Address, *, optional: bool = False) -> int:
@@ -305,33 +311,6 @@ class UserAgent:
         """The option tags we know (RFC 3261 20.37)."""
         return SUPPORTED
 
-    # --- sound -----------------------------------------------------------------------------------------
-
-    async def open_audio(self, remote_host: str | None) -> AudioSession:
-        """Sockets for sound towards `remote_host`."""
-        options = self._options
-        host = options.host
-        if host is None or host in ANY_HOSTS:
-            host = await self.network.source_address(remote_host or "192.0.2.1")
-        return await AudioSession.open(
-            self.network,
-            host=host,
-            advertise=options.advertise,
-            ports=options.media_ports,
-            codecs=options.codecs,
-            random_bytes=self._random_bytes,
-        )
-
-    def close_later(self, audio: AudioSession) -> None:
-        """Close sockets for sound without anybody waiting."""
-        task = asyncio.create_task(_closed(audio.close()), name="ringback audio closing")
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-
-
-async def _closed(work: Coroutine[Any, Any, None]) -> None:
-    await work
-
 
 def _is_secure(request: Request) -> bool:
     try:
@@ -348,5 +327,4 @@ def _is_direct(request: Request) -> bool:
         return False
 
 
-ANY_HOSTS = ("0.0.0.0", "::")  # noqa: S104 (a phone listens)
 SUPPORTED = ("100rel", "timer", "path", "outbound")

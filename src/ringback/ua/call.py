@@ -194,7 +194,7 @@ class Call(CallSound):
     async def open_audio(self) -> AudioSession:
         """Open the sockets for sound, towards where the call comes from or goes to."""
         flow = self._session.flow if self._session is not None else None
-        audio = await self._agent.open_audio(flow.remote.host if flow is not None else None)
+        audio = await self._agent.audio.open(flow.remote.host if flow is not None else None)
         return self.adopt_audio(audio)
 
     def adopt_audio(self, audio: AudioSession) -> AudioSession:
@@ -202,7 +202,7 @@ class Call(CallSound):
         self._audio = audio
         audio.on_digit.append(self.digit_received)
         if self.is_over:
-            self._agent.close_later(audio)
+            self._agent.audio.close_later(audio)
         return audio
 
     async def wait_answered(self) -> None:
@@ -251,12 +251,20 @@ class Call(CallSound):
         if offer is None:
             return self._audio.make_offer()
         try:
-            answer = self._audio.make_answer(offer)
+            answer = self._answer_to(offer)
         except PeerError as error:
-            self._agent.perform(self.session.reject, error.status if error.status == 488 else 400)
+            self._agent.perform(self.session.reject, 488 if error.status == 488 else 400)
             raise NotAcceptable(488, error.detail) from error
         self._audio.start()
         return answer
+
+    def _answer_to(self, offer: bytes) -> bytes:
+        assert self._audio is not None
+        return self._audio.make_answer(offer, signalling_host=self._signalling_host())
+
+    def _signalling_host(self) -> str | None:
+        """Where the peer's SIP comes from: behind a NAT its media may, too."""
+        return self.session.flow.remote.host if self.session.flow is not None else None
 
     def _now_answered(self) -> None:
         if self._answered_at is None:
@@ -275,7 +283,7 @@ class Call(CallSound):
         if self._audio is None:
             return
         try:
-            self._audio.accept_answer(sdp)
+            self._audio.accept_answer(sdp, signalling_host=self._signalling_host())
         except PeerError as error:
             logger.info("peer's answer cannot be used, ending the call: %s", error.detail)
             self._settle_renegotiation(NotAcceptable(488, error.detail))
@@ -294,7 +302,7 @@ class Call(CallSound):
             self._agent.perform(self.session.refuse, 488)
             return
         try:
-            answer = self._audio.make_offer() if sdp is None else self._audio.make_answer(sdp)
+            answer = self._audio.make_offer() if sdp is None else self._answer_to(sdp)
         except PeerError as error:
             logger.info("peer's offer refused: %s", error.detail)
             self._agent.perform(self.session.refuse, 488)
@@ -308,6 +316,7 @@ class Call(CallSound):
             raise InvalidState("a hold or resume of this call is still under way")
         self._renegotiation = asyncio.get_running_loop().create_future()
         try:
+            await self.while_alive(self._wait_ready())  # no re-INVITE before the ACK (RFC 3261 14.1)
             self._agent.perform(self.session.reinvite, audio.hold(on))
             await self.while_alive(self._wait_renegotiation())
             self.is_held = on
@@ -341,7 +350,7 @@ class Call(CallSound):
         self._ended_at = self._agent.now
         self._over.set_result(event)
         if self._audio is not None:
-            self._agent.close_later(self._audio)
+            self._agent.audio.close_later(self._audio)
         self._agent.call_ended(self)
 
 

@@ -13,12 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ringback.media.speech import speak
 from ringback.sip.errors import InvalidState
 from ringback.ua.errors import CallEnded
 
 if TYPE_CHECKING:
-    from ringback.media.files import Recording
-    from ringback.media.session import AudioSession, Source, StreamStatistics
+    from ringback.media.input import Recording
+    from ringback.media.session import AudioSession, Source
+    from ringback.media.statistics import StreamStatistics
     from ringback.sip.events import SessionEnded
 
 #: Digits that may wait to be read; a peer can press keys faster than anybody asks for them.
@@ -51,11 +53,9 @@ class CallSound:
 
     async def say(self, text: str, *, language: str = "en") -> None:
         """Speak `text` with the voice installed on this machine."""
-        from ringback.media.speech import speak
-
         audio = self._living_audio()
-        frames = await self.while_alive(speak(text, language=language))
-        await self.while_alive(audio.play(frames))
+        pcm = await self.while_alive(speak(text, language=language))
+        await self.while_alive(audio.play(pcm))
 
     def frames(self) -> AsyncIterator[bytes]:
         """What the other side says, as 20 ms pieces of 16 bit PCM at 8 kHz; ends with the call."""

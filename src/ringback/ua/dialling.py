@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ringback.sip.message import SipUri
 from ringback.ua.call import Call
 from ringback.ua.errors import CallError, NoAnswer
-from ringback.ua.requests import REDIRECT_LIMIT, next_target
+from ringback.ua.requests import Alternatives
 
 if TYPE_CHECKING:
     from ringback.sip.message import Request, Response
@@ -67,10 +67,10 @@ class Dialling:
         try:
             async with asyncio.timeout(self._timeout):
                 request = await self._invite(self._target)
-                seen = {request.target}
+                alternatives = Alternatives(request)
                 while True:
                     call = await self._start(request)
-                    again = await self._outcome(call, request, seen)
+                    again = await self._outcome(call, alternatives)
                     if again is None:
                         return call
                     request = again
@@ -92,25 +92,20 @@ class Dialling:
         call.on_progress = self._on_progress
         hop = self._agent.first_hop(self._target)
         flow = await self._agent.reachability.flow_to(hop)
-        audio = call.adopt_audio(await self._agent.open_audio(flow.remote.host))
+        audio = call.adopt_audio(await self._agent.audio.open(flow.remote.host))
         try:
             self._agent.place(call, request, audio.make_offer())
         except BaseException:
-            self._agent.close_later(audio)
+            self._agent.audio.close_later(audio)
             raise
         return call
 
-    async def _outcome(self, call: Call, request: Request, seen: set[str]) -> Request | None:
-        """None when the call was answered; the next INVITE when we were sent elsewhere; else the refusal is
-        raised.
-        """
+    async def _outcome(self, call: Call, alternatives: Alternatives) -> Request | None:
+        """None when the call was answered; the next INVITE when there is one; else the refusal is raised."""
         try:
             await call.wait_answered()
         except CallError as error:
-            response = error.response
-            if response is None or not 300 <= response.status <= 399 or len(seen) > REDIRECT_LIMIT:
-                raise
-            again = next_target(request, response, seen)
+            again = alternatives.after(call.invite, error.response)
             if again is None:
                 raise
             return again

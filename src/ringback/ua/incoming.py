@@ -56,9 +56,10 @@ class IncomingRequests:
         transaction = event.transaction
         method = event.request.method
         unknown = self._unknown_extensions(transaction)
-        if method not in ANSWERS:
-            known = ("Allow", ", ".join(self.allowed))
-            self._respond(transaction, 481 if method in IN_DIALOG_ONLY else 405, headers=[known])
+        if event.request.to.tag is not None or method in IN_DIALOG_ONLY:
+            self._respond(transaction, 481)
+        elif method not in ANSWERS:
+            self._respond(transaction, 405, headers=[("Allow", ", ".join(self.allowed))])
         elif not self._is_for_us(transaction):
             self._respond(transaction, 404)
         elif unknown:

@@ -37,7 +37,7 @@ from ringback.ua.requests import check_success
 from ringback.ua.tls import client_context
 
 if TYPE_CHECKING:
-    from ringback.media.session import PortRange
+    from ringback.media.ports import PortRange
     from ringback.net.dns import DnsClient
     from ringback.net.driver import Watcher
     from ringback.net.network import Network

@@ -40,6 +40,8 @@ REFRESH_AFTER = 0.75
 JITTER = 0.15
 #: RFC 5626 4.4.2 and RFC 4787 REQ-5: often enough for the UDP mappings of NATs.
 KEEP_ALIVE = 25.0
+#: How long a phone that ends waits for the registrar: enough for four sendings over UDP.
+FAREWELL_TIME = 4.0
 #: What trying again soon does not heal.
 PERMANENT = (AuthenticationFailed, Forbidden, NotFound)
 
@@ -116,11 +118,12 @@ class ClientRegistration:
         if self.contact is None or self.state in (RegistrationState.IDLE, RegistrationState.UNREGISTERED):
             return
         try:
-            response = await self._send([_expiring(self.contact, 0)], 0)
+            async with asyncio.timeout(FAREWELL_TIME):
+                response = await self._send([_expiring(self.contact, 0)], 0)
             if response.status >= 300:
                 logger.info("registrar refused to forget us: %s %s", response.status, response.reason)
-        except CallError as error:
-            logger.info("could not unregister: %s", error)
+        except (CallError, TimeoutError) as error:
+            logger.info("could not unregister: %s", error or "no answer")
         self._change(RegistrationState.UNREGISTERED)
 
     # --- one registration ------------------------------------------------------------------------------

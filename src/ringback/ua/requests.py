@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ringback.net.errors import RequestTimeout, TransportError
+from ringback.sip.digest_client import ATTEMPT_LIMIT
 from ringback.sip.message import SipUri
-from ringback.sip.redirection import apply_redirect, redirect_targets
+from ringback.sip.redirection import USE_PROXY, apply_redirect, redirect_targets
 from ringback.ua.errors import Unreachable, error_for
 
 if TYPE_CHECKING:
@@ -38,14 +39,21 @@ async def send_request(
     """The request as it was sent last, and its final response, whatever it is. `Unreachable` when there is
     none.
     """
-    seen = {request.target}
-    request, response = await authenticated(driver, request, credentials_for=credentials_for, flow=flow)
-    while 300 <= response.status <= 399 and len(seen) <= REDIRECT_LIMIT:
-        again = next_target(request, response, seen)
+    alternatives = Alternatives(request)
+    while True:
+        response: Response | None = None
+        failure: Unreachable | None = None
+        try:
+            request, response = await authenticated(driver, request, credentials_for=credentials_for, flow=flow)
+        except Unreachable as error:
+            failure = error
+        again = alternatives.after(request, response)
+        if again is None and response is not None:
+            return request, response
         if again is None:
-            break
-        request, response = await authenticated(driver, again, credentials_for=credentials_for)
-    return request, response
+            assert failure is not None
+            raise failure
+        request, flow = again, None
 
 
 async def authenticated(
@@ -67,16 +75,44 @@ async def authenticated(
         request = answer
 
 
-def next_target(request: Request, response: Response, seen: set[str]) -> Request | None:
-    """The request for the best contact of a 3xx that was not tried yet; remembers it in `seen`."""
-    secure = isinstance(request.uri, SipUri) and request.uri.secure
-    for contact in redirect_targets(response, secure=secure):
-        again = apply_redirect(request, contact, status=response.status)
-        mark = again.target if response.status != 305 else f"{contact.uri} {again.target}"
-        if mark not in seen:
-            seen.add(mark)
-            return again
-    return None
+class Alternatives:
+    """Where a request may still be tried when a server sent us elsewhere (8.1.3.4)."""
+
+    def __init__(self, first: Request) -> None:
+        self._seen = {first.target}
+        self._waiting: list[Request] = []
+        self._tried = 0
+        self._cseq = 0
+
+    def after(self, request: Request, response: Response | None) -> Request | None:
+        """What to send next after this outcome (None: nobody answered); None when the outcome stands."""
+        status = response.status if response is not None else 408
+        if status < 300 or status >= 600:
+            return None
+        if response is not None and status < 400:
+            self._waiting[:0] = self._new_ones(request, response)
+        if not self._waiting or self._tried >= REDIRECT_LIMIT:
+            return None
+        self._tried += 1
+        return self._renumbered(self._waiting.pop(0), request)
+
+    def _renumbered(self, again: Request, last: Request) -> Request:
+        """Above every CSeq that was sent: the same server may get both, and must not think of a fork (8.2.2.2)."""
+        self._cseq = max(self._cseq, last.cseq.number) + 1 + ATTEMPT_LIMIT
+        again.headers["CSeq"] = f"{self._cseq} {again.method}"
+        return again
+
+    def _new_ones(self, request: Request, response: Response) -> list[Request]:
+        """The request for each contact that was not tried yet, best first."""
+        secure = isinstance(request.uri, SipUri) and request.uri.secure
+        found: list[Request] = []
+        for contact in redirect_targets(response, secure=secure):
+            again = apply_redirect(request, contact, status=response.status)
+            mark = f"{contact.uri} {again.target}" if response.status == USE_PROXY else again.target
+            if mark not in self._seen:
+                self._seen.add(mark)
+                found.append(again)
+        return found
 
 
 def check_success(response: Response) -> Response:

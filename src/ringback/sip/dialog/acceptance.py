@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who repeats a 2xx until the ACK comes? The callee: RFC 3261 sections 13.3.1.4 and 14.2, on every transport."""
+"""Who repeats a 2xx until the ACK comes? The callee: RFC 3261 sections 13.3.1.4 and 14.2, on every
+transport.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,9 @@ CREDENTIALS = ("Authorization", "Proxy-Authorization")
 
 
 def acknowledge(usage: InviteUsage, invite: Request, *, now: float, sdp: bytes | None = None) -> None:
-    """Send an ACK with the number and the credentials of its INVITE, and keep it for repetitions of the 2xx."""
+    """Send an ACK with the number and the credentials of its INVITE, and keep it for repetitions of the
+    2xx.
+    """
     number = invite.cseq.number
     ack = usage.dialog.make_request(
         "ACK",

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a callee answer an INVITE? RFC 3261 section 13.3: ring, accept, and what becomes of the ACK.
 
-The actions here are rows of the session's table; `receive_ack` and `receive_event` turn what comes into its inputs.
+The actions here are rows of the session's table; `receive_ack` and `receive_event` turn what comes into its
+inputs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from ringback.sip.dialog.acceptance import Acceptance
 from ringback.sip.dialog.ending import reason_given
 from ringback.sip.dialog.negotiation import OfferInput, OfferState, session_description
 from ringback.sip.dialog.session_states import Input, Occasion, State, advance
-from ringback.sip.events import AnswerReceived, CancelReceived, Event, ServerTransactionFailed, SessionEstablished
+from ringback.sip.events import (
+    AnswerReceived,
+    CancelReceived,
+    Event,
+    ServerTransactionFailed,
+    SessionEstablished,
+)
 
 if TYPE_CHECKING:
     from ringback.sip.dialog.invite_session import InviteSession
@@ -80,7 +87,9 @@ def _keep_ringing(session: InviteSession, response: Response, now: float) -> Non
 
 
 def _ring_again(session: InviteSession, response: Response, now: float) -> None:
-    """A reliable response is repeated as a new one, without the description that was acknowledged (RFC 3262 3)."""
+    """A reliable response is repeated as a new one, without the description that was acknowledged (RFC 3262
+    3).
+    """
     if session.state is not State.RINGING:
         return
     if response.rseq is None:
@@ -118,7 +127,9 @@ def send_success(session: InviteSession, occasion: Occasion) -> None:
 
 
 def _final_description(session: InviteSession, sdp: bytes | None) -> tuple[bytes | None, bool]:
-    """What the 2xx carries, and whether it is an offer. Nothing when a reliable 1xx said it all (RFC 6337 2.2)."""
+    """What the 2xx carries, and whether it is an offer. Nothing when a reliable 1xx said it all (RFC 6337
+    2.2).
+    """
     assert session.usage is not None
     negotiation = session.usage.negotiation
     if negotiation.state is OfferState.REMOTE_OFFER:
@@ -140,7 +151,9 @@ def can_accept(session: InviteSession, sdp: bytes | None) -> bool:
 
 
 def success_response(session: InviteSession, request: Request, sdp: bytes | None) -> Response:
-    """A 2xx to an INVITE or re-INVITE: Contact (12.1.1), what we can do (13.3.1.4), the session timer (4028)."""
+    """A 2xx to an INVITE or re-INVITE: Contact (12.1.1), what we can do (13.3.1.4), the session timer
+    (4028).
+    """
     response = _dialog_response(session, 200, None, sdp, request)
     for name, value in session.timer.answer(request, now=session.stack.now):
         response.headers.add(name, value)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which message takes the answer to an offer, and how is an offer refused? RFC 6337 sections 2 and 3.
 
-The message that brought the offer decides. Only requests can be refused by a status; where the offer came in a response
-there is nothing left to say but goodbye.
+The message that brought the offer decides. Only requests can be refused by a status; where the offer came
+in a response there is nothing left to say but goodbye.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def _answer_success(session: InviteSession, offer: PendingOffer, sdp: bytes, now
 
 
 def _refuse_success(session: InviteSession, offer: PendingOffer, status: int, now: float) -> None:
-    """An ACK cannot refuse: it goes without an answer. A call without media is hung up, a re-INVITE undone."""
+    """An ACK cannot refuse: it goes without an answer. A call without media is hung up, a re-INVITE
+    undone.
+    """
     assert offer.request is not None
     negotiation = offer.usage.negotiation
     negotiation.withdraw()

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What does a caller do with the responses to its INVITE? RFC 3261 sections 13.2 and 22.2, RFC 4028 section 7.
+"""What does a caller do with the responses to its INVITE? RFC 3261 sections 13.2 and 22.2, RFC 4028 section
+7.
 
-`receive_event` takes what the stack reports about the INVITE, finds out which input it is for the session's machine,
-and the actions below carry out what the table says.
+`receive_event` takes what the stack reports about the INVITE, finds out which input it is for the session's
+machine, and the actions below carry out what the table says.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.sip.dialog import reliability
 from ringback.sip.dialog.acknowledging import acknowledge, repeat_acknowledgement
-from ringback.sip.dialog.dialog import Dialog, DialogState
+from ringback.sip.dialog.dialog import Dialog
 from ringback.sip.dialog.farewell import say_goodbye
 from ringback.sip.dialog.invite_usage import Carrier, InviteUsage, PendingOffer
 from ringback.sip.dialog.negotiation import Negotiation, OfferState, session_description
@@ -43,18 +45,21 @@ def start(session: InviteSession, request: Request, *, now: float) -> None:
     session.usages.clear()
     session.dialog = session.usage = None
     session.client_transaction = session.stack.send_request(
-        request, now=now, flow=session.pinned_flow, consumer=lambda event: receive_event(session, request, event)
+        request,
+        now=now,
+        flow=session.pinned_flow,
+        consumer=partial(receive_event, session, request),
     )
 
 
 def receive_event(session: InviteSession, request: Request, event: Event) -> None:
     """Something came of an INVITE of ours. `request` tells a repeated INVITE from the one before it."""
     now = session.stack.now
-    if isinstance(event, ResponseReceived):
-        if request is session.invite:
-            _receive_response(session, event, now)
+    if request is not session.invite:
         return
-    if isinstance(event, RequestTimedOut):
+    if isinstance(event, ResponseReceived):
+        _receive_response(session, event, now)
+    elif isinstance(event, RequestTimedOut):
         advance(session, Input.TIMEOUT, Occasion(now, status=408, reason="no answer"))
     elif isinstance(event, TransportFailed):
         advance(session, Input.TRANSPORT_ERROR, Occasion(now, status=503, reason=event.detail))
@@ -72,7 +77,9 @@ def _receive_response(session: InviteSession, event: ResponseReceived, now: floa
         _receive_success(session, event, now)
     else:
         again = _next_attempt(session, event)
-        occasion = Occasion(now, response=response, request=again, status=response.status, reason=response.reason)
+        occasion = Occasion(
+            now, response=response, request=again, status=response.status, reason=response.reason
+        )
         advance(session, Input.FAILURE if again is None else Input.RETRY, occasion)
 
 
@@ -89,7 +96,7 @@ def _receive_provisional(session: InviteSession, response: Response, now: float)
         return
     if reliability.is_next(usage, response):
         advance(session, Input.PROVISIONAL, Occasion(now, response=response))
-        reliability.acknowledge(session, usage, response, now=now)
+        reliability.acknowledge(session, usage, response, session.invite, now=now)
 
 
 def _preview(session: InviteSession, usage: InviteUsage, response: Response) -> None:
@@ -153,13 +160,19 @@ def _receive_success(session: InviteSession, event: ResponseReceived, now: float
             usage.dialog.confirm(response)
             has_answer = _take_description(session, usage, response)
             what = Input.SUCCESS if has_answer else Input.SUCCESS_WITHOUT_ANSWER
-            advance(session, what, Occasion(now, response=response, status=488, reason="no answer to the offer"))
+            advance(
+                session, what, Occasion(now, response=response, status=488, reason="no answer to the offer")
+            )
         return
     if advance(session, Input.SUCCESS, Occasion(now, response=response)):
         return
     winner = session.usage
     is_winner = winner is not None and winner.dialog.remote_tag == tag
-    if winner is not None and is_winner and (session.state is not State.ENDED or number in winner.acknowledgements):
+    if (
+        winner is not None
+        and is_winner
+        and (session.state is not State.ENDED or number in winner.acknowledgements)
+    ):
         repeat_acknowledgement(winner, number, now=now)
     else:
         release_fork(session, response, now=now)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What do two user agents remember about each other between requests? RFC 3261 section 12.
 
-A dialog makes requests (12.2.1.1), judges the order of those that come (12.2.2) and follows the peer's Contact. What
-happens in it is the business of its usages (RFC 5057): `invite_session.py` is one.
+A dialog makes requests (12.2.1.1), judges the order of those that come (12.2.2) and follows the peer's
+Contact. What happens in it is the business of its usages (RFC 5057): `invite_session.py` is one.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from enum import IntEnum
 from ringback.sip.dialog.identifier import DialogId
 from ringback.sip.errors import InvalidState, PeerError
 from ringback.sip.message.message import Request, Response
+from ringback.sip.message.names import METHODS
 from ringback.sip.message.uri import NameAddr, SipUri, Uri
 from ringback.sip.routing import route_request
 
 #: 8.1.1.5: a CSeq number is below 2**31 where a request sets out; what comes may be up to 2**32 - 1.
 CSEQ_LIMIT = 0x7FFFFFFF
 
-#: Requests whose Contact moves the remote target (RFC 3261 12.2, RFC 3311 5.1, RFC 6665 4.4.1).
-TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"))
+#: Requests whose Contact moves the remote target (RFC 5057 5.2).
+TARGET_REFRESH = frozenset(row.name for row in METHODS.values() if row.refreshes_target)
 
 
 class DialogState(IntEnum):
@@ -32,7 +33,7 @@ class DialogState(IntEnum):
     TERMINATED = 2
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Dialog:
     """One end of a dialog. `local_cseq` and `remote_cseq` are None until a request went that way.
 
@@ -58,7 +59,8 @@ class Dialog:
     ) -> Dialog:
         """12.1.1: the answering end. A From without tag comes from RFC 2543: the remote tag is empty.
 
-        `is_secure` says that the request came over TLS; the dialog is secure if its Request-URI is a sips URI, too.
+        `is_secure` says that the request came over TLS; the dialog is secure if its Request-URI is a sips
+        URI, too.
         """
         return cls(
             call_id=request.call_id,
@@ -90,6 +92,9 @@ class Dialog:
             state=DialogState.EARLY if response.status < 200 else DialogState.CONFIRMED,
             contact=contacts[0] if contacts else None,
         )
+
+    def __repr__(self) -> str:
+        return f"<Dialog {self.call_id} {self.local_tag} {self.remote_tag} {self.state.name}>"
 
     @property
     def id(self) -> DialogId:
@@ -142,7 +147,8 @@ class Dialog:
     def accept_order(self, request: Request) -> bool:
         """12.2.2: take a request whose CSeq is higher than the last, gaps included; False deserves a 500.
 
-        An equal number is no repetition (the transaction layer absorbs those) but a second request that claims it.
+        An equal number is no repetition (the transaction layer absorbs those) but a second request that
+        claims it.
         """
         number = request.cseq.number
         if self.remote_cseq is not None and number <= self.remote_cseq:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a session end? CANCEL (RFC 3261 section 9), BYE (section 15), Reason (RFC 3326), and what is still owed.
+"""How does a session end? CANCEL (RFC 3261 section 9), BYE (section 15), Reason (RFC 3326), and what is
+still owed.
 
 Every way out passes `conclude`, which emits the one `SessionEnded`, answers what the peer still waits for
 (15.1.2), and lets go of deadlines and dialogs.
@@ -166,6 +167,8 @@ def receive_bye(session: InviteSession, transaction: ServerTransaction, *, now: 
         session.stack.unregister_dialog(usage.dialog.id)
         session.respond(transaction, 200, now=now)
         return
-    occasion = Occasion(now, request=request, transaction=transaction, status=200, reason=reason_given(request))
+    occasion = Occasion(
+        now, request=request, transaction=transaction, status=200, reason=reason_given(request)
+    )
     if not advance(session, Input.BYE_RECEIVED, occasion):
         session.respond(transaction, 481, now=now)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who sees a BYE through after its session is over? RFC 3261 section 15.1.1, RFC 5407 section 3.
 
-Our user's session ends when the BYE is handed on. The dialog still exists until the BYE is answered: the peer's BYE may
-cross ours and is confirmed; anything else is told that there is nothing here any more.
-The branches of a fork that lost get the same treatment.
+Our user's session ends when the BYE is handed on. The dialog still exists until the BYE is answered: the
+peer's BYE may cross ours and is confirmed; anything else is told that there is nothing here any more. The
+branches of a fork that lost get the same treatment.
 """
 
 from __future__ import annotations

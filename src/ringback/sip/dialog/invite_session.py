@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can our user do with a call, and what hears it of one? The INVITE session: RFC 3261 sections 13 to 15.
+"""What can our user do with a call, and what hears it of one? The INVITE session: RFC 3261 sections 13 to
+15.
 
-One object for both roles. It holds what the parts of the session share; the rules are in the files that are named after
-them: `calling`, `answering`, `ending`, `modification` (ours), `modification_received` (theirs), `reliability`
-(PRACK), `session_timer`; the order of events is the table in `transitions`. Commands come from our user with `now=`;
-events leave through the stack, in their place among the others.
+One object for both roles. It holds what the parts of the session share; the rules are in the files that are
+named after them: `calling`, `answering`, `ending`, `modification` (ours), `modification_received` (theirs),
+`reliability` (PRACK), `session_timer`; the order of events is the table in `transitions`. Commands come
+from our user with `now=`; events leave through the stack, in their place among the others.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ringback.sip.dialog.session_states import UNDECIDED, Input, Occasion, State
 from ringback.sip.dialog.transitions import TRANSITIONS
 from ringback.sip.errors import InvalidState
 from ringback.sip.events import Event, SessionEnded, SessionRequestReceived
+from ringback.sip.message.names import METHODS
 
 if TYPE_CHECKING:
     from ringback.sip.dialog.acceptance import Acceptance
@@ -52,7 +54,7 @@ UNANSWERED_LIMIT = 64
 STANDING = (State.ACCEPTED, State.ESTABLISHED)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class InviteSession:
     """One call, seen from one end. Made by `SessionTable.invite` and `SessionTable.incoming`."""
 
@@ -93,6 +95,10 @@ class InviteSession:
         self.reliable = ReliableResponses(self)
         self.timer = self.table.new_timer(self)
 
+    def __repr__(self) -> str:
+        role = "caller" if self.is_caller else "callee"
+        return f"<InviteSession {self.invite.call_id} {role} {self.state.name}>"
+
     # --- what can be read
 
     @property
@@ -127,7 +133,9 @@ class InviteSession:
         reliable: bool | None = None,
         headers: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """Send a provisional response. `reliable`: with 100rel if the caller can (it is used anyway if it must)."""
+        """Send a provisional response. `reliable`: with 100rel if the caller can (it is used anyway if it
+        must).
+        """
         if not 100 < status < 200:
             raise InvalidState(f"{status} is no status for ringing")
         self._command(
@@ -137,7 +145,9 @@ class InviteSession:
     def accept(
         self, sdp: bytes | None = None, *, now: float, headers: Iterable[tuple[str, str]] = ()
     ) -> None:
-        """Send 200. `sdp` answers the INVITE's offer, or offers if there was none; not needed after `ring(sdp)`."""
+        """Send 200. `sdp` answers the INVITE's offer, or offers if there was none; not needed after
+        `ring(sdp)`.
+        """
         if not answering.can_accept(self, sdp):
             raise InvalidState("the offer of the INVITE wants an answer")
         occasion = Occasion(now, sdp=sdp, headers=tuple(headers))
@@ -200,7 +210,9 @@ class InviteSession:
         ANSWERS[offer.carrier](self, offer, sdp, now)
 
     def refuse(self, status: int = 488, *, now: float) -> None:
-        """Refuse the oldest `OfferReceived`. An offer that a response brought can only be refused by hanging up."""
+        """Refuse the oldest `OfferReceived`. An offer that a response brought can only be refused by
+        hanging up.
+        """
         offer = self._take_offer()
         REFUSALS[offer.carrier](self, offer, status, now)
 
@@ -219,7 +231,9 @@ class InviteSession:
             raise InvalidState("there is no dialog to send a request in")
         if method in ("INVITE", "UPDATE", "BYE", "CANCEL", "ACK", "PRACK"):
             raise InvalidState(f"{method} is sent by a command of its own")
-        request = self.usage.dialog.make_request(method, headers=headers, body=body, content_type=content_type)
+        request = self.usage.dialog.make_request(
+            method, headers=headers, body=body, content_type=content_type
+        )
         return self.usage.requests.send(request, modification.watched(self, consumer), now=now)
 
     def respond(
@@ -236,6 +250,8 @@ class InviteSession:
         """Answer a request of the peer (`SessionRequestReceived`)."""
         if status >= 200:
             self.unanswered.pop(transaction, None)
+        if 200 <= status < 300:
+            self._follow(transaction.request)
         response = self.stack.make_response(
             transaction,
             status,
@@ -267,11 +283,11 @@ class InviteSession:
             RECEIVERS.get(request.method, _pass_up)(self, usage, transaction, now)
 
     def _is_refused(self, transaction: ServerTransaction, now: float) -> bool:
-        """8.2.1 and 8.2.2.3: methods and extensions we do not know. A BYE is never refused for its extensions."""
-        request = transaction.request
-        headers: list[tuple[str, str]] = []
-        status = self.table.refusal(request, headers)
-        if not status or request.method == "BYE":
+        """8.2.1 and 8.2.2.3: methods and extensions we do not know. A BYE is never refused for its
+        extensions.
+        """
+        status, headers = self.table.refusal(transaction.request)
+        if not status or transaction.request.method == "BYE":
             return False
         self.respond(transaction, status, headers=headers, now=now)
         return True
@@ -289,6 +305,12 @@ class InviteSession:
         if self.ended is None:
             self.stack.emit(event)
 
+    def _follow(self, request: Request) -> None:
+        """12.2.2: the Contact of a target refresh request that we granted."""
+        row, usage = METHODS.get(request.method), self.usages.get(request.from_.tag or "")
+        if row is not None and row.refreshes_target and usage is not None:
+            usage.dialog.refresh_target(request)
+
     def _command(self, what: Input, occasion: Occasion) -> None:
         if not advance(self, what, occasion):
             raise InvalidState(f"no {what.name} in {self.state.name}")
@@ -302,7 +324,9 @@ class InviteSession:
 Receiver = Callable[[InviteSession, InviteUsage, "ServerTransaction", float], None]
 
 
-def _receive_bye(session: InviteSession, usage: InviteUsage, transaction: ServerTransaction, now: float) -> None:
+def _receive_bye(
+    session: InviteSession, usage: InviteUsage, transaction: ServerTransaction, now: float
+) -> None:
     ending.receive_bye(session, transaction, now=now)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does an INVITE session know about each dialog it created? RFC 5057 calls this the INVITE usage.
 
-A callee has one. A caller has one for each peer that answered with a tag of its own: a proxy may have forked the
-INVITE (RFC 3261 13.2.2.4).
+A callee has one. A caller has one for each peer that answered with a tag of its own: a proxy may have
+forked the INVITE (RFC 3261 13.2.2.4).
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How do we change a session that stands? Our re-INVITE (RFC 3261 section 14.1) and UPDATE (RFC 3311 section 5.1).
+"""How do we change a session that stands? Our re-INVITE (RFC 3261 section 14.1) and UPDATE (RFC 3311
+section 5.1).
 
 One change at a time. 491 means that the peer's change crossed ours: each side waits a time that the other
-cannot choose, too, and tries again. Any other refusal leaves the session as it was (RFC 6141); only 408 and 481 say that the
-peer does not know the session any more (12.2.1.2).
+cannot choose, too, and tries again. Any other refusal leaves the session as it was (RFC 6141); only 408 and
+481 say that the peer does not know the session any more (12.2.1.2).
 """
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ def refresh(session: InviteSession, *, now: float) -> bool:
 
 
 def watched(session: InviteSession, consumer: Consumer | None) -> Callable[[Event], None]:
-    """What comes of another request in the dialog: our user hears it, and the session learns if it is dead."""
+    """What comes of another request in the dialog: our user hears it, and the session learns if it is
+    dead.
+    """
 
     def receive(event: Event) -> None:
         if consumer is not None:
@@ -268,7 +271,9 @@ def _try_again(change: Modification, now: float) -> None:
         _send(change, now)
     elif change.attempts < GLARE_LIMIT:
         change.attempts += 1
-        change.deadline = session.stack.deadlines.arm(now + _glare_delay(session), partial(_try_again, change))
+        change.deadline = session.stack.deadlines.arm(
+            now + _glare_delay(session), partial(_try_again, change)
+        )
     else:
         _settle(change)
         _refuse(change, 491, "another change of the session does not end", now)
@@ -280,7 +285,11 @@ def _settle(change: Modification) -> None:
     change.phase = Phase.DONE
     if change.session.modification is change:
         change.session.modification = None
-    if change.sdp is not None and not was_waiting and change.usage.negotiation.state is OfferState.LOCAL_OFFER:
+    if (
+        change.sdp is not None
+        and not was_waiting
+        and change.usage.negotiation.state is OfferState.LOCAL_OFFER
+    ):
         change.usage.negotiation.withdraw()
 
 

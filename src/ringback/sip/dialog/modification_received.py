@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does the peer change a session that stands? Its re-INVITE (RFC 3261 section 14.2) and UPDATE (RFC 3311 5.2).
+"""How does the peer change a session that stands? Its re-INVITE (RFC 3261 section 14.2) and UPDATE (RFC
+3311 5.2).
 
-Who may not change anything now is told so: 491 when our change is under way, 500 with Retry-After when the peer has
-not waited for the end of its own.
+Who may not change anything now is told so: 491 when our change is under way, 500 with Retry-After when the
+peer has not waited for the end of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ringback.sip.dialog.invite_session import InviteSession
     from ringback.sip.transaction.server import ServerTransaction
 
-#: An UPDATE whose offer our user has not answered by then gets 504 (RFC 3311 5.2), while the peer still listens.
+#: An UPDATE whose offer our user has not answered by then gets 504 (RFC 3311 5.2): the peer still listens.
 UPDATE_PATIENCE = 16.0
 
 
@@ -155,7 +156,6 @@ def _confirm_update(
     now: float,
 ) -> None:
     """An early dialog is not refreshed (RFC 4028 9 speaks of the session, which does not exist yet)."""
-    usage.dialog.refresh_target(transaction.request)
     is_standing = session.state in (State.ACCEPTED, State.ESTABLISHED)
     timer = session.timer.answer(transaction.request, now=now) if is_standing else []
     session.respond(
@@ -172,7 +172,9 @@ def _confirm_update(
 
 
 def _refuse(session: InviteSession, transaction: ServerTransaction, status: int, now: float) -> None:
-    """500 says when to come again: between 0 and 10 seconds, so that both do not meet again (14.2, 3311 5.2)."""
+    """500 says when to come again: between 0 and 10 seconds, so that both do not meet again (14.2, 3311
+    5.2).
+    """
     headers = [("Retry-After", str(session.table.random_number(11)))] if status == 500 else []
     session.respond(transaction, status, headers=headers, now=now)
 

@@ -94,7 +94,9 @@ class Negotiation:
         self.local, self.remote, self.outstanding = self.outstanding, sdp, None
 
     def withdraw(self) -> None:
-        """The outstanding offer was refused or came to nothing: all is as before it (RFC 3264 4, RFC 6141 3)."""
+        """The outstanding offer was refused or came to nothing: all is as before it (RFC 3264 4, RFC 6141
+        3).
+        """
         if self.state in (OfferState.LOCAL_OFFER, OfferState.REMOTE_OFFER):
             self.state = OfferState.NEW if self.local is None else OfferState.STABLE
             self.outstanding = None
@@ -119,7 +121,9 @@ class Negotiation:
 
 
 def session_description(message: Request | Response) -> bytes | None:
-    """The SDP that is offered or answered in a message: the body, or a part of a multipart body (RFC 5621)."""
+    """The SDP that is offered or answered in a message: the body, or a part of a multipart body (RFC
+    5621).
+    """
     if not message.body:
         return None
     try:

@@ -27,7 +27,9 @@ def is_reliable(response: Response) -> bool:
 
 
 def is_next(usage: InviteUsage, response: Response) -> bool:
-    """RFC 3262 4: taken are the first one and then each with an RSeq one higher; repetitions and gaps are not."""
+    """RFC 3262 4: taken are the first one and then each with an RSeq one higher; repetitions and gaps are
+    not.
+    """
     number, rseq = response.cseq.number, response.rseq
     assert rseq is not None
     last = usage.remote_rseq.get(number)

@@ -130,7 +130,9 @@ class ReliableResponses:
         assert self._in_flight is not None
         assert self.session.transaction is not None
         self.session.stack.respond(self.session.transaction, self._in_flight.response, now=now)
-        self._deadline = self.session.stack.deadlines.arm(min(now + self._interval, self._give_up_at), self._repeat)
+        self._deadline = self.session.stack.deadlines.arm(
+            min(now + self._interval, self._give_up_at), self._repeat
+        )
         self._interval *= 2
 
     def _repeat(self, now: float) -> None:
@@ -150,4 +152,8 @@ def _acknowledges(request: Request, response: Response) -> bool:
     except PeerError:
         return False
     cseq = response.cseq
-    return rack is not None and (rack.rseq, rack.cseq, rack.method) == (response.rseq, cseq.number, cseq.method)
+    return rack is not None and (rack.rseq, rack.cseq, rack.method) == (
+        response.rseq,
+        cseq.number,
+        cseq.method,
+    )

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a request inside a dialog get its answer? RFC 3261 sections 12.2.1 and 22.
 
-Challenges are answered here, and only where that is safe. Whoever called us could let us hang up and challenge
-our BYE to obtain a digest of our password. So no challenge is answered in a dialog that the peer started, and in ours
-only when the realm already authenticated the INVITE and the challenge comes from the host the INVITE went to.
+Challenges are answered here, and only where that is safe. Whoever called us could let us hang up and
+challenge our BYE to obtain a digest of our password. So no challenge is answered in a dialog that the peer
+started, and in ours only when the realm already authenticated the INVITE and the challenge comes from the
+host the INVITE went to.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class DialogRequests:
     trust: Trust = field(default_factory=Trust)
 
     def send(self, request: Request, concluded: Concluded, *, now: float) -> ClientTransaction:
-        """`concluded` gets what comes of it: provisional responses and the end, but no challenge we answered."""
+        """`concluded` gets what comes of it: provisional responses and the end, but no challenge we
+        answered.
+        """
 
         def receive(event: Event) -> None:
             again = self._authorized(event) if isinstance(event, ResponseReceived) else None

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which states can an INVITE session be in, and how does it move? RFC 3261 sections 13 to 15, RFC 5407.
 
-A caller's session goes CALLING - PROCEEDING - ESTABLISHED, by way of CANCELLING when it gives up. A callee's goes
-INCOMING - RINGING - ACCEPTED - ESTABLISHED; ACCEPTED means that the ACK is still to come. Whoever accepted a call
-and wants to leave before the ACK has come waits in DEPARTING (15.1.1: no BYE before the ACK). ENDED is final:
-an ACK or a response that comes late finds nothing to re-open.
+A caller's session goes CALLING - PROCEEDING - ESTABLISHED, by way of CANCELLING when it gives up. A
+callee's goes INCOMING - RINGING - ACCEPTED - ESTABLISHED; ACCEPTED means that the ACK is still to come.
+Whoever accepted a call and wants to leave before the ACK has come waits in DEPARTING (15.1.1: no BYE before
+the ACK). ENDED is final: an ACK or a response that comes late finds nothing to re-open.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class State(IntEnum):
 
 
 class Input(IntEnum):
-    """What can happen to a session: responses to our INVITE, requests of the peer, commands, the passing of time."""
+    """What can happen to a session: responses to our INVITE, requests of the peer, commands, the passing of
+    time.
+    """
 
     PROVISIONAL = 0
     SUCCESS = 1

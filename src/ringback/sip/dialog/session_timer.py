@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How do both ends notice that a session is dead? Session timers: RFC 4028.
 
-One end, the refresher, repeats itself with an UPDATE or re-INVITE when half of the interval is over; the other hangs up
-when none came. 422 says that an interval is too short for somebody on the way.
+One end, the refresher, repeats itself with an UPDATE or re-INVITE when half of the interval is over; the
+other hangs up when none came. 422 says that an interval is too short for somebody on the way.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class SessionTimer:
         return True
 
     def accept_response(self, response: Response, *, now: float) -> None:
-        """7.2: the 2xx to a request of ours says what was agreed; without Session-Expires there is no timer."""
+        """7.2: the 2xx to a request of ours says what was agreed; without Session-Expires there is no
+        timer.
+        """
         expires = _session_expires(response)
         if expires is None or not self.is_supported:
             self.stop()
@@ -109,7 +111,9 @@ class SessionTimer:
     def _agreed(
         self, request: Request, expires: SessionExpires | None, *, is_understood: bool
     ) -> tuple[int, str]:
-        """Table 2: who does not know the timer does not refresh; else the caller's choice, else the caller."""
+        """Table 2: who does not know the timer does not refresh; else the caller's choice, else the
+        caller.
+        """
         if expires is None:
             return max(self.wanted, _minimum(request)), "uas"
         if not is_understood:
@@ -144,7 +148,9 @@ class SessionTimer:
     def _refresh_at(self, at: float) -> None:
         if self._refresh is not None:
             self._refresh.cancel()
-        self._refresh = self.session.stack.deadlines.arm(at, self._send_refresh) if at < self._expires_at else None
+        self._refresh = (
+            self.session.stack.deadlines.arm(at, self._send_refresh) if at < self._expires_at else None
+        )
 
     def _send_refresh(self, now: float) -> None:
         self._refresh = None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does an INVITE session do next? The table: (state, input) -> (next state, actions).
 
-A pair that is not here is ignored; a command that is not here is refused to our user (`invite_session.py`). The
-state changes before the actions run. Every row into ENDED has an action that reports the end.
+A pair that is not here is ignored; a command that is not here is refused to our user (`invite_session.py`).
+The state changes before the actions run. Every row into ENDED has an action that reports the end.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class ContentType:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One body part: header fields with lower-case names, type, bytes, and the `parts` of a nested multipart."""
+    """One body part: header fields with lower-case names, type, bytes, the `parts` of a nested one."""
 
     headers: dict[str, str]
     content_type: ContentType

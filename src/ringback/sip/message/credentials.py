@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What do challenges and credentials say? A scheme and its auth-params (RFC 3261 20.7 and 20.44, RFC 8760)."""
+"""What do challenges and credentials say? A scheme and its auth-params (RFC 3261 20.7, 20.44)."""
 
 import re
 from dataclasses import dataclass, field

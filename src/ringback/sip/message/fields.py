@@ -14,7 +14,7 @@ from ringback.sip.message.body import ContentType
 from ringback.sip.message.credentials import AuthenticationInfo, Challenge, Credentials
 from ringback.sip.message.dates import Date
 from ringback.sip.message.numbers import MAX_32, decimal
-from ringback.sip.message.parameters import Parameterised, filled, split_list, token
+from ringback.sip.message.parameters import Parameterised, filled, is_token, split_list, token
 from ringback.sip.message.uri import NameAddr
 from ringback.sip.message.values import (
     CSeq,
@@ -226,17 +226,18 @@ def _usual_spellings() -> dict[str, str]:
 
 
 _KEYS_OF_TEXT: dict[str, str] = _usual_spellings()
-_KEYS_OF_BYTES: dict[bytes, str] = {name.encode("ascii"): key for name, key in _KEYS_OF_TEXT.items()}
+#: The key of each spelling met so far, all of them tokens: for the one loop that cannot afford a call.
+KEYS: dict[bytes, str] = {name.encode("ascii"): key for name, key in _KEYS_OF_TEXT.items()}
 
 
 def canonical(name: bytes) -> str:
     """The key of a header field's name: lower case, long form (7.3.1, 7.3.3)."""
-    key = _KEYS_OF_BYTES.get(name)
+    key = KEYS.get(name)
     if key is None:
         key = name.lower().decode("utf-8", "surrogateescape")
         key = _COMPACT.get(key, key)
-        if len(_KEYS_OF_BYTES) < _MAX_CACHED and len(name) <= _MAX_CACHED_LENGTH:
-            _KEYS_OF_BYTES[name] = key
+        if len(KEYS) < _MAX_CACHED and len(name) <= _MAX_CACHED_LENGTH and is_token(key):
+            KEYS[name] = key
     return key
 
 

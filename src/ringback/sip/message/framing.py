@@ -11,8 +11,10 @@ from ringback.sip.message.numbers import decimal
 
 MAX_MESSAGE = 65536
 
-#: The usual case: a Content-Length on one line. Anything else goes the long way.
-_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:", re.IGNORECASE)
+#: The usual case: one Content-Length on one line. Anything else goes the long way.
+_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*+:[ \t]*+([0-9]*+)(\r\n[^ \t])?", re.IGNORECASE)
+#: What is a number, but larger than any message, is refused as too large and not as malformed.
+_ANY_LENGTH = 10**24
 _END = b"\r\n\r\n"
 
 
@@ -44,7 +46,7 @@ class FramingError(MalformedMessage):
 class StreamFramer:
     """Cuts what comes in on one connection. It looks at each byte once, however they are split."""
 
-    __slots__ = ("_after_single", "_buffer", "_error", "_limit", "_need", "_scanned")
+    __slots__ = ("_after_single", "_buffer", "_error", "_limit", "_need", "_pong_due", "_scanned")
 
     def __init__(self, limit: int = MAX_MESSAGE) -> None:
         self._limit = limit
@@ -52,7 +54,13 @@ class StreamFramer:
         self._scanned = 0  # no end of the head starts before this
         self._need = 0  # length of the message whose head is complete; 0: none is
         self._after_single = False  # the last thing seen was a CRLF already reported as PONG
+        self._pong_due = False
         self._error: FramingError | None = None
+
+    def expect_pong(self) -> None:
+        """We sent a ping: the next lone CRLF answers it, and is not the first half of a ping."""
+        self._pong_due = True
+        self._after_single = False
 
     @property
     def pending(self) -> int:
@@ -98,6 +106,9 @@ class StreamFramer:
             return None
         is_double = self._buffer[2:4] == b"\r\n"
         del self._buffer[: 4 if is_double else 2]
+        if self._pong_due and not is_double:
+            self._pong_due = False
+            return Ping.PONG
         is_ping = is_double or self._after_single
         self._after_single = not is_ping
         return Ping.PING if is_ping else Ping.PONG
@@ -118,18 +129,23 @@ class StreamFramer:
 
     def _body_length(self, head: bytes) -> int:
         """The Content-Length; none at all is 0, as in a message without a body (20.14)."""
-        if _LENGTH.search(head) is None:
+        found = _LENGTH.findall(head)
+        if not found:
             return 0
-        values = [value for name, value in split_head(head)[1] if canonical(name) == "content-length"]
-        if not values:
-            return 0
-        if len(values) > 1:
-            raise FramingError("Content-Length appears twice", head)
-        try:
-            length = decimal(values[0], limit=self._limit)
-        except PeerError as error:
-            too_large = values[0].isascii() and error.detail.startswith("number above")
-            raise FramingError("malformed Content-Length", head, status=513 if too_large else 400) from None
+        is_plain = len(found) == 1 and found[0][1]
+        length = self._checked_length(head, [found[0][0]] if is_plain else _lengths(head))
         if len(head) + length > self._limit:
             raise FramingError("message too large", head, status=513)
         return length
+
+    def _checked_length(self, head: bytes, values: list[bytes]) -> int:
+        if len(values) > 1:
+            raise FramingError("Content-Length appears twice", head)
+        try:
+            return decimal(values[0], limit=_ANY_LENGTH)
+        except PeerError:
+            raise FramingError("malformed Content-Length", head) from None
+
+
+def _lengths(head: bytes) -> list[bytes]:
+    return [value for name, value in split_head(head)[1] if canonical(name) == "content-length"]

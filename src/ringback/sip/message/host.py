@@ -29,7 +29,7 @@ def canonical_host(text: str) -> str:
         return _canonical_ipv6(text[1:-1])
     host = text.lower()
     last_label = host.removesuffix(".").rpartition(".")[2]
-    if last_label[:1] in _DIGITS and _NUMBER.fullmatch(last_label) and not _IPV4.fullmatch(host):
+    if last_label[:1] in _DIGITS and not _IPV4.fullmatch(host) and _NUMBER.fullmatch(last_label):
         raise PeerError("malformed IPv4 address", section="RFC 3261 25.1")
     if ".." in host:
         raise PeerError("malformed host", section="RFC 3261 25.1")

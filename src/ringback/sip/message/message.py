@@ -17,7 +17,11 @@ from ringback.sip.message.values import CSeq, RAck, Reason, RetryAfter, SessionE
 from ringback.sip.message.via import Via
 from ringback.sip.message.writer import fill, lines_for_response, print_message
 
+_TAG = re.compile(rb";[ \t]*+tag[ \t]*+=[ \t]*+([^;, \t]++)", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+_TO = Required[NameAddr]("to")
 
 
 class SipMessage:
@@ -35,7 +39,6 @@ class SipMessage:
 
     vias = Listed[Via]("via")
     from_ = Required[NameAddr]("from")
-    to = Required[NameAddr]("to")
     call_id = Required[str]("call-id")
     cseq = Required[CSeq]("cseq")
     contacts = Listed[NameAddr]("contact")
@@ -68,6 +71,16 @@ class SipMessage:
         return vias[0]
 
     @property
+    def from_tag(self) -> str | None:
+        """The tag of From. Cheap: for matching dialogs and transactions, after the message was checked."""
+        return _find_tag(self.headers, "from")
+
+    @property
+    def to_tag(self) -> str | None:
+        """The tag of To, likewise."""
+        return _find_tag(self.headers, "to")
+
+    @property
     def is_star_contact(self) -> bool:
         """True for "Contact: *": all bindings (10.2.2)."""
         return self.headers.get_all("contact") == ["*"]
@@ -95,6 +108,17 @@ class SipMessage:
         return self.headers.parsed(name)
 
 
+def _find_tag(headers: Headers, key: str) -> str | None:
+    """What stands behind the last ">" are the field's own parameters, unless there are quotes."""
+    value = headers.first(key) or b""
+    tail = value[value.rfind(b">") + 1 :]
+    if b'"' in tail or b"\r" in tail:
+        address = cast(NameAddr | None, headers.parsed(key))
+        return None if address is None else address.tag
+    found = _TAG.search(tail)
+    return None if found is None else found[1].decode("ascii", "surrogateescape")
+
+
 class Request(SipMessage):
     """METHOD target SIP/2.0. `target` is the Request-URI as it is written.
 
@@ -102,6 +126,8 @@ class Request(SipMessage):
     """
 
     __slots__ = ("_target", "_uri", "hop", "method")
+
+    to = Required[NameAddr]("to")
 
     def __init__(self, method: str, target: str, headers: Headers | None = None, body: bytes = b"") -> None:
         self.method = method
@@ -192,17 +218,15 @@ class _ResponseMaker(Protocol):
     ) -> "Response": ...
 
 
-class _AddressOrAnswer(Required[NameAddr]):
+class _AddressOrAnswer:
     """`response.to` is the To header field; `Response.to(request, 486)` makes the response to a request."""
-
-    __slots__ = ()
 
     @overload
     def __get__(self, message: None, owner: type) -> _ResponseMaker: ...
     @overload
     def __get__(self, message: HasHeaders, owner: type) -> NameAddr: ...
     def __get__(self, message: HasHeaders | None, owner: type) -> _ResponseMaker | NameAddr:
-        return make_response if message is None else super().__get__(message, owner)
+        return make_response if message is None else _TO.__get__(message, owner)
 
 
 class Response(SipMessage):
@@ -219,7 +243,7 @@ class Response(SipMessage):
         self.body = body
         self.defect = None
 
-    to = _AddressOrAnswer("to")  # type: ignore[assignment]
+    to = _AddressOrAnswer()
 
     def __repr__(self) -> str:
         return f"<{self.status} {self.reason}>"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which words does SIP know? Methods, status codes with their reason phrases, option tags (IANA's registries)."""
+"""Which words does SIP know? Methods, status codes with reason phrases, option tags (IANA's registries)."""
 
 from dataclasses import dataclass
 from typing import Final

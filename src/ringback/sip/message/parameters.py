@@ -6,7 +6,7 @@ there is no "=". `parameter()` gives the meaning: without quotes and quoted pair
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -24,7 +24,7 @@ _UNQUOTED = r"[!#-+\--:=?@A-Z\[\]^_`a-z{|}~]+"
 
 _TOKEN = re.compile(TOKEN)
 _VALUE = re.compile(_UNQUOTED)
-_PARAMETER = re.compile(rf";[ \t]*({TOKEN})[ \t]*(?:=[ \t]*({_UNQUOTED}|{QUOTED})[ \t]*)?", re.DOTALL)
+_PARAMETER = re.compile(rf"(;[ \t]*+({TOKEN})[ \t]*+(?:=[ \t]*+({_UNQUOTED}|{QUOTED})[ \t]*+)?)", re.DOTALL)
 _SEPARATOR = re.compile(rf'{QUOTED}|<[^<>]*+>|(,)|(")', re.DOTALL)
 
 
@@ -45,21 +45,20 @@ def parse_parameters(text: str) -> Parameters:
     if not text:
         return ()
     pairs: list[tuple[str, str | None]] = []
-    position, end = 0, len(text)
-    while position < end:
-        found = _PARAMETER.match(text, position)
-        if found is None:
-            raise PeerError("malformed parameter", section="RFC 3261 7.3.1")
-        name, value = found.groups()
-        pairs.append((name, value))
-        position = found.end()
-    check_unique(pairs)
+    length = 0
+    for whole, name, value in _PARAMETER.findall(text):
+        length += len(whole)
+        pairs.append((name, value or None))
+    if length != len(text):
+        raise PeerError("malformed parameter", section="RFC 3261 7.3.1")
+    if len(pairs) > 1:
+        check_unique(pairs)
     return tuple(pairs)
 
 
-def check_unique(pairs: list[tuple[str, str | None]]) -> None:
+def check_unique(pairs: Sequence[tuple[str, str | None]]) -> None:
     """RFC 3261 7.3.1 and 19.1.1: a parameter name must not appear more than once."""
-    if len(pairs) > 1 and len({name.lower() for name, _ in pairs}) != len(pairs):
+    if len({name.lower() for name, _ in pairs}) != len(pairs):
         raise PeerError("a parameter appears twice", section="RFC 3261 7.3.1")
 
 

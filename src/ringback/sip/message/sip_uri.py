@@ -3,6 +3,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Self
 
 from ringback.sip.errors import PeerError
@@ -55,23 +56,10 @@ class SipUri:
             host = self.host.strip("[]").lower()
             object.__setattr__(self, "host", canonical_host(f"[{host}]") if ":" in host else host)
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
+    @staticmethod
+    def parse(text: str) -> "SipUri":
         """Read a URI; PeerError if the grammar does not allow it."""
-        found = _SIP_URI.fullmatch(text)
-        if found is None:
-            raise PeerError("malformed SIP URI", section="RFC 3261 19.1.1")
-        secure, user, password, host, port, parameters, headers = found.groups()
-        return cls(
-            None if user is None else unescape(user),
-            canonical_host(host),
-            None if port is None else decimal(port, limit=65535),
-            secure=bool(secure),
-            password=None if password is None else unescape(password),
-            parameters=_parse_parameters(parameters) if parameters else (),
-            headers=_parse_headers(headers) if headers is not None else (),
-            text=text,
-        )
+        return _parse_short(text) if len(text) <= _SHORT else _parse(text)
 
     def __str__(self) -> str:
         return self.text or self._spelled()
@@ -146,6 +134,28 @@ class SipUri:
         )
 
 
+def _parse(text: str) -> SipUri:
+    found = _SIP_URI.fullmatch(text)
+    if found is None:
+        raise PeerError("malformed SIP URI", section="RFC 3261 19.1.1")
+    secure, user, password, host, port, parameters, headers = found.groups()
+    return SipUri(
+        None if user is None else unescape(user),
+        canonical_host(host),
+        None if port is None else decimal(port, limit=65535),
+        secure=bool(secure),
+        password=None if password is None else unescape(password),
+        parameters=_parse_parameters(parameters) if parameters else (),
+        headers=_parse_headers(headers) if headers is not None else (),
+        text=text,
+    )
+
+
+#: The same few URIs come in every message of a call and of a phone's life; they never change once made.
+_SHORT = 128
+_parse_short = lru_cache(maxsize=4096)(_parse)
+
+
 def _parse_parameters(text: str) -> Parameters:
     pairs: list[tuple[str, str | None]] = []
     for piece in text[1:].split(";"):
@@ -153,8 +163,9 @@ def _parse_parameters(text: str) -> Parameters:
         if not name or "=" in value or (equals and not value):
             raise PeerError("malformed URI parameter", section="RFC 3261 19.1.1")
         pairs.append((unescape(name), unescape(value) if equals else None))
-    check_unique(pairs)
-    return tuple(pairs)
+    parameters = tuple(pairs)
+    check_unique(parameters)
+    return parameters
 
 
 def _parse_headers(text: str) -> tuple[tuple[str, str], ...]:

@@ -76,8 +76,9 @@ def _parse_parameters(text: str) -> Parameters:
         if not name or "=" in value or "%" in name or (equals and not value):
             raise PeerError("malformed parameter of a tel URI", section="RFC 3966 3")
         pairs.append((name, unescape(value) if equals else None))
-    check_unique(pairs)
-    return tuple(pairs)
+    parameters = tuple(pairs)
+    check_unique(parameters)
+    return parameters
 
 
 def _comparable(parameters: Parameters) -> dict[str, str | None]:

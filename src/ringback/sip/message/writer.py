@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a message become bytes? Its lines are joined as they came; Content-Length is always fresh (20.14)."""
+"""How does a message become bytes? Its lines as they came, with a fresh Content-Length (RFC 3261 20.14)."""
 
 import re
 from collections.abc import Iterable

@@ -123,7 +123,7 @@ class TransactionLayer:
         if known is not None:
             self._absorb(known, transaction.flow, now)
             return False
-        if len(self.transactions) >= self._limit:
+        if not self._has_room_for(transaction.request):
             self._outbox.statistics.refused_for_room += 1
             self._refuse(transaction, 503)
             return False
@@ -133,7 +133,7 @@ class TransactionLayer:
 
     def respond(self, transaction: ServerTransaction, response: Response, *, now: float) -> None:
         """Send reliably, which needs state; without room for it, send all the same."""
-        if not transaction.is_kept and len(self.transactions) >= self._limit:
+        if not transaction.is_kept and not self._has_room_for(transaction.request):
             self.respond_stateless(transaction, response, now=now)
             return
         if not self.keep(transaction, now=now):
@@ -149,8 +149,8 @@ class TransactionLayer:
         known = self.transactions.get(transaction.key)
         if known is not None:
             self._absorb(known, transaction.flow, now)
-            return
-        self._send_once(transaction, response)
+        elif not transaction.has_final_response:
+            self._send_once(transaction, response)
 
     def use_flow(self, transaction: ServerTransaction, flow: Flow) -> None:
         """A connection replaces the lost one (18.2.2)."""
@@ -162,8 +162,12 @@ class TransactionLayer:
 
     def no_flow(self, transaction: ServerTransaction, *, now: float, detail: str) -> None:
         """Nobody answers at the sent-by either."""
-        if transaction.is_seeking_flow:
-            transaction.is_seeking_flow = False
+        if not transaction.is_seeking_flow:
+            return
+        transaction.is_seeking_flow = False
+        if transaction.has_ended:
+            self.response_failed(transaction, detail)
+        else:
             transaction.fail(detail, now)
 
     def flow_failed(self, flow: Flow, *, now: float, detail: str) -> None:
@@ -211,9 +215,15 @@ class TransactionLayer:
         transaction.reply_flow = reply_flow(request.top_via, flow)
         return transaction
 
+    def _has_room_for(self, request: Request) -> bool:
+        """As much room again is left for what goes on in dialogs: whoever is in must be able to hang up."""
+        limit = self._limit if request.to.tag is None else 2 * self._limit
+        return len(self.transactions) < limit
+
     def _store(self, transaction: ServerTransaction) -> None:
         transaction.is_kept = True
-        self.transactions.add(transaction, transaction.flow)
+        assert transaction.reply_flow is not None
+        self.transactions.add(transaction, transaction.reply_flow)
         transaction.merged_key = merged_key(transaction.request)
         if transaction.merged_key is not None:
             self._merged.setdefault(transaction.merged_key, transaction)

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ringback.sip.flow import Address, Flow, Transport
-from ringback.sip.message.uri import SipUri
+from ringback.sip.message.sip_uri import SipUri
 
 if TYPE_CHECKING:
     from ringback.sip.message.via import Via

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does a number answer that is no phone? Applications: calls that end on this server, each run by one
+coroutine.
+
+An application gets an `IncomingCall` and drives its session; when the coroutine returns, the call is hung
+up; when it raises, the caller gets a 500 or a BYE. What the applications do is the business of `pbx/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ringback.server.admission import ALLOW
+from ringback.server.record_route import split_sent_by
+from ringback.server.routing import ToApplication
+from ringback.sip.events import Event, SessionEnded
+from ringback.sip.flow import Transport
+from ringback.sip.message.uri import NameAddr, SipUri
+
+if TYPE_CHECKING:
+    from ringback.net.driver import StackDriver
+    from ringback.server.pipeline import Exchange
+    from ringback.server.subscribers import Principal
+    from ringback.sip.dialog.invite_session import InviteSession
+    from ringback.sip.dialog.session_table import SessionTable
+    from ringback.sip.flow import Flow
+
+logger = logging.getLogger("ringback.applications")
+
+#: Events of one call that may wait for its application. A peer can cause them faster than anybody reads.
+EVENT_LIMIT = 64
+
+
+@dataclass(slots=True, eq=False)
+class IncomingCall:
+    """A call for an application. `number` is what was dialled; `caller` is None for a stranger.
+
+    Commands go through the driver: `call.driver.perform(call.session.accept, sdp)`.
+    """
+
+    number: str
+    caller: Principal | None
+    driver: StackDriver
+    flow: Flow
+    session: InviteSession = field(init=False)
+    _events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(EVENT_LIMIT))
+
+    async def next_event(self) -> Event:
+        """The next SessionEvent; the last one is SessionEnded."""
+        return await self._events.get()
+
+    def receive(self, event: Event) -> None:
+        """The session's consumer. Whoever floods an application loses the call."""
+        if isinstance(event, SessionEnded):
+            while self._events.full():
+                self._events.get_nowait()
+            self._events.put_nowait(event)
+        elif not self._events.full():
+            self._events.put_nowait(event)
+        elif self.session.ended is None:
+            self.driver.perform(self.session.bye)
+
+
+class Application(Protocol):
+    """Answers one call from its start to its end."""
+
+    def __call__(self, call: IncomingCall) -> Coroutine[Any, Any, None]: ...
+
+
+class Applications(Protocol):
+    """What there is on this server, by the name that `ToApplication` carries."""
+
+    def find(self, name: str) -> Application | None: ...
+
+
+class NoApplications:
+    """A server that answers nothing itself."""
+
+    def find(self, name: str) -> Application | None:
+        return None
+
+
+class ApplicationCalls:
+    """The service: requests whose destination is an application."""
+
+    def __init__(
+        self, applications: Applications, sessions: SessionTable, *, limit: Callable[[], int] = lambda: 200
+    ) -> None:
+        self._applications = applications
+        self._sessions = sessions
+        self._limit = limit
+        self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> int:
+        """Calls that applications answer now."""
+        return len(self._running)
+
+    def serve(self, exchange: Exchange) -> bool:
+        if not isinstance(exchange.decision, ToApplication):
+            return False
+        name = exchange.decision.name
+        application = self._applications.find(name)
+        if application is None:
+            exchange.respond(404)
+        elif exchange.request.to.tag is not None:
+            exchange.respond(481)
+        elif exchange.request.method == "OPTIONS":
+            exchange.respond(
+                200, headers=[("Allow", ", ".join(self._sessions.allow)), ("Accept", "application/sdp")]
+            )
+        elif exchange.request.method != "INVITE":
+            exchange.respond(405, headers=[("Allow", ALLOW)])
+        elif len(self._running) >= self._limit():
+            exchange.respond(486)
+        else:
+            self._start(exchange, application)
+        return True
+
+    async def close(self) -> None:
+        """End every call."""
+        tasks = list(self._running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, exchange: Exchange, application: Application) -> None:
+        assert exchange.transaction is not None
+        if not exchange.keep():
+            return
+        uri = exchange.request.uri
+        number = (uri.user or "") if isinstance(uri, SipUri) else str(uri).partition(":")[2]
+        call = IncomingCall(number, exchange.principal, exchange.driver, exchange.flow)
+        call.session = exchange.driver.perform(
+            self._sessions.incoming,
+            exchange.transaction,
+            consumer=call.receive,
+            contact=_contact(number, exchange.flow),
+        )
+        exchange.is_answered = True
+        if call.session.ended is not None:
+            return
+        task = asyncio.get_running_loop().create_task(_run(application, call))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        task.add_done_callback(_log_failure)
+
+
+async def _run(application: Application, call: IncomingCall) -> None:
+    """The application's life. Whatever ends it, the caller is not left alone."""
+    is_well = False
+    try:
+        await application(call)
+        is_well = True
+    except asyncio.CancelledError:
+        is_well = True
+        raise
+    finally:
+        _end(call, is_well=is_well)
+
+
+def _end(call: IncomingCall, *, is_well: bool) -> None:
+    session = call.session
+    if session.ended is not None:
+        return
+    if is_well or session.dialog is None or session.is_established:
+        call.driver.perform(session.bye)
+    else:
+        call.driver.perform(session.reject, 500)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("our fault: an application failed", exc_info=task.exception())
+
+
+def _contact(number: str, flow: Flow) -> NameAddr:
+    """Where requests of the dialog reach us: by the way the INVITE came."""
+    host, port = split_sent_by(flow.sent_by)
+    uri = SipUri(number, host, port)
+    if flow.transport is not Transport.UDP:
+        uri = uri.with_parameter("transport", flow.transport.value.lower())
+    return NameAddr(uri)

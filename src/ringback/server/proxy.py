@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How do requests reach the phones they are for? The transaction-stateful proxy: RFC 3261 section 16.
+
+This service chooses the targets: the way a dialog's own Record-Route names, the phones of the user that
+the dial plan found, or another domain. `forwarding.py` makes the copies, `forking.py` awaits what becomes
+of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringback.server.forking import ForkingPolicy, ResponseContext
+from ringback.server.routing import DialPlan, ToUri, ToUser
+from ringback.server.targets import Target, as_request_uri, target_of, targets_of
+from ringback.sip.flow import Transport
+from ringback.sip.message.uri import SipUri
+from ringback.sip.redirection import redirect_targets
+from ringback.sip.routing import next_hop
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ringback.server.flow_token import Side
+    from ringback.server.forwarding import Forwarder
+    from ringback.server.locality import Locality
+    from ringback.server.location import Location
+    from ringback.server.pipeline import Exchange
+    from ringback.sip.flow import Flow
+    from ringback.sip.message.message import Request, Response
+
+#: RFC 3261 16.6 step 3 for an ACK, which is not admitted with fewer.
+NO_FORK = 1
+
+#: 305 names a proxy, not a target (21.3.4); 380 is for people to read (21.3.5).
+FOLLOWED = (300, 301, 302)
+
+
+class Proxy:
+    """The last service: whatever still has no answer is passed on, or refused."""
+
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        location: Location,
+        locality: Locality,
+        dial_plan: DialPlan,
+        policy: ForkingPolicy,
+        *,
+        recurses: bool = True,
+    ) -> None:
+        self.policy = policy
+        self.recurses = recurses
+        self._forwarder = forwarder
+        self._location = location
+        self._locality = locality
+        self._dial_plan = dial_plan
+        self._contexts: dict[ResponseContext, None] = {}
+
+    @property
+    def pending(self) -> int:
+        """Requests that are being forwarded."""
+        return len(self._contexts)
+
+    def serve(self, exchange: Exchange) -> bool:
+        targets = self._targets(exchange)
+        if exchange.transaction is None:
+            self._pass_ack(exchange, targets)
+        elif not targets:
+            exchange.respond(480)
+        elif exchange.keep():
+            self._forward(exchange, targets)
+        return True
+
+    def _forward(self, exchange: Exchange, targets: Sequence[Target]) -> None:
+        context = ResponseContext(
+            exchange,
+            targets,
+            prepare=self._forwarder.prepare,
+            policy=self.policy,
+            recurse=self._recurse if self._may_recurse(exchange) else None,
+            closed=lambda context: self._contexts.pop(context, None),
+        )
+        self._contexts[context] = None
+        context.start()
+
+    def _pass_ack(self, exchange: Exchange, targets: Sequence[Target]) -> None:
+        """16.11: the ACK to a 2xx has no transaction. It goes along its Route and nowhere else."""
+        for target in targets[:1]:
+            if target.is_gone:
+                return
+            request = self._forwarder.prepare(exchange, target, breadth=NO_FORK)
+            exchange.driver.perform(
+                exchange.driver.stack.send_stateless,
+                request,
+                flow=target.flow,
+                branch_suffix=exchange.loop_hash,
+            )
+
+    # --- the target set
+
+    def _targets(self, exchange: Exchange) -> list[Target]:
+        """16.5: of a dialog, of a user, or the Request-URI itself."""
+        request = exchange.request
+        if exchange.dialog is not None:
+            return [self._target_in_dialog(exchange, exchange.dialog.onward)]
+        if request.routes:
+            return [Target(request.uri)]
+        if isinstance(exchange.decision, ToUser):
+            return self._targets_of_user(exchange, exchange.decision.number)
+        if isinstance(exchange.decision, ToUri):
+            return [Target(as_request_uri(exchange.decision.uri))]
+        return []
+
+    def _targets_of_user(self, exchange: Exchange, number: str) -> list[Target]:
+        bindings = self._location.bindings(number, now=exchange.driver.now)
+        return targets_of(bindings, exchange.driver.is_alive)
+
+    def _target_in_dialog(self, exchange: Exchange, onward: Side) -> Target:
+        """The neighbour's connection; if it was replaced, that of the same phone now; else what the
+        message says.
+        """
+        uri = exchange.request.uri
+        now, is_alive = exchange.driver.now, exchange.driver.is_alive
+        binding = self._location.find(onward.handle, now=now) if onward.handle else None
+        if binding is not None and binding.flow is not None and is_alive(binding.flow):
+            return Target(uri, binding.flow)
+        if onward.flow is not None and is_alive(onward.flow):
+            return Target(uri, onward.flow)
+        if binding is not None:
+            known = target_of(binding, is_alive)
+            return Target(uri, None, known.route, is_gone=known.is_gone)
+        return Target(uri, is_gone=onward.flow is not None and not _listens(exchange.request, onward.flow))
+
+    # --- redirections
+
+    def _may_recurse(self, exchange: Exchange) -> bool:
+        """16.5: only for addresses that are ours to resolve."""
+        return self.recurses and isinstance(exchange.decision, ToUser)
+
+    def _recurse(self, exchange: Exchange, response: Response) -> Sequence[Target]:
+        """The local phones a 3xx points to. Other domains are the caller's own decision: a phone that
+        redirects must not spend somebody else's money.
+        """
+        if response.status not in FOLLOWED:
+            return ()
+        uri = exchange.request.uri
+        contacts = redirect_targets(response, secure=isinstance(uri, SipUri) and uri.secure)
+        targets: list[Target] = []
+        for contact in contacts:
+            if not self._locality.is_ours(contact.uri):
+                return ()
+            decision = self._dial_plan.decide(
+                self._locality.user_of(contact.uri),
+                method=exchange.request.method,
+                caller=exchange.principal,
+            )
+            if not isinstance(decision, ToUser):
+                return ()
+            targets += self._targets_of_user(exchange, decision.number)
+        return targets
+
+
+def _listens(request: Request, flow: Flow) -> bool:
+    """The neighbour's connection is closed. A new one is opened to where it was, if the message says so, and
+    to no other place: a dialog is no permission to send through us to anybody.
+    """
+    if flow.transport in (Transport.WS, Transport.WSS):
+        return False
+    hop = next_hop(request)
+    return isinstance(hop, SipUri) and hop.host == flow.remote.host

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The directory: users by number and by name, refreshed without a gap."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringback.pbx.accounts import new_user
+from ringback.pbx.directory import Directory, dialled_name
+from ringback.server.storage import MemoryStore, StorageError, UserRecord
+
+
+def directory(*users: UserRecord) -> tuple[Directory, MemoryStore]:
+    store = MemoryStore()
+    for user in users:
+        store.put_user(user)
+    directory = Directory(store)
+    directory.load()
+    return directory, store
+
+
+def user(number: str, name: str = "", password: str = "secret") -> UserRecord:
+    return new_user(number, name, password=password, realm="example.com")
+
+
+def test_a_user_is_found_by_number_and_by_any_spelling_of_the_name() -> None:
+    people, _ = directory(user("101", "Anna Karenina"), user("102", "Straße"))
+    for dialled in ("101", "Anna Karenina", "anna.karenina", "ANNA_KARENINA", "anna-karenina", " anna  karenina"):
+        found = people.find(dialled)
+        assert found is not None, dialled
+        assert (found.number, found.name) == ("101", "Anna Karenina")
+    assert people.find("STRASSE") is people.find("102")
+    assert people.name_of("101") == "Anna Karenina"
+
+
+@pytest.mark.parametrize("dialled", ["", "1", "1010", "anna", "101 ", ".", "x" * 10_000, "\udcff", "*43"])
+def test_whoever_is_not_here_is_not_found(dialled: str) -> None:
+    people, _ = directory(user("101", "Anna Karenina"), user("103"))
+    assert people.find(dialled) is None
+    assert people.name_of(dialled) == ""
+
+
+def test_a_name_that_two_share_reaches_neither_and_a_number_wins_over_a_name() -> None:
+    people, _ = directory(user("101", "Anna"), user("102", "anna"), user("103", "101"))
+    assert people.find("anna") is None
+    found = people.find("101")
+    assert found is not None
+    assert found.name == "Anna"
+
+
+async def test_a_refresh_names_those_whose_registrations_count_no_longer() -> None:
+    people, store = directory(user("101", "Anna"), user("102"), user("103"))
+    store.remove_user("102")
+    store.put_user(user("103", password="changed"))
+    store.put_user(UserRecord("101", "Anna B", "example.com", store.users()[0].ha1s))
+    store.put_user(user("104"))
+    assert await people.refresh() == {"102", "103"}
+    assert (len(people), people.name_of("101")) == (3, "Anna B")
+    assert people.find("102") is None
+
+
+async def test_a_refresh_that_fails_changes_nothing() -> None:
+    class Broken(MemoryStore):
+        broken = False
+
+        def users(self) -> list[UserRecord]:
+            if self.broken:
+                raise StorageError("the disk is gone")
+            return list(super().users())
+
+    store = Broken()
+    store.put_user(user("101"))
+    people = Directory(store)
+    people.load()
+    store.broken = True
+    with pytest.raises(StorageError, match="those known stay: the disk is gone"):
+        await people.refresh()
+    assert people.find("101") is not None
+
+
+@given(st.text(max_size=40), st.sampled_from([" ", ".", "_", "-", " - "]))
+def test_every_way_to_write_the_gaps_of_a_name_dials_the_same(text: str, gap: str) -> None:
+    assert dialled_name(text.replace(" ", gap)) == dialled_name(text)
