@@ -25,7 +25,9 @@ def ringback(*arguments: str, data: Path | None = None, stdin: str = "", **envir
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RINGBACK_")}
     return subprocess.run(
         [sys.executable, "-m", "ringback", *arguments, *(["--data", str(data)] if data else [])],
-        capture_output=True, text=True, encoding="utf-8", errors="replace", input=stdin, timeout=30, check=False, env={**clean, **environment},
+        capture_output=True, text=True, encoding="utf-8", errors="replace", input=stdin,
+        timeout=30, check=False,
+        env={**clean, **environment},
     )  # fmt: skip
 
 
@@ -37,7 +39,9 @@ def data(tmp_path: Path) -> Path:
 def test_version_and_help_say_what_this_is() -> None:
     version = ringback("--version")
     assert version.returncode == 0
-    assert re.fullmatch(rf"ringback {re.escape(VERSION)} · Python 3\.\d+\.\S+ · kernel (python|compiled)\n", version.stdout)
+    assert re.fullmatch(
+        rf"ringback {re.escape(VERSION)} · Python 3\.\d+\.\S+ · kernel (python|compiled)\n", version.stdout
+    )
     help_page = ringback("--help")
     assert help_page.returncode == 0
     for name in COMMANDS:
@@ -67,7 +71,9 @@ def test_starting_is_fast_because_nothing_is_imported_that_is_not_needed() -> No
         (["registrations", "x"], "Got unexpected extra argument"),
     ],
 )
-def test_a_wrong_use_is_one_clear_line_and_code_2(arguments: list[str], complaint: str, tmp_path: Path) -> None:
+def test_a_wrong_use_is_one_clear_line_and_code_2(
+    arguments: list[str], complaint: str, tmp_path: Path
+) -> None:
     done = ringback(*arguments, RINGBACK_DATA=str(tmp_path / "data"))
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in done.stderr
@@ -95,8 +101,15 @@ def test_a_user_is_added_shown_once_and_only_digests_are_kept(data: Path) -> Non
 
 def test_the_life_of_a_user(data: Path) -> None:
     assert "There are no users yet" in ringback("user", "list", data=data).stdout
-    assert ringback("user", "add", "102", "--password", "s3cret-s3cret-1", "--no-qr", data=data).returncode == 0
-    assert ringback("user", "add", "99", "Bob", "--password", "-", data=data, stdin="from-standard-input\n").returncode == 0
+    assert (
+        ringback("user", "add", "102", "--password", "s3cret-s3cret-1", "--no-qr", data=data).returncode == 0
+    )
+    assert (
+        ringback(
+            "user", "add", "99", "Bob", "--password", "-", data=data, stdin="from-standard-input\n"
+        ).returncode
+        == 0
+    )
     again = ringback("user", "add", "99", "Bob", data=data)
     assert (again.returncode, again.stderr) == (
         1, "ringback: user 99 (Bob) exists already; for a new password: ringback user password 99\n",
@@ -138,11 +151,15 @@ def test_registrations_come_from_the_store_when_no_server_runs(data: Path) -> No
     assert (listed["user"], listed["transport"], listed["source"]) == ("101", "TCP", "10.0.0.2:4000")
 
 
-@pytest.mark.parametrize("command", [["reload"], ["status"], ["user", "remove", "1"], ["user", "password", "1"]])
+@pytest.mark.parametrize(
+    "command", [["reload"], ["status"], ["user", "remove", "1"], ["user", "password", "1"]]
+)
 def test_without_a_server_or_data_one_sentence_says_so(command: list[str], data: Path) -> None:
     done = ringback(*command, data=data)
     assert done.returncode == 1
-    assert re.fullmatch(r"ringback: (no server is running on|there is no data directory) \S+.*\n", done.stderr)
+    assert re.fullmatch(
+        r"ringback: (no server is running on|there is no data directory) \S+.*\n", done.stderr
+    )
 
 
 def test_config_check_tells_all_mistakes_with_their_places(tmp_path: Path) -> None:
@@ -168,7 +185,10 @@ def test_config_show_says_who_set_what(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_text("[sip]\nport = 5070\n")
     done = ringback("config", "show", "--config", str(file), RINGBACK_DOMAIN="a.example")
-    assert re.search(rf"sip\.domain +a\.example +RINGBACK_DOMAIN\nsip\.port +5070 +{re.escape(str(file))}:2:8\n", done.stdout)
+    assert re.search(
+        rf"sip\.domain +a\.example +RINGBACK_DOMAIN\nsip\.port +5070 +{re.escape(str(file))}:2:8\n",
+        done.stdout,
+    )
 
 
 def test_a_bad_file_stops_serve_before_anything_is_made(tmp_path: Path, data: Path) -> None:
@@ -179,7 +199,9 @@ def test_a_bad_file_stops_serve_before_anything_is_made(tmp_path: Path, data: Pa
     assert not data.exists()
 
 
-def test_a_damaged_store_and_a_directory_that_cannot_be_made_are_one_sentence(tmp_path: Path, data: Path) -> None:
+def test_a_damaged_store_and_a_directory_that_cannot_be_made_are_one_sentence(
+    tmp_path: Path, data: Path
+) -> None:
     data.mkdir()
     (data / "ringback.db").write_bytes(b"no database" * 1000)
     done = ringback("user", "list", data=data)
@@ -196,4 +218,6 @@ def test_names_print_on_terminals_that_know_few_letters(data: Path) -> None:
     added = ringback("user", "add", "101", "Zoë 李", data=data, **few)
     assert added.returncode == 0, added.stderr
     assert "\\u2588" not in added.stdout
-    assert "101     Zo\ufffd \\u674e\n" in ringback("user", "list", data=data, **few).stdout.replace("\xeb", "\ufffd")
+    assert "101     Zo\ufffd \\u674e\n" in ringback("user", "list", data=data, **few).stdout.replace(
+        "\xeb", "\ufffd"
+    )

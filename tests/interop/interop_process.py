@@ -3,6 +3,7 @@
 
 import ctypes
 import os
+import random
 import re
 import shutil
 import signal
@@ -52,6 +53,14 @@ def free_port(*, pair: bool = False) -> int:
         if all(_is_free(port + offset) for offset in range(2 if pair else 1)):
             return port
     raise AssertionError("no free port")
+
+
+def short_port() -> int:
+    """A free port of four digits: sipsak cuts a fifth off."""
+    for port in random.sample(range(2000, 9990), 500):
+        if _is_free(port):
+            return port
+    raise AssertionError("no free port below 10000")
 
 
 def _is_free(port: int) -> bool:

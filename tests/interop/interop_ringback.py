@@ -16,13 +16,13 @@ RINGBACK = [sys.executable, "-m", "ringback"]
 class Ringback:
     """A running server. `sip`, `tls`, `ws`, `wss` are its addresses as host:port."""
 
-    def __init__(self, folder: Path, *arguments: str, domain: str = "ringback.test", config: str = "") -> None:
+    def __init__(self, folder: Path, *arguments: str, domain: str = "ringback.test", sip_port: int = 0, config: str = "[authentication]\nalgorithms = [\"MD5\"]\n") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.data = folder / "data"
         self.domain = domain
         self.arguments = list(arguments)
-        self.ports = {"sip": "0", "tls": "0", "http": "0", "https": "0"}
+        self.ports = {"sip": str(sip_port), "tls": "0", "http": "0", "https": "0"}
         self.config = folder / "ringback.toml"
         self.config.write_text(config)
         self.starts = 0

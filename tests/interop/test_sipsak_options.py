@@ -2,10 +2,24 @@
 """sipsak asks OPTIONS and registers; the server answers."""
 
 import subprocess
+from collections.abc import Iterator
 
+import pytest
 from conftest import PASSWORD
-from interop_process import require
+from interop_process import require, short_port
 from interop_ringback import Ringback
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ringback]:
+    """A server whose domain is its address: sipsak takes the domain from the URI it sends to."""
+    port = short_port()
+    running = Ringback(tmp_path_factory.mktemp("server"), domain="127.0.0.1", sip_port=port)
+    try:
+        running.add_user("103", "Carol", PASSWORD)
+        yield running
+    finally:
+        running.stop()
 
 
 def sipsak(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -42,13 +42,16 @@ def test_anything_else_is_no_number(number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [("Anna", "Anna"), ("  Anna   K. ", "Anna K."), ("", ""), ("Zoe\u0308", "Zo\u00eb"), ("李雷", "李雷")]
+    ("given", "kept"),
+    [("Anna", "Anna"), ("  Anna   K. ", "Anna K."), ("", ""), ("Zoe\u0308", "Zo\u00eb"), ("李雷", "李雷")],
 )
 def test_names_are_one_clean_line(given: str, kept: str) -> None:
     assert checked_name(given) == kept
 
 
-@pytest.mark.parametrize("name", ["x" * 65, "a\x00b", "a\x1b[31m", "evil\u202e", 'a"b', "a\\b", "<a>", "\udcff"])
+@pytest.mark.parametrize(
+    "name", ["x" * 65, "a\x00b", "a\x1b[31m", "evil\u202e", 'a"b', "a\\b", "<a>", "\udcff"]
+)
 def test_names_that_would_break_a_header_or_a_screen_are_refused(name: str) -> None:
     with pytest.raises(InvalidAccount, match="the name"):
         checked_name(name)

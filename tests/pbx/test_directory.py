@@ -25,7 +25,14 @@ def user(number: str, name: str = "", password: str = "secret") -> UserRecord:
 
 def test_a_user_is_found_by_number_and_by_any_spelling_of_the_name() -> None:
     people, _ = directory(user("101", "Anna Karenina"), user("102", "Straße"))
-    for dialled in ("101", "Anna Karenina", "anna.karenina", "ANNA_KARENINA", "anna-karenina", " anna  karenina"):
+    for dialled in (
+        "101",
+        "Anna Karenina",
+        "anna.karenina",
+        "ANNA_KARENINA",
+        "anna-karenina",
+        " anna  karenina",
+    ):
         found = people.find(dialled)
         assert found is not None, dialled
         assert (found.number, found.name) == ("101", "Anna Karenina")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The certificate of a server: made, kept, renewed, brought, refused."""
 
+import contextlib
 import datetime
 import ssl
 import stat
@@ -36,10 +37,8 @@ def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> x509
         server.wrap_bio(to_server, to_client, server_side=True),
     ]
     for end in (*ends, *ends, *ends):
-        try:
+        with contextlib.suppress(ssl.SSLWantReadError):
             end.do_handshake()
-        except ssl.SSLWantReadError:
-            pass
     der = ends[0].getpeercert(binary_form=True)
     assert der is not None
     return x509.load_der_x509_certificate(der)
@@ -75,7 +74,9 @@ def test_the_certificate_is_kept_while_it_is_good(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["new name", "near its end", "key lost", "damaged", "other authority"])
-def test_the_certificate_is_made_anew_when_it_must_be_and_the_authority_stays(tmp_path: Path, change: str) -> None:
+def test_the_certificate_is_made_anew_when_it_must_be_and_the_authority_stays(
+    tmp_path: Path, change: str
+) -> None:
     files = local_certificate(tmp_path, NAMES, now=NOW)
     authority, before = read(tmp_path / "ca.pem"), files.certificate.read_bytes()
     names, now = NAMES, NOW
@@ -99,9 +100,9 @@ def test_the_certificate_is_made_anew_when_it_must_be_and_the_authority_stays(tm
 def test_old_versions_of_tls_are_refused(tmp_path: Path) -> None:
     files = local_certificate(tmp_path, NAMES, now=NOW)
     old = trusting(files)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="deprecated"):
         old.minimum_version = ssl.TLSVersion.TLSv1
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="deprecated"):
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises(ssl.SSLError):
         handshake(server_context(files), old, "example.com")
@@ -121,7 +122,9 @@ def test_a_certificate_that_was_brought_is_checked_at_once(tmp_path: Path) -> No
             brought_certificate(certificate, key)
 
 
-def test_a_renewed_certificate_is_shown_to_new_connections_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+def test_a_renewed_certificate_is_shown_to_new_connections_and_a_bad_one_changes_nothing(
+    tmp_path: Path,
+) -> None:
     files = local_certificate(tmp_path, NAMES, now=NOW)
     context = server_context(files)
     clock = [NOW]
@@ -154,4 +157,7 @@ def test_the_end_of_a_brought_certificate_is_announced_once_a_day(
         assert not upkeep.look()
     clock[0] += DAY
     assert not upkeep.look()
-    assert [f"ends on {(NOW + 397 * DAY).date()}" in record.message for record in caplog.records] == [True, True]
+    assert [f"ends on {(NOW + 397 * DAY).date()}" in record.message for record in caplog.records] == [
+        True,
+        True,
+    ]

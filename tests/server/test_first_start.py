@@ -103,7 +103,7 @@ async def test_a_new_domain_keeps_the_realm_and_says_what_it_means(tmp_path: Pat
 
 def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot be made: .*; choose another with --data"):
+    with pytest.raises(StorageError, match=r"cannot be made: .*; choose another with --data"):
         make_directory(tmp_path / "file" / "data")
 
 
@@ -126,10 +126,10 @@ def test_the_secret_is_made_once_and_a_damaged_one_is_not_replaced(tmp_path: Pat
     assert load_or_make_secret(tmp_path) == secret
     assert [file.name for file in tmp_path.iterdir()] == ["secret.key"]
     (tmp_path / "secret.key").write_text("abc")
-    with pytest.raises(StorageError, match="secret.key is damaged"):
+    with pytest.raises(StorageError, match=r"secret\.key is damaged"):
         load_or_make_secret(tmp_path)
     (tmp_path / "secret.key").write_bytes(b"\xff")
-    with pytest.raises(StorageError, match="secret.key cannot be read"):
+    with pytest.raises(StorageError, match=r"secret\.key cannot be read"):
         load_or_make_secret(tmp_path)
 
 

@@ -27,7 +27,7 @@ def test_keys_and_values_of_tables_have_their_places() -> None:
 
 
 def test_dotted_quoted_and_inline_keys_are_one_path() -> None:
-    text = "a.\"b c\" . 'd' = { e = 1, \"\\u0066\".g = [ {h = 2} ] }"
+    text = 'a."b c" . \'d\' = { e = 1, "\\u0066".g = [ {h = 2} ] }'
     assert toml_positions(text) == {
         ("a",): at(1, 1, 1),
         ("a", "b c"): at(1, 1, 1),
@@ -81,7 +81,7 @@ class Printer:
         self.text += self.space(("", " ", "\t", "  "))
 
     def gap(self) -> None:
-        self.text += self.space(("", " ", "\n", " # ] } = \"\n", "\t\n\n"))
+        self.text += self.space(("", " ", "\n", ' # ] } = "\n', "\t\n\n"))
 
     def document(self, value: dict[str, Any]) -> None:
         tables = {key: inner for key, inner in value.items() if isinstance(inner, dict)}

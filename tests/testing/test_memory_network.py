@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does the in-memory network lose, repeat, delay and cut as it is told, and the same way for the same seed?"""
+"""Does the in-memory network lose, repeat, delay and cut as told, and the same way for the same seed?"""
 
 import asyncio
 import ssl

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ringback.cli.call import summary
+from ringback.cli.call import check_sound, summary
 from ringback.cli.phone_options import PhoneOptions, gathered, phone_options, started_phone
 from ringback.cli.phone_outcome import EXIT_CODE_HELP, run_phone, say
 from ringback.ua.errors import CallError
 
 if TYPE_CHECKING:
     from ringback.ua.call import Call
+    from ringback.ua.messaging import TextMessage
     from ringback.ua.phone import Phone
 
 
@@ -47,6 +48,7 @@ class Answering:
     ) -> None:
         from ringback.media.tones import beep
 
+        self.file = play
         self._sound = play if play is not None else beep(440.0, 500)
         self._hangs_up = play is not None
         self._record = Path(record) if record is not None else None
@@ -55,13 +57,6 @@ class Answering:
         self._seconds = seconds
         self._count = 0
         self.finished = asyncio.Event()
-
-    def check(self) -> None:
-        """Find out about a bad file before anybody calls."""
-        from ringback.media.files import read_frames
-
-        if isinstance(self._sound, str):
-            next(read_frames(self._sound), None)
 
     async def __call__(self, call: Call) -> None:
         """One call, from ringing to its end."""
@@ -99,12 +94,20 @@ class Answering:
         return self._record if number == 1 else self._record.with_stem(f"{self._record.stem}-{number}")
 
 
-async def _answer(options: PhoneOptions, answering: Answering) -> None:
-    answering.check()
+async def show_message(message: TextMessage) -> None:
+    """A text message that came in."""
+    say(f"message from {message.sender}: {message.text}")
 
+
+async def _answer(options: PhoneOptions, answering: Answering) -> None:
     def prepare(phone: Phone) -> None:
         phone.on_call(answering)
+        phone.on_message(show_message)
 
+    check_sound(answering.file)
     async with started_phone(options, register=options.who is not None, prepare=prepare) as phone:
-        click.echo(f"ready: {phone.account.uri if phone.registered else phone.agent.contact.uri}")
+        if phone.registered:
+            click.echo(f"registered {phone.account.uri}, ready for calls")
+        else:
+            click.echo(f"ready for calls at {phone.agent.contact.uri}")
         await answering.finished.wait()

@@ -39,17 +39,15 @@ def command(uri: str, **options: Any) -> None:
 
     Without --play, --dtmf and --for the call lasts until somebody hangs up; Ctrl-C does.
     """
-    phone = gathered(options)
-    if options["play"] is not None:
-        from ringback.media.files import read_frames
-
-        run_phone(_checked(lambda: next(read_frames(options["play"]), None)))
-    run_phone(_call(uri, phone, **options))
+    run_phone(_call(uri, gathered(options), **options))
 
 
-async def _checked(check: Any) -> None:
+def check_sound(path: str | None) -> None:
     """Find out about a bad file before anybody's phone rings."""
-    check()
+    from ringback.media.files import read_frames
+
+    if path is not None:
+        next(read_frames(path), None)
 
 
 async def _call(
@@ -62,6 +60,10 @@ async def _call(
     seconds: float | None,
     timeout: float,
 ) -> None:
+    from ringback.ua.call_sound import check_keys
+
+    check_sound(play)
+    check_keys(dtmf or "")
     async with started_phone(options, target=uri) as phone:
         say(f"calling {phone.account.resolve(uri)}")
         async with phone.dial(uri, timeout=timeout, on_progress=_progress()) as call:

@@ -22,7 +22,7 @@ from ringback.cli.options import place_of_server
 from ringback.cli.output import Failure
 from ringback.sip.errors import RingbackError
 from ringback.sip.message import SipUri
-from ringback.ua.account import Account, InvalidAddress, parse_account, parse_server
+from ringback.ua.account import InvalidAddress, parse_account, parse_server
 
 PASSWORD_VARIABLE = "RINGBACK_PASSWORD"  # noqa: S105 (the name of a variable)
 
@@ -76,9 +76,7 @@ def identity(
 
 
 def local_user(number: str, data: str | None) -> LocalUser | None:
-    """A user in the data directory of this machine; None when there is no such directory, or no such user
-    in it.
-    """
+    """A user in the data directory of this machine; None when there is no directory or no such user in it."""
     from ringback.server.first_start import open_store
 
     try:
@@ -94,10 +92,9 @@ def local_user(number: str, data: str | None) -> LocalUser | None:
         return None
     if user is None or not domain:
         return None
-    host = f"[{domain}]" if ":" in domain else domain
     authority = directory / "ca.pem"
     return LocalUser(
-        f"sip:{number}@{host}",
+        str(NameAddr(SipUri(number, domain), user.name)),
         user.realm,
         user.ha1s,
         addresses,
@@ -107,7 +104,9 @@ def local_user(number: str, data: str | None) -> LocalUser | None:
 
 def _is_readable(directory: Path) -> bool:
     """Only an installation that is there and ours: looking must not make one."""
-    return (directory / "ringback.db").is_file() and os.access(directory, os.R_OK | os.W_OK | os.X_OK)
+    from ringback.server.storage.sqlite import FILE_NAME
+
+    return (directory / FILE_NAME).is_file() and os.access(directory, os.R_OK | os.W_OK | os.X_OK)
 
 
 def _domain(who: str, server: str | None, target: str | None) -> str:
@@ -122,7 +121,8 @@ def _domain(who: str, server: str | None, target: str | None) -> str:
         except InvalidAddress:
             pass
     raise Failure(
-        f"whose number is {who}? There is no such user on this machine; say --as {who}@DOMAIN, or --server HOST",
+        f"whose number is {who}? There is no such user on this machine; "
+        f"say --as {who}@DOMAIN, or --server HOST",
         code=2,
     )
 
@@ -139,6 +139,3 @@ def _asked(who: str) -> str | None:
         f"Password of {who}", hide_input=True, err=True, default="", show_default=False
     )
     return answer or None
-
-
-__all__ = ["Account", "Identity", "LocalUser", "identity", "local_user"]

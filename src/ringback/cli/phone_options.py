@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ringback.sip.message import SipUri
+
 if TYPE_CHECKING:
     from ringback.ua.phone import Phone
 
@@ -29,8 +31,7 @@ class PhoneOptions:
     insecure: bool
     ladder: bool
     trace: bool
-    host: str | None
-    port: int
+    bind: str | None
     data: str | None
 
 
@@ -79,6 +80,7 @@ def make_phone(options: PhoneOptions, *, target: str | None = None, register: bo
     from ringback.ua.phone import Phone
     from ringback.ua.tls import client_context
 
+    host, port = bound(options.bind)
     me = identity(
         options.who,
         target=target,
@@ -94,23 +96,44 @@ def make_phone(options: PhoneOptions, *, target: str | None = None, register: bo
         realm=me.realm,
         server=me.server,
         transport=options.transport,
-        host=options.host,
-        port=options.port,
+        host=host,
+        port=port,
         tls=client_context(verify=not options.insecure, authorities=me.authorities),
         register=register,
     )
 
 
+def bound(text: str | None) -> tuple[str | None, int]:
+    """What --bind means: "127.0.0.1:5070", "127.0.0.1", ":5070" or "[::1]:5070"."""
+    from ringback.ua.account import InvalidAddress, parse_server
+
+    if not text:
+        return None, 0
+    uri = parse_server(f"host{text}" if text.startswith(":") else text).uri
+    if not isinstance(uri, SipUri):
+        raise InvalidAddress(f"{text!r} is no place to listen: expected ADDRESS, :PORT or ADDRESS:PORT")
+    return (None if text.startswith(":") else uri.host), uri.port or 0
+
+
 OPTIONS = (
-    click.option("--as", "who", metavar="USER", help="Who you are: 101@example.com, or 101 on the server's own machine."),
+    click.option(
+        "--as",
+        "who",
+        metavar="USER",
+        help="Who you are: 101@example.com, or 101 on the server's own machine.",
+    ),
     click.option("--server", metavar="HOST[:PORT]", help="Send everything through this server."),
     click.option("--transport", type=TRANSPORTS, help="How to speak to the server; else DNS says."),
-    click.option("--password", metavar="SECRET",
-                 help="The password (others can see it in the list of processes; better RINGBACK_PASSWORD, or be asked)."),
+    click.option(
+        "--password",
+        metavar="SECRET",
+        help="The password. Others on this machine can see it here; better set RINGBACK_PASSWORD, or be asked.",
+    ),
     click.option("--insecure", is_flag=True, help="Believe any certificate."),
     click.option("--ladder", is_flag=True, help="At the end, draw which messages went where."),
     click.option("--trace", is_flag=True, help="At the end, print every message, secrets hidden."),
-    click.option("--host", metavar="ADDRESS", help="Listen on this address only."),
-    click.option("--port", type=click.IntRange(0, 65535), default=0, help="Listen on this port; else a free one."),
+    click.option(
+        "--bind", metavar="[ADDRESS][:PORT]", help="Listen there; else on every address and a free port."
+    ),
     click.option("--data", metavar="DIR", help="The server's data directory, for --as 101.  [RINGBACK_DATA]"),
-)  # fmt: skip
+)

@@ -54,9 +54,9 @@ EXIT_CODES: tuple[tuple[type[CallError], int], ...] = (
 
 #: For `--help` of every command of the phone.
 EXIT_CODE_HELP = (
-    "Exit codes: 0 it worked, 1 it did not, 2 asked wrongly, 10 busy, 11 nobody answered, 12 declined, 13 no such "
-    "number, 14 wrong or no password, 15 nobody could be reached, 16 no media in common, 18 the server failed, "
-    "19 forbidden, 20 the other side hung up early."
+    "Exit codes: 0 it worked, 1 it did not, 2 asked wrongly, 10 busy, 11 nobody answered, 12 declined, "
+    "13 no such number, 14 wrong or no password, 15 nobody could be reached, 16 no media in common, "
+    "18 the server failed, 19 forbidden, 20 the other side hung up early."
 )
 
 
@@ -74,6 +74,8 @@ def run_phone(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a command of the phone; what goes wrong becomes one sentence and an exit code."""
     try:
         return asyncio.run(_until_terminated(work))
+    except Unreachable as error:
+        raise Failure(f"nobody could be reached: {error.reason}", code=exit_code(error)) from error
     except CallError as error:
         raise Failure(str(error), code=exit_code(error)) from error
     except (InvalidAddress, UnreadableAudio, UnwritableAudio, ValueError) as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import struct
 import sys
-import wave
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import BinaryIO
 from ringback.media.errors import UnreadableAudio, UnwritableAudio
 from ringback.media.pcm import FRAME_BYTES, SAMPLE_BYTES, SAMPLE_RATE, SILENCE, audioop
 
+_HEAD = struct.Struct("<4sI8sIHHIIHH4sI")
 _PIECE_FRAMES = 4_096
 _HIGHEST_RATE = 384_000
 _MOST_CHANNELS = 32
@@ -80,31 +80,34 @@ class WaveWriter:
     """An 8 kHz mono WAV file being written. Its head is right once it is closed."""
 
     def __init__(self, path: Path | str) -> None:
-        try:
-            self._file = wave.open(str(path), "wb")  # noqa: SIM115 - closed by `close`
-        except OSError as error:
-            raise UnwritableAudio(f"cannot write {path}: {error.strerror}") from error
-        self._file.setnchannels(1)
-        self._file.setsampwidth(SAMPLE_BYTES)
-        self._file.setframerate(SAMPLE_RATE)
         self.path = Path(path)
         self.is_open = True
+        self._bytes = 0
+        try:
+            self._file = self.path.open("wb")
+            self._file.write(_head(0))
+        except OSError as error:
+            raise UnwritableAudio(f"cannot write {path}: {error.strerror}") from error
 
     def write(self, pcm: bytes) -> None:
         """Append samples; UnwritableAudio when the disk is full."""
         try:
-            self._file.writeframesraw(_little_endian(pcm))
+            self._file.write(_little_endian(pcm))
         except OSError as error:
             raise UnwritableAudio(f"cannot write {self.path}: {error.strerror}") from error
+        self._bytes += len(pcm)
 
     def close(self) -> None:
         """Write the head and close. Twice is as good as once."""
-        if self.is_open:
-            self.is_open = False
-            try:
-                self._file.close()
-            except OSError as error:
-                raise UnwritableAudio(f"cannot finish {self.path}: {error.strerror}") from error
+        if not self.is_open:
+            return
+        self.is_open = False
+        try:
+            with self._file:
+                self._file.seek(0)
+                self._file.write(_head(self._bytes))
+        except OSError as error:
+            raise UnwritableAudio(f"cannot finish {self.path}: {error.strerror}") from error
 
 
 def write_pcm(path: Path | str, pcm: bytes) -> None:
@@ -114,6 +117,25 @@ def write_pcm(path: Path | str, pcm: bytes) -> None:
         writer.write(pcm)
     finally:
         writer.close()
+
+
+def _head(data_bytes: int) -> bytes:
+    """RIFF head of 44 bytes; sizes that do not fit are written as large as they can be."""
+    size = min(data_bytes, 0xFFFFFFFF - 36)
+    return _HEAD.pack(
+        b"RIFF",
+        36 + size,
+        b"WAVEfmt ",
+        16,
+        WaveFormat.PCM,
+        1,
+        SAMPLE_RATE,
+        SAMPLE_RATE * SAMPLE_BYTES,
+        SAMPLE_BYTES,
+        8 * SAMPLE_BYTES,
+        b"data",
+        size,
+    )
 
 
 # --- reading the head --------------------------------------------------------------------------------

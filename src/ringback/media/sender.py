@@ -40,12 +40,12 @@ class Sender:
     """One outgoing stream: its numbers, and how its packets come to be."""
 
     __slots__ = (
+        "_due",
         "_event_timestamp",
         "_keys",
         "_marker",
         "_output",
         "_sequence",
-        "_stopped_at",
         "_timestamp",
         "codec",
         "packet_samples",
@@ -62,7 +62,8 @@ class Sender:
         self._event_timestamp = 0
         self._keys: deque[KeyPress] = deque()
         self._marker = True
-        self._stopped_at: float | None = None
+        #: When the packet that `_timestamp` belongs to is due.
+        self._due: float | None = None
         self.codec: Codec | None = None
         self.payload_type = 0
         self.packet_samples = FRAME_SAMPLES
@@ -70,15 +71,9 @@ class Sender:
 
     def resume(self, now: float) -> None:
         """The stream (re)starts: its clock has gone on meanwhile (RFC 3550 section 5.1)."""
-        if self._stopped_at is not None:
-            self._pass(int((now - self._stopped_at) * SAMPLE_RATE))
-            self._stopped_at = None
+        if self._due is not None:
+            self._pass(max(0, round((now - self._due) * SAMPLE_RATE)))
         self._marker = True
-
-    def pause(self, now: float) -> None:
-        """The stream stops for a while."""
-        if self._stopped_at is None:
-            self._stopped_at = now
 
     def press(self, key: str) -> KeyPress:
         """Send a key as a telephone event after those that wait."""
@@ -91,7 +86,7 @@ class Sender:
         while self._keys:
             self._keys.popleft().finish()
 
-    def next_packet(self, missed: int) -> RtpPacket:
+    def next_packet(self, missed: int, *, now: float) -> RtpPacket:
         """The packet of this tick; `missed` ticks before it were left out."""
         assert self.codec is not None
         if missed:
@@ -102,6 +97,7 @@ class Sender:
             packet = self._audio_packet(self.codec)
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._pass(self.packet_samples)
+        self._due = now + self.packet_samples / SAMPLE_RATE
         return packet
 
     def _pass(self, ticks: int) -> None:

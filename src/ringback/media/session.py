@@ -183,7 +183,7 @@ class AudioSession:
     # --- keys -------------------------------------------------------------------------------------
 
     async def send_dtmf(self, digits: str) -> None:
-        """Press keys: as telephone events, or as tones if the peer does not know those. ValueError: no key."""
+        """Press keys: as telephone events, or as tones if the peer knows none. ValueError for no key."""
         for digit in digits:
             event_code(digit)
         for digit in digits:

@@ -52,7 +52,8 @@ class SourceLock:
         """True when a packet of `source` is to be played."""
         if source == self.locked:
             return True
-        if source in (self.described, self._trusted) and self.locked != self.described:
+        is_final = self.locked is not None and self.locked == self.described
+        if source in (self.described, self._trusted) and not is_final:
             self._lock(source)
             return True
         if self.locked is None and self._is_plausible(source) and self._learns(source, ssrc):

@@ -141,7 +141,6 @@ class AudioStream:
         if pacer is not None and (not sends or pacer.interval != interval):
             pacer.stop()
             self._send_pacer = pacer = None
-            self.sender.pause(self._loop.time())
         if sends and pacer is None:
             self.sender.resume(self._loop.time())
             self._send_pacer = Pacer(interval, self._send)
@@ -151,8 +150,9 @@ class AudioStream:
         destination = self.receiver.lock.destination
         if self._sockets is None or destination is None:
             return
-        packet = self.sender.next_packet(missed)
-        self.rtcp.sent(packet, now=self._loop.time())
+        now = self._loop.time()
+        packet = self.sender.next_packet(missed, now=now)
+        self.rtcp.sent(packet, now=now)
         self._sockets.rtp.send(packet.to_bytes(), destination)
 
     def _play(self, missed: int) -> None:

@@ -27,8 +27,15 @@ LIFETIME = 5.0
 class SystemDns:
     """The DNS servers of /etc/resolv.conf (or those given). A `ringback.net.dns.DnsClient`."""
 
-    def __init__(self, servers: list[Address] | None = None, *, resolv_conf: Path = RESOLV_CONF) -> None:
+    def __init__(
+        self,
+        servers: list[Address] | None = None,
+        *,
+        resolv_conf: Path = RESOLV_CONF,
+        lifetime: float = LIFETIME,
+    ) -> None:
         self._servers = servers
+        self._lifetime = lifetime
         self._resolv_conf = resolv_conf
         self._changed = -1
         self._resolver: dns.asyncresolver.Resolver | None = None
@@ -36,12 +43,13 @@ class SystemDns:
     async def query(self, name: str, kind: str) -> DnsAnswer:
         """Ask; an absent name or kind is an empty answer. Raises `DnsFailure`."""
         is_host = kind in ("A", "AAAA")
+        resolver = self._current()
         try:
-            answer = await self._current().resolve(
+            answer = await resolver.resolve(
                 name if is_host else name + ".",
                 kind,
                 raise_on_no_answer=False,
-                lifetime=LIFETIME,
+                lifetime=self._lifetime,
                 search=is_host,
             )
         except dns.resolver.NXDOMAIN as error:

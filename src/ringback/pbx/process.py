@@ -26,8 +26,15 @@ from ringback.server.config import Settings
 from ringback.server.config_file import Loaded
 from ringback.server.control import Answer, ControlServer, Verb
 from ringback.server.data_directory import DirectoryLock, make_directory
-from ringback.server.first_start import Installation, certificate_files, data_directory, prepare
+from ringback.server.first_start import (
+    Installation,
+    certificate_files,
+    data_directory,
+    open_store_or_snapshot,
+    prepare,
+)
 from ringback.server.reload import Change, applicable, changes
+from ringback.server.storage.snapshot import SnapshotStore
 from ringback.version import VERSION
 
 logger = logging.getLogger("ringback.process")
@@ -58,7 +65,7 @@ class ServerProcess:
         async with contextlib.AsyncExitStack() as undo:
             make_directory(directory)
             undo.callback(DirectoryLock(directory).release)
-            installation = await prepare(loaded, network, clock=_now)
+            installation = await prepare(loaded, network, clock=_now, open_store=open_store_or_snapshot)
             undo.callback(installation.store.close)
             process = cls(
                 installation,
@@ -76,6 +83,7 @@ class ServerProcess:
         if self._settings.demo:
             self.demo_users = make_demo_users(store, realm=self.installation.identity.realm)
         await self.system.start()
+        self._write_snapshot()
         undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, self.system.close)
         store.put_later("addresses", json.dumps(self.addresses()))
         control = ControlServer(self.installation.directory, self._verbs())
@@ -136,6 +144,7 @@ class ServerProcess:
 
         async def users_changed(_: Mapping[str, Any]) -> Answer:
             await self.system.users_changed()
+            await asyncio.to_thread(self._write_snapshot)
             return {"users": len(self.system.directory)}
 
         async def reload(_: Mapping[str, Any]) -> Answer:
@@ -150,6 +159,17 @@ class ServerProcess:
             "users-changed": users_changed,
             "reload": reload,
         }
+
+    def _write_snapshot(self) -> None:
+        """The users as the store has them, for a start without the store."""
+        store, identity = self.installation.store, self.installation.identity
+        values = {
+            "realm": identity.realm,
+            "domain": identity.domain,
+            "addresses": json.dumps(self.addresses()),
+        }
+        if not isinstance(store, SnapshotStore):
+            self.installation.snapshot.write(store.users(), values)
 
     def _certificate_upkeep(self) -> CertificateUpkeep:
         context = self.installation.identity.server_tls

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ringback.rtp.rtcp import ReportBlock, SenderReport
@@ -19,7 +20,7 @@ _ONE_SECOND_NTP = 65_536
 def ntp_timestamp(now: float) -> int:
     """The 64 bit timestamp of `now`. Elapsed time will do where there is no wall clock (RFC 3550 6.4.1)."""
     seconds = max(now, 0.0)
-    return (int(seconds) & 0xFFFFFFFF) << 32 | int((seconds % 1.0) * (1 << 32))
+    return (math.floor(seconds) & 0xFFFFFFFF) << 32 | int((seconds % 1.0) * (1 << 32))
 
 
 def middle_bits(ntp: int) -> int:
@@ -91,7 +92,7 @@ class ReceptionStatistics:
             fraction_lost=min((lost << 8) // expected, 255) if expected > 0 and lost > 0 else 0,
             lost=self.lost,
             highest_sequence=self.extended_highest & 0xFFFFFFFF,
-            jitter=int(self.jitter) & 0xFFFFFFFF,
+            jitter=round(self.jitter) & 0xFFFFFFFF,
             last_sender_report=middle_bits(self._report.ntp) if self._report else 0,
             delay_since_last=min(int(delay * _ONE_SECOND_NTP), 0xFFFFFFFF),
         )

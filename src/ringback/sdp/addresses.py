@@ -86,7 +86,7 @@ def is_relayable(host: str, *, allow_loopback: bool = False) -> bool:
     if isinstance(address, IPv4Address):
         return not any(address in block for block in _DENIED_4)
     if address in _NAT64:
-        return is_relayable(str(IPv4Address(int(address) & 0xFFFFFFFF)))
+        return is_relayable(str(IPv4Address(address.packed[-4:])))
     if address.sixtofour is not None:
         return is_relayable(str(address.sixtofour))
     return not any(address in block for block in _DENIED_6)

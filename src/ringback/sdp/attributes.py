@@ -140,7 +140,7 @@ def packet_time_ms(media: MediaDescription, name: str) -> int | None:
     digits = "".join(takewhile(lambda character: character in "0123456789", value))
     if not 1 <= len(digits) <= 5:
         return None
-    return int(digits) or None
+    return number(digits, limit=99_999, what=f"a={name}") or None
 
 
 def rtcp_address(media: MediaDescription) -> tuple[int, str | None] | None:

@@ -27,4 +27,4 @@ class UnacceptableSession(PeerError):
 
     def warning_value(self, agent: str) -> str:
         """The value of the Warning header field that belongs into the 488 (RFC 3261 20.43)."""
-        return f'{int(self.warning)} {agent} "{self.detail}"'
+        return f'{self.warning:d} {agent} "{self.detail}"'

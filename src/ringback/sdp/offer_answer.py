@@ -301,7 +301,7 @@ def _description(
     same = written(origin.version)
     if previous is None or same == previous:
         return same
-    return written(str(int(origin.version) + 1))
+    return written(str(int(origin.version) + 1))  # checked: our own number
 
 
 def _audio_media(

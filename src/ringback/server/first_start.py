@@ -29,11 +29,13 @@ from ringback.server.data_directory import make_directory
 from ringback.server.identity import Identity
 from ringback.server.secret import derive, load_or_make_secret
 from ringback.server.storage.sealing import Sealer
+from ringback.server.storage.snapshot import Snapshot
 from ringback.server.storage.sqlite import FILE_NAME, SqliteStore
-from ringback.server.storage.store import Store
+from ringback.server.storage.store import NewerStoreError, StorageError, Store
 from ringback.sip.flow import Address
 
 Clock = Callable[[], datetime.datetime]
+OpenStore = Callable[[Path], tuple[Store, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Installation:
     certificate: CertificateFiles
     domain: Choice
     advertised: tuple[Choice, ...]
+    snapshot: Snapshot
     notes: tuple[str, ...] = ()
 
 
@@ -59,10 +62,30 @@ def data_directory(settings: Settings) -> Path:
 def open_store(directory: Path) -> tuple[Store, bytes]:
     """The store of a data directory that exists, and the secret beside it."""
     secret = load_or_make_secret(directory)
-    return SqliteStore.open(directory / FILE_NAME, sealer=Sealer(derive(secret, "stored digests"))), secret
+    return SqliteStore.open(directory / FILE_NAME, sealer=_sealer(secret)), secret
 
 
-async def prepare(loaded: Loaded, network: Network, *, clock: Clock) -> Installation:
+def open_store_or_snapshot(directory: Path) -> tuple[Store, bytes]:
+    """The same for a server, which goes on with the users it knew when the database cannot be used now."""
+    try:
+        return open_store(directory)
+    except NewerStoreError:
+        raise
+    except StorageError as error:
+        secret = load_or_make_secret(directory)
+        store = Snapshot(directory, _sealer(secret)).open(str(error))
+        if store is None:
+            raise
+        return store, secret
+
+
+def _sealer(secret: bytes) -> Sealer:
+    return Sealer(derive(secret, "stored digests"))
+
+
+async def prepare(
+    loaded: Loaded, network: Network, *, clock: Clock, open_store: OpenStore = open_store
+) -> Installation:
     """Find what there is, make what is missing."""
     settings = loaded.settings
     directory = data_directory(settings)
@@ -89,16 +112,18 @@ async def prepare(loaded: Loaded, network: Network, *, clock: Clock) -> Installa
         client_tls=_client_context(certificate),
         aliases=aliases,
     )
+    degraded = [store.health().failure] if store.health().failure else []
     return Installation(
-        settings,
-        directory,
-        is_new,
-        store,
-        identity,
-        certificate,
-        chosen,
-        tuple(advertised),
-        (*loaded.warnings, *notes),
+        settings=settings,
+        directory=directory,
+        is_new=is_new,
+        store=store,
+        identity=identity,
+        certificate=certificate,
+        domain=chosen,
+        advertised=tuple(advertised),
+        snapshot=Snapshot(directory, _sealer(secret)),
+        notes=(*loaded.warnings, *degraded, *notes),
     )
 
 

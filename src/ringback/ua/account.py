@@ -194,7 +194,9 @@ def _parse(text: str) -> SipUri | TelUri | OtherUri:
 
 
 def _looks_like_host(text: str) -> bool:
-    """True for "192.0.2.1", "[::1]:5060", "pbx.example.com" and "localhost:5070", not for a number or a name."""
+    """True for "192.0.2.1", "[::1]:5060", "pbx.example.com" and "localhost:5070", not for a number or a
+    name.
+    """
     return HOST_AND_PORT.fullmatch(text) is not None and any(sign in text for sign in ".:[")
 
 

@@ -127,7 +127,7 @@ class UserAgent:
             await call.hangup()
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_TIME):
-                while len(self.sessions):  # until the responses to our BYEs and CANCELs have come
+                while len(self.sessions):  # noqa: ASYNC110 (until the responses to our BYEs have come)
                     await asyncio.sleep(0.02)
 
     async def close(self) -> None:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where does the sound of a phone's calls come in and go out? Sockets opened for each call, and closed after it."""
+"""Where does the sound of a phone's calls come in and go out? Sockets opened for each call, and closed
+after it.
+"""
 
 from __future__ import annotations
 

@@ -67,6 +67,7 @@ class Call(CallSound):
         self._agent = agent
         self._session: InviteSession | None = None
         self._ended_at = 0.0
+        self._is_leaving = False
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._renegotiation: asyncio.Future[None] | None = None
 
@@ -154,8 +155,9 @@ class Call(CallSound):
 
     async def hangup(self) -> None:
         """End the call, however far it is. Does nothing when it is over."""
-        if self.is_over:
+        if self.is_over or self._is_leaving:
             return
+        self._is_leaving = True
         if self._answered_at is not None:
             self._agent.perform(self.session.bye)
         elif self.is_incoming:

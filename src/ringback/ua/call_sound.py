@@ -74,8 +74,7 @@ class CallSound:
 
     async def send_dtmf(self, digits: str) -> None:
         """Press keys (RFC 4733). Returns when the last was sent."""
-        if not digits or not set(digits.upper()) <= DIGITS:
-            raise ValueError(f"{digits!r} has keys that no telephone has: use 0-9, *, # and A-D")
+        check_keys(digits)
         await self.while_alive(self._living_audio().send_dtmf(digits.upper()))
 
     async def digit(self, *, timeout: float | None = None) -> str | None:
@@ -129,3 +128,9 @@ class CallSound:
     def _ended_error(self) -> CallEnded:
         ended = self._over.result()
         return CallEnded(ended.status, ended.reason, response=ended.response)
+
+
+def check_keys(digits: str) -> None:
+    """ValueError for what no telephone can dial."""
+    if not set(digits.upper()) <= DIGITS:
+        raise ValueError(f"{digits!r} has keys that no telephone has: use 0-9, *, # and A-D")

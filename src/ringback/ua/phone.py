@@ -24,6 +24,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from ringback.net.dns_client import SystemDns
+from ringback.net.sockets import RealNetwork
 from ringback.sip.digest_client import DigestClient
 from ringback.sip.errors import InvalidState
 from ringback.ua.account import parse_account
@@ -185,8 +187,8 @@ class Phone:
         self._agent = agent = UserAgent(
             self.account,
             self._credentials(),
-            network=self._network or _real_network(),
-            dns=self._dns or _system_dns(),
+            network=self._network or RealNetwork(),
+            dns=self._dns or SystemDns(),
             options=self._options,
             random_bytes=self._random_bytes,
         )
@@ -301,15 +303,3 @@ class Phone:
         before = self.agent.now
         await self.options(target)
         return self.agent.now - before
-
-
-def _real_network() -> Network:
-    from ringback.net.sockets import RealNetwork
-
-    return RealNetwork()
-
-
-def _system_dns() -> DnsClient:
-    from ringback.net.dns_client import SystemDns
-
-    return SystemDns()

@@ -44,7 +44,9 @@ async def send_request(
         response: Response | None = None
         failure: Unreachable | None = None
         try:
-            request, response = await authenticated(driver, request, credentials_for=credentials_for, flow=flow)
+            request, response = await authenticated(
+                driver, request, credentials_for=credentials_for, flow=flow
+            )
         except Unreachable as error:
             failure = error
         again = alternatives.after(request, response)
@@ -97,7 +99,9 @@ class Alternatives:
         return self._renumbered(self._waiting.pop(0), request)
 
     def _renumbered(self, again: Request, last: Request) -> Request:
-        """Above every CSeq that was sent: the same server may get both, and must not think of a fork (8.2.2.2)."""
+        """Above every CSeq that was sent: the same server may get both, and must not think of a fork
+        (8.2.2.2).
+        """
         self._cseq = max(self._cseq, last.cseq.number) + 1 + ATTEMPT_LIMIT
         again.headers["CSeq"] = f"{self._cseq} {again.method}"
         return again

@@ -42,8 +42,8 @@ WHOLE = {"v": 1, "user": "101", "key": "k", "contact": "<sip:a@b>", "expires_at"
     "change",
     [
         {"user": 101}, {"user": None}, {"user": "x" * 9000}, {"expires_at": "5"}, {"expires_at": True},
-        {"expires_at": 1e300}, {"cseq": 1.5}, {"cseq": 10**30}, {"v": "1"}, {"v": None}, {"path": "x"}, {"path": [1]},
-        {"path": ["x"] * 33}, {"local_port": "5060"},
+        {"expires_at": 1e300}, {"cseq": 1.5}, {"cseq": 10**30}, {"v": "1"}, {"v": None}, {"path": "x"},
+        {"path": [1]}, {"path": ["x"] * 33}, {"local_port": "5060"},
     ],
 )  # fmt: skip
 def test_a_wrong_type_or_size_makes_it_no_binding(change: dict[str, Any]) -> None:

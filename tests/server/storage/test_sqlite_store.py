@@ -137,7 +137,9 @@ def test_what_waits_is_bounded_and_the_oldest_goes_first() -> None:
 
 def test_a_change_that_can_never_be_written_holds_up_no_other(store: SqliteStore) -> None:
     values = ("\udcff", "k", 1.0, "")
-    store._writer.put("bad", lambda connection: connection.execute("INSERT INTO bindings VALUES (?, ?, ?, ?)", values))
+    store._writer.put(
+        "bad", lambda connection: connection.execute("INSERT INTO bindings VALUES (?, ?, ?, ?)", values)
+    )
     store.put_binding(binding(1))
     assert store.flush()
     assert store.health().dropped == 1
@@ -167,7 +169,8 @@ def test_a_digest_moved_to_another_user_does_not_open(file: Path, store: SqliteS
     store.put_user(UserRecord("102", "Eve", "r", {"MD5": "e" * 32}))
     with closing(sqlite3.connect(file)) as connection:
         connection.execute(
-            "UPDATE digests SET sealed = (SELECT sealed FROM digests WHERE number = '102') WHERE number = '101'"
+            "UPDATE digests SET sealed = (SELECT sealed FROM digests WHERE number = '102') "
+            "WHERE number = '101'"
         )
         connection.commit()
     assert [dict(user.ha1s) for user in store.users()] == [{}, {"MD5": "e" * 32}]
@@ -187,10 +190,14 @@ def test_damaged_bindings_are_left_out_and_the_others_stay(
     assert "2 stored registrations are damaged" in caplog.text
 
 
-@pytest.mark.parametrize("content", [b"this is no database, it is a text" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
+@pytest.mark.parametrize(
+    "content", [b"this is no database, it is a text" * 100, b"SQLite format 3\0" + b"\xff" * 4000]
+)
 def test_a_file_that_is_no_database_is_one_sentence(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    with pytest.raises(StorageError, match=r"ringback\.db cannot be opened: it is damaged \(.*Restore a backup"):
+    with pytest.raises(
+        StorageError, match=r"ringback\.db cannot be opened: it is damaged \(.*Restore a backup"
+    ):
         SqliteStore.open(file, sealer=SEALER)
 
 

@@ -14,7 +14,9 @@ ANNA = UserRecord("101", "Anna", "example.com", {"MD5": "a" * 32, "SHA-256": "b"
 BOB = UserRecord("102", "Bøb", "example.com", {"MD5": "c" * 32}, made_by="demo")
 
 
-def binding(user: str = "101", key: str = "k", expires_at: float = 1000.0, contact: str = "<sip:a@b>") -> BindingRecord:
+def binding(
+    user: str = "101", key: str = "k", expires_at: float = 1000.0, contact: str = "<sip:a@b>"
+) -> BindingRecord:
     return BindingRecord(user, key, contact, expires_at)
 
 

@@ -74,7 +74,7 @@ def test_an_offer_in_a_2xx_that_is_refused_is_acknowledged_and_hung_up() -> None
     alice.do(caller.refuse)
     wire.run_until_quiet()
     assert [message.body for message in wire.sent("ACK")] == [b""]
-    assert len(wire.sent("BYE")) == 1
+    assert len(wire.sent("BYE", by="alice")) == 1
     assert wire.is_quiet
 
 
@@ -269,31 +269,34 @@ def test_a_from_tag_is_made_when_there_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"),
+    ("headers", "body", "status"),
     [
-        ([("Require", "teleportation")], 420),
-        ([("Session-Expires", "30"), ("Supported", "timer")], 422),
-        ([("Content-Type", "application/x-unknown")], 415),
+        ([("Require", "teleportation")], b"", 420),
+        ([("Session-Expires", "30"), ("Supported", "timer")], b"", 422),
+        ([("Content-Type", "application/x-unknown")], b"?", 415),
+        ([("Content-Type", "application/x-unknown"), ("Content-Disposition", "x;handling=optional")], b"?", 180),
     ],
 )
-def test_what_cannot_be_a_call_is_refused_at_once(headers: list[tuple[str, str]], status: int) -> None:
-    wire, alice, bob = pair(alice={"settings": {"session_expires": 0}})
+def test_what_cannot_be_a_call_is_refused_at_once(
+    headers: list[tuple[str, str]], body: bytes, status: int
+) -> None:
+    wire, alice, bob = pair()
     bob.on_call = rings(bob)
-    is_body = headers[0][0] == "Content-Type"
-    alice.invite(bob, sdp=None if is_body else OFFER, headers=headers)
-    if is_body:
-        wire._queue.clear()
-        alice.session.invite.body = b"?"
-        alice.invite(bob, sdp=None, headers=headers)
-        wire._queue.clear()
-        request = alice.session.invite.copy()
-        request.body = b"?"
-        request.headers["Call-ID"] = "third"
-        alice.table.invite(request, now=alice.now, consumer=alice.hear)
-        alice.drain()
+    request = Request.new(
+        "INVITE",
+        "sip:bob@10.0.0.2",
+        from_="<sip:a@x>;tag=1",
+        to="<sip:b@x>",
+        call_id="c",
+        cseq=1,
+        headers=[("Contact", str(alice.contact)), *headers],
+        body=body,
+    )
+    alice.stack.send_request(request, now=alice.now)
+    alice.drain()
     wire.run(0.1)
     assert len(wire.sent(status)) == 1
-    assert bob.session.state is State.ENDED
+    assert (bob.session.ended is not None) == (status >= 300)
 
 
 def test_a_second_invite_inside_a_dialog_nobody_knows_gets_481() -> None:

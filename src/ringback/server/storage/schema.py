@@ -6,7 +6,7 @@ A new version is a new row at the end of MIGRATIONS; rows that were released nev
 
 import sqlite3
 
-from ringback.server.storage.store import StorageError
+from ringback.server.storage.store import NewerStoreError
 
 #: Row n brings a file from version n to version n + 1.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -54,7 +54,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     version = version_of(connection)
     if version > VERSION:
         connection.execute("ROLLBACK")
-        raise StorageError(
+        raise NewerStoreError(
             f"it was written by a newer Ringback (schema {version}, not {VERSION}); install that version"
         )
     for statements in MIGRATIONS[version:]:

@@ -173,7 +173,7 @@ class SqliteStore:
         try:
             yield
         except StorageError as error:
-            raise StorageError(f"{self._file}: {error}") from error
+            raise type(error)(f"{self._file}: {error}") from error
         except sqlite3.DatabaseError as error:
             raise StorageError(f"{self._file} cannot be {what}: {_advice(str(error))}") from error
         except OSError as error:

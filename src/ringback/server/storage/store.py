@@ -22,6 +22,10 @@ class StorageError(RingbackError):
     """The store could not be read or written; the text says why and what to do."""
 
 
+class NewerStoreError(StorageError):
+    """The store is fine, and belongs to a newer version of Ringback."""
+
+
 @dataclass(frozen=True, slots=True)
 class UserRecord:
     """A user. `ha1s` maps the name of a digest algorithm to H(number:realm:password); no password is kept."""

@@ -151,7 +151,7 @@ _ROWS = (
     Field("Min-SE",                  ONE,   SessionExpires.parse, "RFC 4028 5", "90"),
     Field("Organization",            ONE,   _text,           "RFC 3261 20.25", "Boxes by Bob"),
     Field("P-Access-Network-Info",   LIST,  _elements,       "RFC 7315 4.4",   "3GPP-UTRAN-TDD;utran-cell-id-3gpp=C359A3913B20E"),
-    Field("P-Asserted-Identity",     LIST,  _addresses,      "RFC 3325 9.1",   '"Cullen Jennings" <sip:fluffy@cisco.com>, tel:+14085264000'),
+    Field("P-Asserted-Identity",     LIST,  _addresses,      "RFC 3325 9.1",   '"Cullen Jennings" <sip:fluffy@cisco.com>, <tel:+14085264000>'),
     Field("P-Associated-URI",        LIST,  _addresses,      "RFC 7315 4.1",   "<sip:+14085264000@example.com>"),
     Field("P-Called-Party-ID",       ONE,   NameAddr.parse,  "RFC 7315 4.2",   "<sip:user1-business@example.com>"),
     Field("P-Charging-Vector",       ONE,   _text,           "RFC 7315 4.6",   "icid-value=1234bc9876e;icid-generated-at=192.0.6.8"),

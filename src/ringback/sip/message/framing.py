@@ -139,7 +139,7 @@ class StreamFramer:
         return length
 
     def _checked_length(self, head: bytes, values: list[bytes]) -> int:
-        if len(values) > 1:
+        if len(values) != 1:
             raise FramingError("Content-Length appears twice", head)
         try:
             return decimal(values[0], limit=_ANY_LENGTH)

@@ -85,10 +85,7 @@ class Headers:
                 return row.parse(_text(values[0])) if values else None
             if row.shape is Shape.LINES:
                 return [row.parse(_text(value)) for value in values]
-            elements: list[object] = []
-            for value in values:
-                elements += cast(list[object], row.parse(_text(value)))
-            return elements
+            return [element for value in values for element in cast(list[object], row.parse(_text(value)))]
         except PeerError as error:
             raise PeerError(
                 f"{row.name}: {error.detail}", status=error.status, section=error.section or row.rfc
