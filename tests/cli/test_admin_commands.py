@@ -2,7 +2,6 @@
 """The commands that need no running server, as a user types them."""
 
 import json
-import os
 import re
 import stat
 import subprocess
@@ -12,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from command_line import ringback, ringback_program
 
 from ringback.cli import COMMANDS
 from ringback.server.first_start import open_store
@@ -20,29 +20,18 @@ from ringback.sip.digest import ha1
 from ringback.version import VERSION
 
 
-def ringback(*arguments: str, data: Path | None = None, stdin: str = "", **environment: str):
-    """Run one command; its code, output and complaints."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("RINGBACK_")}
-    return subprocess.run(
-        [sys.executable, "-m", "ringback", *arguments, *(["--data", str(data)] if data else [])],
-        capture_output=True, text=True, encoding="utf-8", errors="replace", input=stdin,
-        timeout=30, check=False,
-        env={**clean, **environment},
-    )  # fmt: skip
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
 def test_version_and_help_say_what_this_is() -> None:
-    version = ringback("--version")
+    version = ringback_program("--version")
     assert version.returncode == 0
     assert re.fullmatch(
         rf"ringback {re.escape(VERSION)} · Python 3\.\d+\.\S+ · kernel (python|compiled)\n", version.stdout
     )
-    help_page = ringback("--help")
+    help_page = ringback_program("--help")
     assert help_page.returncode == 0
     for name in COMMANDS:
         assert f"  {name} " in help_page.stdout
@@ -193,7 +182,7 @@ def test_config_show_says_who_set_what(tmp_path: Path) -> None:
 
 def test_a_bad_file_stops_serve_before_anything_is_made(tmp_path: Path, data: Path) -> None:
     (tmp_path / "bad.toml").write_text("[sip]\nport = x\n")
-    done = ringback("serve", "--config", str(tmp_path / "bad.toml"), data=data)
+    done = ringback_program("serve", "--config", str(tmp_path / "bad.toml"), data=data)
     assert done.returncode == 1
     assert done.stderr == f"ringback: {tmp_path}/bad.toml:2:8: this is not TOML: invalid value\n"
     assert not data.exists()
@@ -215,9 +204,9 @@ def test_a_damaged_store_and_a_directory_that_cannot_be_made_are_one_sentence(
 
 def test_names_print_on_terminals_that_know_few_letters(data: Path) -> None:
     few = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
-    added = ringback("user", "add", "101", "Zoë 李", data=data, **few)
+    added = ringback_program("user", "add", "101", "Zoë 李", data=data, **few)
     assert added.returncode == 0, added.stderr
     assert "\\u2588" not in added.stdout
-    assert "101     Zo\ufffd \\u674e\n" in ringback("user", "list", data=data, **few).stdout.replace(
+    assert "101     Zo\ufffd \\u674e\n" in ringback_program("user", "list", data=data, **few).stdout.replace(
         "\xeb", "\ufffd"
     )

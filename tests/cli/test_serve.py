@@ -18,16 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import CLEAN, ringback, ringback_program
 
 FREE_PORTS = [word for name in ("sip", "tls", "http", "https") for word in (f"--{name}-port", "0")]
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("RINGBACK_")}
-
-
-def ringback(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ringback", *arguments, "--data", str(data)],
-        capture_output=True, text=True, timeout=30, check=False, env=CLEAN,
-    )  # fmt: skip
 
 
 class Serve:
@@ -159,7 +152,7 @@ def test_a_server_starts_says_what_to_do_and_ends_cleanly(serve) -> None:
 
 def test_registrations_outlive_a_clean_end_and_a_kill(serve) -> None:
     server = serve()
-    assert "add a user:  ringback user add 101 Anna --data" in server.text
+    assert f"ringback user add 101 Anna --data {server.data}" in server.text
     assert (
         ringback("user", "add", "101", "Anna", "--password", "s3cret-s3cret", data=server.data).returncode
         == 0
@@ -258,7 +251,7 @@ def test_a_port_in_use_is_one_line_that_names_it(serve, name: str, kind: str) ->
 
 def test_a_second_server_on_the_same_data_is_refused(serve, tmp_path: Path) -> None:
     first = serve()
-    second = ringback("serve", "--host", "127.0.0.1", *FREE_PORTS, data=first.data)
+    second = ringback_program("serve", "--host", "127.0.0.1", *FREE_PORTS, data=first.data)
     assert second.returncode == 1
     assert second.stderr == (
         f"ringback: another server (process {first.process.pid}) is using {first.data}; stop it, "
@@ -287,10 +280,7 @@ def test_tls_shows_a_certificate_that_its_authority_vouches_for(serve) -> None:
 
 
 def test_ringback_alone_means_serve(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ringback", "--config", str(tmp_path / "none.toml")],
-        capture_output=True, text=True, timeout=30, check=False, env=CLEAN,
-    )  # fmt: skip
+    done = ringback_program("--config", str(tmp_path / "none.toml"))
     assert (done.returncode, done.stderr) == (
         1, f"ringback: {tmp_path}/none.toml: cannot be read: No such file or directory\n",
     )  # fmt: skip

@@ -70,7 +70,7 @@ def pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         echo = Program(
             [*RINGBACK, "answer", "--as", f"102@{server.sip}", "--password", "s3cret-s3cret", "--echo"], folder / "echo.log"
         )
-        echo.wait_for("registered", 15)
+        echo.wait_for("ready", 15)
         yield server.sip
     finally:
         if echo is not None:

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from interop_process import Program, free_port, require, wait_until
-from interop_sound import seconds_of_tone, write_tone
+from interop_sound import write_tone
 
 CONFIG = """\
 sip_listen 127.0.0.1:{port}
@@ -117,10 +117,6 @@ class Baresip:
         files = sorted(self.folder.glob("rec/dump-*-dec.wav"), key=lambda file: file.stat().st_mtime)
         assert files, f"{self.user} recorded nothing:\n{self.log_tail()}"
         return files[-1]
-
-    def seconds_heard(self, frequency: float) -> float:
-        """For how many seconds of its last call it heard a tone (a hold starts a new file)."""
-        return sum(seconds_of_tone(file, frequency) for file in self.folder.glob("rec/dump-*-dec.wav"))
 
     def log_tail(self) -> str:
         return self.program.output[-4000:]

@@ -16,7 +16,7 @@ RINGBACK = [sys.executable, "-m", "ringback"]
 class Ringback:
     """A running server. `sip`, `tls`, `ws`, `wss` are its addresses as host:port."""
 
-    def __init__(self, folder: Path, *arguments: str, domain: str = "ringback.test", sip_port: int = 0, config: str = "[authentication]\nalgorithms = [\"MD5\"]\n") -> None:
+    def __init__(self, folder: Path, *arguments: str, domain: str = "ringback.test", sip_port: int = 0, config: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.data = folder / "data"

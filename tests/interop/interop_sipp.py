@@ -37,7 +37,7 @@ class Sipp:
 
     def result(self, timeout: float) -> SippResult:
         code = self.program.wait(timeout)
-        rows = list(csv.DictReader((self.folder / "statistics.csv").open(), delimiter=";"))
+        rows = list(csv.DictReader((self.folder / "statistics.csv").read_text().split("\n"), delimiter=";"))
         last = rows[-1]
         errors = self.folder / "errors"
         screen = self.folder / "screen"

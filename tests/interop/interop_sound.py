@@ -47,14 +47,17 @@ def share_of_energy(samples: array.array[int], rate: int, frequency: float) -> f
     return 2 * power / (len(samples) * total)
 
 
-def seconds_of_tone(path: Path, frequency: float, *, window: float = 0.1, share: float = 0.6) -> float:
-    """For how many seconds of a recording the tone is what is heard."""
+def loudness(path: Path, frequency: float, *, window: float = 0.1, share: float = 0.6) -> list[bool]:
+    """For every tenth of a second of a recording: is the tone what is heard?"""
     samples, rate = read_samples(path)
     size = int(window * rate)
-    heard = sum(
-        1
-        for start in range(0, len(samples) - size + 1, size)
-        if max(samples[start : start + size], default=0) > 500
+    return [
+        max(samples[start : start + size], default=0) > 500
         and share_of_energy(samples[start : start + size], rate, frequency) > share
-    )
-    return heard * window
+        for start in range(0, len(samples) - size + 1, size)
+    ]
+
+
+def seconds_of_tone(path: Path, frequency: float, *, window: float = 0.1, share: float = 0.6) -> float:
+    """For how many seconds of a recording the tone is what is heard."""
+    return loudness(path, frequency, window=window, share=share).count(True) * window

@@ -56,7 +56,7 @@ def test_linphone_sends_text_to_a_ringback_phone(rig: Rig, server: Ringback) -> 
             rig.folder / "answer.log",
         )
     )
-    listener.wait_for("registered", 15)
+    listener.wait_for("ready", 15)
     linphone = rig.linphone(server, "101")
     linphone.program.say(f'chat sip:103@{server.domain} "hello-phone"')
     listener.wait_for("hello-phone", 10)

@@ -11,7 +11,23 @@ from hypothesis import strategies as st
 from ringback.kernel import IMPLEMENTATION, split_head
 
 PIECES = st.sampled_from(
-    [b"\r\n", b"\r", b"\n", b" ", b"\t", b":", b"a", b"Via", b"v", b"\0", b'"', b"\r\n ", b"\r\n\t", b"\xff", b"\x0b"]
+    [
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b" ",
+        b"\t",
+        b":",
+        b"a",
+        b"Via",
+        b"v",
+        b"\0",
+        b'"',
+        b"\r\n ",
+        b"\r\n\t",
+        b"\xff",
+        b"\x0b",
+    ]
 )
 HEADS = st.lists(PIECES, max_size=40).map(b"".join)
 

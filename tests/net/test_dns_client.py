@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import itertools
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ ZONE = {
     ("example.com.", "NAPTR"): ['10 20 "s" "SIP+D2U" "" _sip._udp.example.com.'],
     ("alias.example.com.", "CNAME"): ["pbx.example.com."],
     ("loop.example.com.", "CNAME"): ["loop.example.com."],
-    ("many.example.com.", "A"): [f"10.0.{number // 250}.{number % 250 + 1}" for number in range(500)],
+    ("many.example.com.", "A"): [f"10.0.{number // 250}.{number % 250 + 1}" for number in range(200)],
 }
 
 
@@ -85,15 +86,31 @@ async def serve_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
+    udp, tcp = same_port()
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
-    port = transport.get_extra_info("sockname")[1]
-    tcp = await asyncio.start_server(serve_tcp, "127.0.0.1", port)
-    protocol.ask = SystemDns([Address("127.0.0.1", port)], lifetime=1.0).query
+    transport, protocol = await loop.create_datagram_endpoint(Server, sock=udp)
+    listening = await asyncio.start_server(serve_tcp, sock=tcp)
+    address = Address(*udp.getsockname())
+    protocol.ask = SystemDns([address]).query
+    protocol.ask_briefly = SystemDns([address], lifetime=0.5).query
     yield protocol
     transport.close()
-    tcp.close()
-    await tcp.wait_closed()
+    listening.close()
+    await listening.wait_closed()
+
+
+def same_port() -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket on one free port."""
+    while True:
+        udp, tcp = socket.socket(type=socket.SOCK_DGRAM), socket.socket()
+        udp.bind(("127.0.0.1", 0))
+        try:
+            tcp.bind(udp.getsockname())
+        except OSError:
+            udp.close()
+            tcp.close()
+        else:
+            return udp, tcp
 
 
 Ask = Callable[[str, str], Awaitable[DnsAnswer]]
@@ -123,7 +140,7 @@ async def test_an_alias_is_followed_and_a_loop_of_aliases_is_a_failure(server: S
 
 
 async def test_an_answer_too_large_for_udp_comes_over_tcp(server: Server):
-    assert len((await server.ask("many.example.com", "A")).records) == 500
+    assert len((await server.ask("many.example.com", "A")).records) == 200
 
 
 async def test_ids_and_ports_are_not_sequential(server: Server):
@@ -141,13 +158,13 @@ async def test_a_spoofed_id_and_a_spoofed_question_are_not_believed(server: Serv
         return [wrong_id.replace(b"\xc0\x00\x02\x01", b"\x06\x06\x06\x06"), wrong_name, wire]
 
     server.spoil = with_lies
-    assert (await server.ask("pbx.example.com", "A")).records == ("192.0.2.1", "192.0.2.2")
+    assert set((await server.ask("pbx.example.com", "A")).records) == {"192.0.2.1", "192.0.2.2"}
 
 
 async def test_garbage_is_a_failure_and_not_another_exception(server: Server):
     server.spoil = lambda wire: [wire[:12], b"", wire[:20] + b"\xff" * 40]
     with pytest.raises(DnsFailure):
-        await asyncio.wait_for(server.ask("pbx.example.com", "A"), 15)
+        await server.ask_briefly("pbx.example.com", "A")
 
 
 @pytest.mark.parametrize("name", [".1", "a..b", "x" * 64 + ".example.com", "a." * 200])

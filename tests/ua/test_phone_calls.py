@@ -14,6 +14,7 @@ from ringback.testing import Network, run
 from ringback.ua.call import Call, CallState
 from ringback.ua.errors import Busy, CallEnded, Declined, NoAnswer, NotAcceptable, NotFound, Unreachable
 from ringback.ua.ladder import Ladder
+from ringback.ua.phone import Phone
 
 BOB_URI = uri_of("bob", BOB)
 
@@ -479,3 +480,103 @@ class calling:  # noqa: N801 (reads as what it does)
     async def __aexit__(self, *_why):
         await self.alice.close()
         await self.bob.close()
+
+
+def test_a_handler_whose_own_call_fails_passes_the_reason_on():
+    async def main():
+        network = Network(seed=21)
+        carol = phone(network, "carol", CAROL)
+        carol.on_call(lambda call: call.reject(486))
+
+        async def forward(call):
+            await calling_now.bob.dial(uri_of("carol", CAROL))
+
+        calling_now = calling(network, forward)
+        async with carol:
+            with pytest.raises(Busy):
+                async with calling_now:
+                    pass
+
+    run(main())
+
+
+def test_a_peer_whose_answer_is_nonsense_is_hung_up_on():
+    async def main():
+        network = Network(seed=22)
+
+        async def answer(call):
+            await call.answer()
+            await call.wait_ended()
+
+        rig = calling(network, answer)
+        await rig.bob.start()
+        rig.bob.agent.audio.open = nonsense
+        await rig.alice.start()
+        rig.alice.watch(ladder.record)
+        with pytest.raises(NotAcceptable) as raised:
+            await rig.alice.dial(BOB_URI)
+        await asyncio.sleep(1)
+        assert (rig.alice.calls, rig.bob.calls) == ([], [])
+        await rig.alice.close()
+        await rig.bob.close()
+        return raised.value.status
+
+    ladder = Ladder()
+    assert run(main()) == 488
+    assert [label.split(" ")[0] for label in ladder.labels] == ["INVITE", "200", "ACK", "BYE", "200"]
+
+
+class Nonsense:
+    """Sound whose description nobody can accept."""
+
+    def __init__(self):
+        self.on_digit = []
+        self.negotiated = True
+        self.statistics = None
+
+    def make_answer(self, offer, *, signalling_host=None):
+        return b"v=0\r\no=- 1 1 IN IP4 10.0.0.12\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 31\r\n"
+
+    def start(self):
+        pass
+
+    async def close(self):
+        pass
+
+
+async def nonsense(remote_host):
+    return Nonsense()
+
+
+def test_sockets_of_a_call_that_never_ended_are_closed_with_the_phone():
+    async def main():
+        network = Network(seed=23)
+        alice = phone(network, "alice", ALICE)
+        await alice.start()
+        with pytest.raises(NoAnswer):
+            await alice.dial(uri_of("bob", "10.9.9.9"), timeout=2)
+        await alice.close()
+        assert network.host(ALICE).open_sockets == 0
+
+    run(main())
+
+
+def test_ipv6():
+    async def main():
+        network = Network(seed=24)
+        bob = Phone(
+            "sip:bob@[fd00::2]", register=False, port=5060, network=network.host("fd00::2"), dns=network.dns
+        )
+        alice = Phone("sip:alice@[fd00::1]", register=False, network=network.host("fd00::1"), dns=network.dns)
+
+        @bob.on_call
+        async def answer(call):
+            await call.answer()
+            await call.wait_ended()
+
+        async with bob, alice:
+            async with alice.dial("sip:bob@[fd00::2]:5060") as call:
+                await call.play(steady(440, 500))
+                assert call.stats.packets_received > 10
+
+    run(main())

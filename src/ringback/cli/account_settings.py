@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 import click
@@ -24,16 +25,45 @@ class ServerAddress:
     addresses: Mapping[str, str]
 
 
-def print_account(number: str, name: str, password: str, server: ServerAddress, *, with_qr: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account with its password, which nobody can print a second time."""
+
+    number: str
+    name: str
+    password: str = field(repr=False)
+    server: ServerAddress
+
+    @property
+    def domain(self) -> str:
+        """The domain as it stands in an address: IPv6 in brackets."""
+        return f"[{self.server.domain}]" if ":" in self.server.domain else self.server.domain
+
+    @property
+    def address(self) -> str:
+        return f"sip:{self.number}@{self.domain}"
+
+    @property
+    def phone_uri(self) -> str:
+        """A SIP URI with everything a softphone needs. It holds the password: show it to the phone only."""
+        host, _, port = self.server.addresses.get("udp", f"{self.domain}:5060").rpartition(":")
+        user = f"{self.number}:{quote(self.password, safe='')}"
+        if host == self.domain:
+            shown_port = "" if port == "5060" else f":{port}"
+            return f"sip:{user}@{self.domain}{shown_port};transport=udp"
+        route = quote(f"<sip:{host}:{port};lr>", safe="")
+        return f"sip:{user}@{self.domain};transport=udp?Route={route}"
+
+
+def print_account(account: Account, *, with_qr: bool) -> None:
     """The settings of one account, for people, and a code for phones that read one."""
-    domain = f"[{server.domain}]" if ":" in server.domain else server.domain
     rows = [
-        ("User name", number),
-        ("Password", f"{password}   (shown only now: we keep no passwords)"),
-        ("Domain", domain),
-        *_server_rows(server),
-        ("Display name", printable(name) if name else ""),
-        ("Your address", f"sip:{number}@{domain}"),
+        ("User name", account.number),
+        ("Password", f"{account.password}   (shown only now: we keep no passwords)"),
+        ("Domain", account.domain),
+        *_server_rows(account.server),
+        ("Display name", printable(account.name)),
+        ("Address", account.address),
     ]
     click.echo()
     for label, value in rows:
@@ -41,18 +71,20 @@ def print_account(number: str, name: str, password: str, server: ServerAddress, 
             click.echo(f"  {label:<14}{value}")
     click.echo()
     if with_qr:
-        print_qr(phone_uri(number, password, server))
+        print_qr(account.phone_uri)
 
 
-def phone_uri(number: str, password: str, server: ServerAddress) -> str:
-    """A SIP URI with everything a softphone needs. It holds the password: show it to the phone only."""
-    host, _, port = server.addresses.get("udp", f"{server.domain}:5060").rpartition(":")
-    domain = f"[{server.domain}]" if ":" in server.domain else server.domain
-    route = (
-        "" if host.strip("[]") == server.domain else f"?Route=%3Csip:{quote(f'{host}:{port}', safe='')};lr%3E"
-    )
-    shown_port = f":{port}" if not route and port != "5060" else ""
-    return f"sip:{number}:{quote(password, safe='')}@{domain}{shown_port};transport=udp{route}"
+def described(account: Account) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "number": account.number,
+        "name": account.name,
+        "password": account.password,
+        "domain": account.server.domain,
+        "addresses": dict(account.server.addresses),
+        "address": account.address,
+        "phone_uri": account.phone_uri,
+    }
 
 
 def _server_rows(server: ServerAddress) -> list[tuple[str, str]]:

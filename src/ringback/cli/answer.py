@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ringback.cli.call import check_sound, summary
+from ringback.cli.call import check_folder, check_sound, summary
 from ringback.cli.phone_options import PhoneOptions, gathered, phone_options, started_phone
 from ringback.cli.phone_outcome import EXIT_CODE_HELP, run_phone, say
 from ringback.ua.errors import CallError
@@ -48,7 +48,7 @@ class Answering:
     ) -> None:
         from ringback.media.tones import beep
 
-        self.file = play
+        self.file, self.recording = play, record
         self._sound = play if play is not None else beep(440.0, 500)
         self._hangs_up = play is not None
         self._record = Path(record) if record is not None else None
@@ -105,6 +105,7 @@ async def _answer(options: PhoneOptions, answering: Answering) -> None:
         phone.on_message(show_message)
 
     check_sound(answering.file)
+    check_folder(answering.recording)
     async with started_phone(options, register=options.who is not None, prepare=prepare) as phone:
         if phone.registered:
             click.echo(f"registered {phone.account.uri}, ready for calls")

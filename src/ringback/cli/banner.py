@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ringback.server.config_file import default_data_directory
 from ringback.server.secret import write_private
 
 if TYPE_CHECKING:
@@ -90,26 +94,34 @@ def _demo(process: ServerProcess) -> list[str]:
 
 
 def _next_steps(process: ServerProcess) -> Iterator[tuple[str, str]]:
-    data = _data_option(process)
+    program, data = _program(), _data_option(process)
     if not len(process.system.directory):
-        yield "Next", f"add a user:  ringback user add 101 Anna{data}"
+        yield "Next", f"add a user:  {program} user add 101 Anna{data}"
         yield "", "then enter what it prints into a phone, and dial *43 to hear yourself."
         return
     if process.demo_users:
         server = process.addresses().get("udp", "")
         yield "Next", f"enter 101 and 102 into two phones (server {server}) and call one from the other."
     else:
-        yield "Next", f"another user:  ringback user add 102 Bob{data}"
+        yield "Next", f"another user:  {program} user add 102 Bob{data}"
     yield "", "Dial *43 for an echo, *60 for the time, *65 for your own number."
-    yield "", f"See who is there:  ringback registrations{data}   Stop: Ctrl-C"
+    yield "", f"See who is there:  {program} registrations{data}   Stop: Ctrl-C"
+
+
+def _program() -> str:
+    """How this program is called from here: in a clone it is .venv/bin/ringback, which no PATH leads to."""
+    ours = Path(sys.executable).parent / "ringback"
+    on_path = shutil.which("ringback")
+    if on_path is not None and ours.exists() and Path(on_path).samefile(ours):
+        return "ringback"
+    if not ours.exists():
+        return f"{shlex.quote(sys.executable)} -m ringback"
+    here = Path.cwd()
+    return shlex.quote(str(ours.relative_to(here) if ours.is_relative_to(here) else ours))
 
 
 def _data_option(process: ServerProcess) -> str:
     """What other commands need to find this server; nothing when it is where they look anyway."""
-    import os
-
-    from ringback.server.config_file import default_data_directory
-
     directory = process.installation.directory
     if directory == Path(os.environ.get("RINGBACK_DATA", "") or default_data_directory(os.environ)):
         return ""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,12 @@ def check_sound(path: str | None) -> None:
         next(read_frames(path), None)
 
 
+def check_folder(path: str | None) -> None:
+    """Find out that a recording has nowhere to go before anybody's phone rings."""
+    if path is not None and not os.access(Path(path).parent, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot write {path}: there is no such folder, or it is not yours")
+
+
 async def _call(
     uri: str,
     options: PhoneOptions,
@@ -63,6 +70,7 @@ async def _call(
     from ringback.ua.call_sound import check_keys
 
     check_sound(play)
+    check_folder(record)
     check_keys(dtmf or "")
     async with started_phone(options, target=uri) as phone:
         say(f"calling {phone.account.resolve(uri)}")
@@ -70,9 +78,11 @@ async def _call(
             say(f"answered{_codec(call)}")
             if record is not None:
                 call.record(Path(record))
-            await _talk(call, play=play, dtmf=dtmf, seconds=seconds, records=record is not None)
-            await call.hangup()
-            say(summary(call))
+            try:
+                await _talk(call, play=play, dtmf=dtmf, seconds=seconds, records=record is not None)
+            finally:
+                await call.hangup()
+                say(summary(call))
 
 
 async def _talk(

@@ -21,7 +21,7 @@ import click
 from ringback.cli.options import place_of_server
 from ringback.cli.output import Failure
 from ringback.sip.errors import RingbackError
-from ringback.sip.message import SipUri
+from ringback.sip.message import NameAddr, SipUri
 from ringback.ua.account import InvalidAddress, parse_account, parse_server
 
 PASSWORD_VARIABLE = "RINGBACK_PASSWORD"  # noqa: S105 (the name of a variable)

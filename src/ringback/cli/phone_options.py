@@ -127,7 +127,7 @@ OPTIONS = (
     click.option(
         "--password",
         metavar="SECRET",
-        help="The password. Others on this machine can see it here; better set RINGBACK_PASSWORD, or be asked.",
+        help="The password. Others on this machine can see it; better set RINGBACK_PASSWORD, or be asked.",
     ),
     click.option("--insecure", is_flag=True, help="Believe any certificate."),
     click.option("--ladder", is_flag=True, help="At the end, draw which messages went where."),

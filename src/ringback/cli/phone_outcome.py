@@ -76,6 +76,8 @@ def run_phone(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(_until_terminated(work))
     except Unreachable as error:
         raise Failure(f"nobody could be reached: {error.reason}", code=exit_code(error)) from error
+    except CallEnded as error:
+        raise Failure("the other side hung up before everything was said", code=exit_code(error)) from error
     except CallError as error:
         raise Failure(str(error), code=exit_code(error)) from error
     except (InvalidAddress, UnreadableAudio, UnwritableAudio, ValueError) as error:

@@ -17,7 +17,7 @@ from ringback.cli.options import Place, installation_options, place
 from ringback.cli.output import Failure, note, print_json, print_table
 
 if TYPE_CHECKING:
-    from ringback.cli.account_settings import ServerAddress
+    from ringback.cli.account_settings import Account, ServerAddress
     from ringback.server.storage.store import Store, UserRecord
 
 password_option = click.option(
@@ -26,6 +26,7 @@ password_option = click.option(
     help="Use this password ('-' reads it from standard input); else one is made.",
 )
 qr_option = click.option("--qr/--no-qr", default=True, help="Print a QR code for the phone.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -38,11 +39,20 @@ def command() -> None:
 @click.argument("name", default="")
 @password_option
 @qr_option
+@json_option
 @installation_options
 def add(
-    number: str, name: str, *, password: str | None, qr: bool, data: str | None, config: str | None
+    number: str,
+    name: str,
+    *,
+    password: str | None,
+    qr: bool,
+    as_json: bool,
+    data: str | None,
+    config: str | None,
 ) -> None:
     """Add a user. NUMBER is what others dial and the user name of the phone; NAME is what they see."""
+    from ringback.cli.account_settings import Account
     from ringback.pbx.accounts import EMERGENCY_NUMBERS, checked_name, checked_number
 
     _usage(lambda: checked_number(number))
@@ -61,14 +71,12 @@ def add(
         _warn_about_name(shown_name, existing.values())
         _store_user(store, number, shown_name, secret)
         server = _tell_server(where, store)
-    click.echo(
-        f"User {number}{f' ({shown_name})' if shown_name else ''} is added. Enter this into the phone:"
-    )
-    _print_account(number, shown_name, secret, server, qr=qr)
+    account = Account(number, shown_name, secret, server)
+    _show(account, "is added", qr=qr, as_json=as_json)
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @installation_options
 def list_users(*, as_json: bool, data: str | None, config: str | None) -> None:
     """List the users."""
@@ -90,17 +98,22 @@ def list_users(*, as_json: bool, data: str | None, config: str | None) -> None:
 @click.argument("number")
 @password_option
 @qr_option
+@json_option
 @installation_options
-def password(number: str, *, password: str | None, qr: bool, data: str | None, config: str | None) -> None:
+def password(
+    number: str, *, password: str | None, qr: bool, as_json: bool, data: str | None, config: str | None
+) -> None:
     """Give a user a new password; the old one ends at once."""
+    from ringback.cli.account_settings import Account
+
     where = place(data, config).must_exist()
     secret = _chosen_password(password)
     with closing(_open_or_make(where)) as store:
         user = _existing(store, number)
         _store_user(store, number, user.name, secret)
         server = _tell_server(where, store)
-    click.echo(f"User {_label(user)} has a new password. Enter this into the phone:")
-    _print_account(number, user.name, secret, server, qr=qr)
+    account = Account(number, user.name, secret, server)
+    _show(account, "has a new password", qr=qr, as_json=as_json)
 
 
 @command.command()
@@ -112,7 +125,7 @@ def remove(number: str, *, data: str | None, config: str | None) -> None:
     with closing(_open_or_make(where)) as store:
         user = _existing(store, number)
         store.remove_user(number)
-        _tell_server(where, store)
+        _tell_server(where, store, reminds=False)
     click.echo(f"User {_label(user)} is removed.")
 
 
@@ -142,11 +155,17 @@ def _store_user(store: Store, number: str, name: str, secret: str) -> None:
     store.put_user(new_user(number, name, password=secret, realm=store.value("realm") or ""))
 
 
-def _tell_server(where: Place, store: Store) -> ServerAddress:
-    """Make a running server read the users again; where phones reach it."""
+def _tell_server(where: Place, store: Store, *, reminds: bool = True) -> ServerAddress:
+    """Make a running server read the users again; where phones reach it. The store has the change already."""
     from ringback.cli.account_settings import ServerAddress
+    from ringback.server.control import ControlError
 
-    if where.ask("users-changed") is None:
+    try:
+        is_told = where.ask("users-changed") is not None
+    except ControlError as error:
+        note(f"the running server does not know yet ({error}); it will after a restart")
+        is_told = True
+    if reminds and not is_told:
         note("the server is not running now; start it with `ringback serve`")
     addresses = json.loads(store.value("addresses") or "{}")
     return ServerAddress(store.value("domain") or "", addresses)
@@ -194,7 +213,12 @@ def _usage(check: Callable[[], str]) -> str:
         raise Failure(str(error), code=2) from error
 
 
-def _print_account(number: str, name: str, secret: str, server: ServerAddress, *, qr: bool) -> None:
-    from ringback.cli.account_settings import print_account
+def _show(account: Account, what: str, *, qr: bool, as_json: bool) -> None:
+    from ringback.cli.account_settings import described, print_account
 
-    print_account(number, name, secret, server, with_qr=qr)
+    if as_json:
+        print_json(described(account))
+        return
+    label = f"{account.number} ({account.name})" if account.name else account.number
+    click.echo(f"User {label} {what}. Enter this into the phone:")
+    print_account(account, with_qr=qr)

@@ -13,6 +13,7 @@ Ringback moves signalling bytes.
 
 import asyncio
 import logging
+import random
 import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
@@ -78,6 +79,8 @@ class StackDriver:
             path=websocket_path,
             received=self.receive,
             lost=self._flow_lost,
+            # From the stack's own chance, so that a simulation repeats; it spreads pings and protects nothing.
+            chance=random.Random(stack.identifiers.session_id()),  # noqa: S311
         )
         self._finder = FlowFinder(
             self.transports, resolver, limits=limits, found=self._flow_found, lost=self._flow_not_found

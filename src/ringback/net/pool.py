@@ -22,8 +22,6 @@ Place = tuple[Transport, Address]
 #: (transport, our end) -> what to write into Via and Contact
 SentBy = Callable[[Transport, Address], str]
 
-_numbers = itertools.count(1)
-
 
 class ConnectionPool:
     """All connections of one driver."""
@@ -37,6 +35,7 @@ class ConnectionPool:
         client_tls: ssl.SSLContext | None,
         path: str,
         sent_by: SentBy,
+        chance: random.Random,
     ) -> None:
         self.gate = ConnectionGate(limits)
         self._network = network
@@ -45,7 +44,9 @@ class ConnectionPool:
         self._client_tls = client_tls
         self._path = path
         self._sent_by = sent_by
-        self._chance = random.Random()  # noqa: S311 - spreads pings, protects nothing
+        self._chance = chance
+        # Flows are written down and outlive the process: a number must not come again after a restart.
+        self._numbers = itertools.count(chance.getrandbits(48) + 1)
         self._by_number: dict[int, Connection] = {}
         self._by_place: dict[Place, list[Connection]] = {}
         self._opening: dict[Target, asyncio.Task[Connection]] = {}
@@ -155,7 +156,7 @@ class ConnectionPool:
 
     def _add(self, transport: Transport, stream: Stream, framing: Framing, *, is_ours: bool) -> Connection:
         sent_by = self._sent_by(transport, stream.local)
-        flow = Flow(transport, stream.local, stream.remote, next(_numbers), sent_by)
+        flow = Flow(transport, stream.local, stream.remote, next(self._numbers), sent_by)
         connection = Connection(
             stream,
             framing,

@@ -3,6 +3,7 @@
 
 import errno
 import logging
+import random
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -39,10 +40,17 @@ class TransportLayer:
         path: str,
         received: Callable[[bytes, Flow], None],
         lost: Callable[[Flow, str], None],
+        chance: random.Random,
     ) -> None:
         self.endpoints: list[Endpoint] = []
         self.pool = ConnectionPool(
-            network, self, limits=limits, client_tls=client_tls, path=path, sent_by=self._sent_by
+            network,
+            self,
+            limits=limits,
+            client_tls=client_tls,
+            path=path,
+            sent_by=self._sent_by,
+            chance=chance,
         )
         self._network = network
         self._limits = limits

@@ -15,6 +15,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ringback.net.network import Network
@@ -83,12 +84,14 @@ class ServerProcess:
         if self._settings.demo:
             self.demo_users = make_demo_users(store, realm=self.installation.identity.realm)
         await self.system.start()
-        self._write_snapshot()
         undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, self.system.close)
+        self._write_snapshot()
         store.put_later("addresses", json.dumps(self.addresses()))
+        await asyncio.to_thread(partial(store.flush, timeout=1.0))  # other commands read it once we are ready
         control = ControlServer(self.installation.directory, self._verbs())
         await control.start()
         undo.push_async_callback(control.close)
+        await self.system.users_changed()  # by a command that came before the socket was there
         upkeep = asyncio.create_task(self._certificate_upkeep().run())
         undo.push_async_callback(_cancelled, upkeep)
 

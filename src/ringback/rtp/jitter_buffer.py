@@ -18,7 +18,7 @@ from enum import IntEnum
 
 from ringback.rtp.packet import RtpPacket
 from ringback.rtp.playout_delay import PlayoutDelay
-from ringback.rtp.serial import extended
+from ringback.rtp.serial import difference, extended
 
 MAXIMUM_PACKETS = 128
 #: Shares of a second: the longest wait, and the silence after which the timeline is forgotten.
@@ -74,6 +74,7 @@ class JitterBuffer:
     _cursor: int | None = None
     _highest: int = 0
     _candidate: tuple[RtpPacket, int] | None = None
+    _last_played: int | None = None
     _late_in_a_row: int = 0
     _late_since: float = 0.0
     _empty_ticks: int = 0
@@ -83,7 +84,7 @@ class JitterBuffer:
         minimum = self.minimum_delay_ms * self.clock_rate // 1_000
         self._delay = PlayoutDelay(
             minimum=minimum,
-            maximum=int(LONGEST_DELAY * self.clock_rate),
+            maximum=round(LONGEST_DELAY * self.clock_rate),
             margin=self.frame // 2,
             target=float(minimum + self.frame),
         )
@@ -108,8 +109,12 @@ class JitterBuffer:
         if packet.ssrc != self._ssrc or abs(transit - self._delay.base) > self.clock_rate:
             self._consider_restart(packet, duration, now)
             return
+        is_idle = not self._packets and self._empty_ticks > LONGEST_SILENCE * self.clock_rate
+        if (is_idle or self._cursor is None) and not self._is_new(packet):
+            self._consider_restart(packet, duration, now)
+            return
         self._candidate = None
-        if not self._packets and self._empty_ticks > LONGEST_SILENCE * self.clock_rate:
+        if is_idle:
             self._restart_timeline(transit)
         self._store(packet, duration, timestamp, transit, now)
 
@@ -124,6 +129,7 @@ class JitterBuffer:
         if entry is None:
             return self._missing(due)
         packet, duration = entry
+        self._last_played = packet.sequence
         self._cursor += duration
         self._forget_before(self._cursor)
         self._empty_ticks = 0
@@ -133,7 +139,7 @@ class JitterBuffer:
     def clear(self) -> None:
         """Forget the stream (after a negotiation, say)."""
         self._packets.clear()
-        self._ssrc = self._cursor = self._candidate = None
+        self._ssrc = self._cursor = self._candidate = self._last_played = None
 
     # --- coming in --------------------------------------------------------------------------------
 
@@ -152,8 +158,11 @@ class JitterBuffer:
             self._highest = max(self._highest, timestamp)
 
     def _late(self, packet: RtpPacket, duration: int, timestamp: int, transit: float, now: float) -> None:
-        """Too late to be played. When all packets come late for a while, it is the timeline that moved."""
+        """Too late to be played. When all new packets are late for a while, it is the timeline that moved."""
         self.counters.late += 1
+        if not self._is_new(packet):
+            self._delay.observe_late(transit)
+            return
         if self._late_in_a_row == 0:
             self._late_since = now
         self._late_in_a_row += 1
@@ -163,6 +172,10 @@ class JitterBuffer:
             return
         self._restart_timeline(transit)
         self._store(packet, duration, timestamp, transit, now)
+
+    def _is_new(self, packet: RtpPacket) -> bool:
+        """True for a packet that was sent after the one played last."""
+        return self._last_played is None or difference(packet.sequence, self._last_played, bits=16) > 0
 
     def _consider_restart(self, packet: RtpPacket, duration: int, now: float) -> None:
         first = self._candidate
@@ -177,7 +190,7 @@ class JitterBuffer:
             return
         self.counters.restarts += self._ssrc is not None
         self._packets.clear()
-        self._ssrc, self._candidate = packet.ssrc, None
+        self._ssrc, self._candidate, self._last_played = packet.ssrc, None, None
         entries = [(packet, duration)] if first is None or not is_confirmed else [first, (packet, duration)]
         self._highest = entries[0][0].timestamp
         self._restart_timeline(now * self.clock_rate - extended(packet.timestamp, self._highest, bits=32))

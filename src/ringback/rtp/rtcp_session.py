@@ -131,7 +131,7 @@ class RtcpSession:
         hears = self.source is not None and self.source.received > 0
         self._deadline = now + report_interval(
             members=2,
-            senders=int(self.packets_sent > 0) + int(hears),
+            senders=(self.packets_sent > 0) + hears,
             session_bandwidth=_SESSION_BANDWIDTH,
             we_sent=self.packets_sent > self._sent_at_last_report,
             average_size=self._average_size,

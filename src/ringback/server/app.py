@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING
 
 from ringback.net.dns_client import SystemDns
 from ringback.net.driver import StackDriver
-from ringback.net.limits import TransportLimits
 from ringback.net.resolver import Resolver
-from ringback.server.admission import Admission, AdmissionPolicy
+from ringback.server import policies
+from ringback.server.admission import Admission
 from ringback.server.applications import ApplicationCalls, Applications, NoApplications
-from ringback.server.authentication import Authentication, AuthenticationPolicy
+from ringback.server.authentication import Authentication
 from ringback.server.backoff import FailureTable
 from ringback.server.flow_token import FlowTokens
-from ringback.server.forking import ForkingPolicy
-from ringback.server.forwarding import Forwarder, ForwardingPolicy
+from ringback.server.forwarding import Forwarder
 from ringback.server.listening import Listening
 from ringback.server.locality import Locality
 from ringback.server.location import Location
@@ -37,7 +36,6 @@ from ringback.server.proxy import Proxy
 from ringback.server.record_route import OwnRoutes
 from ringback.server.redirect import Redirect
 from ringback.server.registrar import Registrar
-from ringback.server.registration import RegistrarPolicy
 from ringback.server.routing import Destination, DialPlan, UsersByNumber
 from ringback.sip.dialog.session_table import SessionTable
 from ringback.sip.digest_server import DigestServer
@@ -82,7 +80,7 @@ class Server:
         self._network = network
         self._dns = dns
         self._sweep: asyncio.TimerHandle | None = None
-        self._generation = 0
+        self._random_bytes = random_bytes
         self.stack = SipStack(
             Identifiers(random_bytes),
             keep_requests=False,
@@ -93,45 +91,54 @@ class Server:
         self.locality = Locality((identity.domain,), (*identity.aliases, *identity.advertised))
         self.location = Location(store, wall_clock=wall_clock, restore=self._restore)
         tokens = FlowTokens(identity.secret, restore=self._restore)
-        loops = LoopDetector(identity.secret)
         dial_plan = dial_plan or UsersByNumber(subscribers)
         self._admission = Admission(
-            self.locality, OwnRoutes(self.locality, tokens), loops, _admission_policy(settings)
+            self.locality,
+            OwnRoutes(self.locality, tokens),
+            LoopDetector(identity.secret),
+            policies.admission_policy(settings),
         )
-        self._authentication = Authentication(
-            self._digest(settings),
-            _authentication_policy(settings),
+        self._authentication = self._make_authentication(subscribers)
+        self._registrar = Registrar(
+            self.location, self.locality, policies.registrar_policy(settings), wall_clock=wall_clock
+        )
+        self._destination = Destination(dial_plan, self.locality)
+        self._calls = ApplicationCalls(
+            applications or NoApplications(), self.sessions, limit=lambda: self._settings.media.max_calls
+        )
+        self._redirect = Redirect(self.location, is_enabled=settings.proxy.redirect_instead_of_proxy)
+        self._forwarder = Forwarder(tokens, self.location, policies.forwarding_policy(settings, identity))
+        self._proxy = self._make_proxy(dial_plan)
+        self.pipeline = Pipeline(
+            (
+                self._admission,
+                self._authentication,
+                self._registrar,
+                self._destination,
+                self._calls,
+                self._redirect,
+                self._proxy,
+            )
+        )
+
+    def _make_authentication(self, subscribers: Subscribers) -> Authentication:
+        return Authentication(
+            self._digest(self._settings),
+            policies.authentication_policy(self._settings),
             subscribers=subscribers,
             locality=self.locality,
             location=self.location,
             failures=FailureTable(),
         )
-        self._registrar = Registrar(
-            self.location, self.locality, _registrar_policy(settings), wall_clock=wall_clock
-        )
-        self._redirect = Redirect(self.location, is_enabled=settings.proxy.redirect_instead_of_proxy)
-        self._calls = ApplicationCalls(
-            applications or NoApplications(), self.sessions, limit=lambda: self._settings.media.max_calls
-        )
-        self._forwarder = Forwarder(tokens, self.location, _forwarding_policy(settings, identity))
-        self._proxy = Proxy(
+
+    def _make_proxy(self, dial_plan: DialPlan) -> Proxy:
+        return Proxy(
             self._forwarder,
-            self.location,
-            self.locality,
-            dial_plan,
-            _forking_policy(settings),
-            recurses=settings.proxy.recurse_on_redirect,
-        )
-        self.pipeline = Pipeline(
-            [
-                self._admission,
-                self._authentication,
-                self._registrar,
-                Destination(dial_plan, self.locality),
-                self._calls,
-                self._redirect,
-                self._proxy,
-            ]
+            policies.forking_policy(self._settings),
+            location=self.location,
+            locality=self.locality,
+            dial_plan=dial_plan,
+            recurses=self._settings.proxy.recurse_on_redirect,
         )
 
     @property
@@ -152,7 +159,7 @@ class Server:
             self._network,
             resolver=Resolver(self._dns or SystemDns()),
             handler=self.pipeline.receive,
-            limits=_transport_limits(self._settings),
+            limits=policies.transport_limits(self._settings),
             client_tls=self._identity.client_tls,
         )
         try:
@@ -176,15 +183,14 @@ class Server:
     def reload(self, settings: Settings) -> None:
         """Policies change between two requests. Ports and addresses stay until a restart."""
         if settings.authentication != self._settings.authentication:
-            self._generation += 1
             self._authentication.digest = self._digest(settings)
         self._settings = settings
-        self._admission.policy = _admission_policy(settings)
-        self._authentication.policy = _authentication_policy(settings)
-        self._registrar.policy = _registrar_policy(settings)
+        self._admission.policy = policies.admission_policy(settings)
+        self._authentication.policy = policies.authentication_policy(settings)
+        self._registrar.policy = policies.registrar_policy(settings)
         self._redirect.is_enabled = settings.proxy.redirect_instead_of_proxy
-        self._forwarder.policy = _forwarding_policy(settings, self._identity)
-        self._proxy.policy = _forking_policy(settings)
+        self._forwarder.policy = policies.forwarding_policy(settings, self._identity)
+        self._proxy.policy = policies.forking_policy(settings)
         self._proxy.recurses = settings.proxy.recurse_on_redirect
 
     def registrations(self) -> list[BindingRecord]:
@@ -209,9 +215,11 @@ class Server:
         }
 
     def _digest(self, settings: Settings) -> DigestServer:
-        """Each generation has its own secret: nonces whose use was recorded elsewhere become stale."""
+        """Each has a secret of its own: which nonce counts were used is forgotten at a restart and a
+        reload, so older nonces must be stale afterwards.
+        """
         return DigestServer(
-            hmac.digest(self._identity.secret, b"nonces %d" % self._generation, "sha256"),
+            hmac.digest(self._identity.secret, b"nonces" + self._random_bytes(16), "sha256"),
             realm=self._identity.realm,
             algorithms=settings.authentication.algorithms,
             nonce_lifetime=settings.authentication.nonce_lifetime,
@@ -236,52 +244,3 @@ class Server:
     def _expire(self) -> None:
         self.location.expire(now=self.driver.now)
         self._arm_sweep()
-
-
-def _admission_policy(settings: Settings) -> AdmissionPolicy:
-    return AdmissionPolicy(max_breadth=settings.proxy.max_breadth)
-
-
-def _authentication_policy(settings: Settings) -> AuthenticationPolicy:
-    return AuthenticationPolicy(
-        strangers_may_call=settings.proxy.strangers_may_call,
-        users_may_call_out=settings.proxy.users_may_call_out,
-    )
-
-
-def _registrar_policy(settings: Settings) -> RegistrarPolicy:
-    registrar = settings.registrar
-    return RegistrarPolicy(
-        minimum_expires=registrar.minimum_expires,
-        default_expires=registrar.default_expires,
-        maximum_expires=registrar.maximum_expires,
-        max_contacts=registrar.max_contacts,
-    )
-
-
-def _forwarding_policy(settings: Settings, identity: Identity) -> ForwardingPolicy:
-    return ForwardingPolicy(domain=identity.domain, record_route=settings.proxy.record_route)
-
-
-def _forking_policy(settings: Settings) -> ForkingPolicy:
-    proxy = settings.proxy
-    return ForkingPolicy(
-        timer_c=proxy.timer_c,
-        ring_time=proxy.ring_time,
-        max_branches=proxy.max_branches,
-        max_breadth=proxy.max_breadth,
-    )
-
-
-def _transport_limits(settings: Settings) -> TransportLimits:
-    limits = settings.limits
-    return TransportLimits(
-        handshake=limits.handshake_timeout,
-        first_message=limits.first_message_timeout,
-        progress=limits.message_timeout,
-        connections_per_host=limits.max_connections_per_address,
-        connections=limits.max_connections,
-        write_queue=limits.write_queue,
-        message_size=limits.max_message,
-        keep_alive=settings.sip.tcp_keep_alive,
-    )

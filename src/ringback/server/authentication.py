@@ -13,9 +13,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ringback.server.device_quirks import speaks_only_md5
 from ringback.server.subscribers import Principal
 from ringback.sip.errors import PeerError
-from ringback.sip.message.credentials import Credentials
+from ringback.sip.message.credentials import Challenge, Credentials
 from ringback.sip.message.uri import SipUri
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class AuthenticationPolicy:
     users_may_call_out: bool = True
     from_must_match: bool = True
     """A user's requests must carry that user's own address in From."""
+    md5_only_agents: tuple[str, ...] = ()
+    """Prefixes of User-Agent, besides those of `device_quirks.py`."""
 
 
 class Authentication:
@@ -168,6 +171,9 @@ class Authentication:
     def _challenge(self, exchange: Exchange, status: int, source: str, *, stale: bool) -> None:
         name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
         values = self.digest.challenges(source, now=exchange.driver.now, stale=stale)
+        agent = exchange.request.headers.get("User-Agent")
+        if speaks_only_md5(agent, self.policy.md5_only_agents):
+            values = [value for value in values if _is_md5(value)] or values
         exchange.respond(status, headers=[(name, value) for value in values])
 
     def _is_known_flow(self, account: str, flow: Flow) -> bool:
@@ -223,3 +229,7 @@ class Authentication:
             return Credentials.parse(line).parameters.get("realm") == self.digest.realm
         except PeerError:
             return False
+
+
+def _is_md5(challenge: str) -> bool:
+    return Challenge.parse(challenge).parameters.get("algorithm") == "MD5"

@@ -115,6 +115,10 @@ class AuthenticationSettings(Section):
     algorithms: Annotated[tuple[DigestAlgorithm, ...], Field(min_length=1)] = ("SHA-256", "MD5")
     """The digest algorithms that are offered, the preferred one first. Many older phones speak only MD5."""
 
+    md5_only_agents: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    """How the User-Agent of phones begins that give up when they are offered anything but MD5, as
+    "Grandstream HT801". Old baresip is known without being listed."""
+
     nonce_lifetime: Annotated[float, Field(ge=10, le=86_400)] = 300.0
     """How long a challenge may be answered, in seconds. Later, the phone gets a new one without asking its
     owner.

@@ -22,7 +22,6 @@ from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from ringback.server.asserted_identity import strip_claims
 from ringback.server.best_response import best_response
 from ringback.server.targets import Target, is_same_target, serial_groups
 from ringback.sip.events import (
@@ -36,6 +35,7 @@ from ringback.sip.events import (
 
 if TYPE_CHECKING:
     from ringback.server.pipeline import Exchange
+    from ringback.sip.flow import Flow
     from ringback.sip.message.message import Request, Response
     from ringback.sip.message.uri import Uri
     from ringback.sip.transaction.client import ClientTransaction
@@ -86,10 +86,16 @@ class Branch:
         return self.state is not BranchState.DONE
 
 
-class Prepare(Protocol):
-    """Makes the copy of a request for one target (`forwarding.py`)."""
+class Forwarding(Protocol):
+    """What messages look like when they leave us (`forwarding.py`)."""
 
-    def __call__(self, exchange: Exchange, target: Target, *, breadth: int) -> Request: ...
+    def prepare(self, exchange: Exchange, target: Target, *, breadth: int) -> Request:
+        """The copy of a request for one target."""
+        ...
+
+    def pass_back(self, response: Response, flow: Flow | None) -> Response | None:
+        """The response for the hop before us; None if it was meant for us."""
+        ...
 
 
 #: The further targets that a 3xx names; empty when it is to be passed on instead.
@@ -104,7 +110,7 @@ class ResponseContext:
         exchange: Exchange,
         targets: Iterable[Target],
         *,
-        prepare: Prepare,
+        forwarding: Forwarding,
         policy: ForkingPolicy,
         recurse: Recurse | None = None,
         closed: Callable[[ResponseContext], None] = lambda _: None,
@@ -112,7 +118,7 @@ class ResponseContext:
         self.exchange = exchange
         self.branches: list[Branch] = []
         self._groups = deque(serial_groups(targets))
-        self._prepare = prepare
+        self._forwarding = forwarding
         self._policy = policy
         self._recurse = recurse
         self._closed = closed
@@ -165,11 +171,10 @@ class ResponseContext:
             self._fail(branch, 430 if branch.target.is_registered else 503)
 
     def _receive_response(self, branch: Branch, received: Response) -> None:
-        response = received.copy()
-        response.headers.remove_first_value("Via")
-        if "Via" not in response.headers:
+        flow = branch.transaction.flow if branch.transaction is not None else None
+        response = self._forwarding.pass_back(received, flow)
+        if response is None:
             return
-        strip_claims(response)
         if response.status < 200:
             self._progress(branch, response)
         elif response.status < 300:
@@ -283,7 +288,7 @@ class ResponseContext:
                 self._failures.append(self._made_here(430))
             return
         driver = self.exchange.driver
-        request = self._prepare(self.exchange, target, breadth=breadth)
+        request = self._forwarding.prepare(self.exchange, target, breadth=breadth)
         branch.transaction = driver.perform(
             driver.stack.send_request,
             request,

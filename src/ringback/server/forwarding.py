@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ringback.server.location import Location
     from ringback.server.pipeline import Exchange
     from ringback.server.targets import Target
-    from ringback.sip.message.message import Request
+    from ringback.sip.message.message import Request, Response
     from ringback.sip.message.uri import Uri
 
 #: 16.6 step 3: what a request without Max-Forwards gets.
@@ -59,6 +59,17 @@ class Forwarder:
             request.headers.prepend("Route", str(route))
         turn_for_strict_router(request)
         return request
+
+    def pass_back(self, response: Response, flow: Flow | None) -> Response | None:
+        """16.7 step 3: without our Via. None if no other is left: then it was for us."""
+        response = response.copy()
+        response.headers.remove_first_value("Via")
+        if "Via" not in response.headers:
+            return None
+        strip_claims(response)
+        if flow is not None and not self.policy.record_route:
+            rewrite_contact(response, flow)
+        return response
 
     def _introduce(self, exchange: Exchange, request: Request, target: Target) -> None:
         """The start of something: say who calls (step 5), and stay on the path if a dialog may come of it

@@ -22,8 +22,22 @@ if TYPE_CHECKING:
     from ringback.sip.message.uri import Uri
     from ringback.sip.message.via import Via
 
-#: RFC 6598: shared between a carrier and its customers. Not private for `ipaddress`, and as unreachable.
-CARRIER_NAT = ipaddress.ip_network("100.64.0.0/10")
+#: Addresses that mean nothing outside the network they are in: RFC 1918, RFC 6598 (between a carrier and its
+#: customers), RFC 3927, loopback, and the like of IPv6. (`is_private` counts documentation networks, too.)
+PRIVATE = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "127.0.0.0/8",
+        "fc00::/7",
+        "fe80::/10",
+        "::1/128",
+    )
+)
 
 
 def flow_to_contact(contact: Uri, request: Request, flow: Flow) -> Flow | None:
@@ -93,9 +107,8 @@ def _flow_to_sender(contact: SipUri, via: Via, flow: Flow) -> Flow:
 
 
 def _is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    mapped = getattr(address, "ipv4_mapped", None)
-    address = mapped or address
-    return address.is_private or (address.version == 4 and address in CARRIER_NAT)
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address.version == network.version and address in network for network in PRIVATE)
 
 
 def contact_with_flow(contact: NameAddr, flow: Flow | None) -> NameAddr:

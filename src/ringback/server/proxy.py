@@ -42,11 +42,11 @@ class Proxy:
     def __init__(
         self,
         forwarder: Forwarder,
+        policy: ForkingPolicy,
+        *,
         location: Location,
         locality: Locality,
         dial_plan: DialPlan,
-        policy: ForkingPolicy,
-        *,
         recurses: bool = True,
     ) -> None:
         self.policy = policy
@@ -76,7 +76,7 @@ class Proxy:
         context = ResponseContext(
             exchange,
             targets,
-            prepare=self._forwarder.prepare,
+            forwarding=self._forwarder,
             policy=self.policy,
             recurse=self._recurse if self._may_recurse(exchange) else None,
             closed=lambda context: self._contexts.pop(context, None),

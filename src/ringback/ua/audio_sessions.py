@@ -40,12 +40,13 @@ class AudioSessions:
         self._codecs = codecs
         self._ports = ports
         self._random_bytes = random_bytes
+        self._open: dict[AudioSession, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     async def open(self, remote_host: str | None) -> AudioSession:
         """Sockets for sound towards `remote_host`."""
         host = self._host or await self._network.source_address(remote_host or OUTSIDE)
-        return await AudioSession.open(
+        audio = await AudioSession.open(
             self._network,
             host=host,
             advertise=self._advertise,
@@ -53,13 +54,18 @@ class AudioSessions:
             codecs=self._codecs,
             random_bytes=self._random_bytes,
         )
+        self._open[audio] = None
+        return audio
 
     def close_later(self, audio: AudioSession) -> None:
         """Close without anybody waiting."""
+        self._open.pop(audio, None)
         task = asyncio.create_task(audio.close(), name="ringback audio closing")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Wait for what is being closed."""
+        """Close what a call that never ended left open, and wait for what is being closed."""
+        for audio in list(self._open):
+            self.close_later(audio)
         await asyncio.gather(*self._closing, return_exceptions=True)

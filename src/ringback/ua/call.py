@@ -67,7 +67,9 @@ class Call(CallSound):
         self._agent = agent
         self._session: InviteSession | None = None
         self._ended_at = 0.0
-        self._is_leaving = False
+        self._fault: CallError | None = None
+        #: True when our owner hung up or refused; what happens after is no news to them.
+        self.is_leaving = False
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._renegotiation: asyncio.Future[None] | None = None
 
@@ -140,6 +142,7 @@ class Call(CallSound):
         if not 400 <= status <= 699:
             raise ValueError(f"{status} refuses nothing: use 400 to 699")
         self._check_unanswered()
+        self.is_leaving = True
         self._agent.perform(self.session.reject, status, reason)
 
     async def redirect(self, *targets: str, status: int = 302) -> None:
@@ -149,15 +152,16 @@ class Call(CallSound):
         self._check_unanswered()
         contacts = [str(NameAddr(self._agent.account.resolve(target))) for target in targets]
         headers = [("Contact", contact) for contact in contacts]
+        self.is_leaving = True
         self._agent.perform(self.session.reject, status, headers=headers)
 
     # --- for both --------------------------------------------------------------------------------------
 
     async def hangup(self) -> None:
         """End the call, however far it is. Does nothing when it is over."""
-        if self.is_over or self._is_leaving:
+        if self.is_over or self.is_leaving:
             return
-        self._is_leaving = True
+        self.is_leaving = True
         if self._answered_at is not None:
             self._agent.perform(self.session.bye)
         elif self.is_incoming:
@@ -215,6 +219,8 @@ class Call(CallSound):
 
     def failure(self) -> CallError:
         """Why an outgoing call came to nothing, as an exception."""
+        if self._fault is not None:
+            return self._fault
         ended = self._over.result()
         if ended.response is None and ended.by in ("timeout", "transport"):
             return Unreachable(ended.status, ended.reason)
@@ -287,17 +293,25 @@ class Call(CallSound):
         try:
             self._audio.accept_answer(sdp, signalling_host=self._signalling_host())
         except PeerError as error:
-            logger.info("peer's answer cannot be used, ending the call: %s", error.detail)
-            self._settle_renegotiation(NotAcceptable(488, error.detail))
-            self._agent.perform(self.session.bye if self._answered_at is not None else self.session.cancel)
+            self._leave_for(error.detail)
             return
         self._audio.start()
         self._settle_renegotiation(None)
 
+    def _leave_for(self, detail: str) -> None:
+        """There is nothing this call could be heard by: end it, and remember why."""
+        logger.info("peer's answer cannot be used, ending the call: %s", detail)
+        self._fault = NotAcceptable(488, detail)
+        self._settle_renegotiation(self._fault)
+        self._agent.perform(self.session.bye)
+
     def _established(self) -> None:
-        self._now_answered()
-        if not self._ready.done():
-            self._ready.set_result(None)
+        if self._fault is None and self._audio is not None and self._audio.negotiated is None:
+            self._leave_for("the other side wants no audio")
+        if self._fault is None:
+            self._now_answered()
+            if not self._ready.done():
+                self._ready.set_result(None)
 
     def _answer_offer(self, sdp: bytes | None) -> None:
         if self._audio is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -115,4 +116,6 @@ class Dialling:
         if call is None or call.is_over:
             return
         await call.hangup()
-        await asyncio.wait((asyncio.ensure_future(call.wait_ended()),), timeout=CANCEL_TIME)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CANCEL_TIME):
+                await call.wait_ended()

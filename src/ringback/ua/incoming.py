@@ -17,7 +17,7 @@ from ringback.sip.errors import PeerError
 from ringback.sip.events import Event, RequestReceived
 from ringback.sip.message import SipUri
 from ringback.ua.call import Call
-from ringback.ua.errors import CallEnded
+from ringback.ua.errors import CallError
 from ringback.ua.messaging import TextMessage, text_of
 
 if TYPE_CHECKING:
@@ -104,8 +104,9 @@ class IncomingRequests:
         status = 603
         try:
             await handler(call)
-        except CallEnded:
-            pass
+        except CallError as error:
+            logger.info("the call from %s ends: %s", call.caller, error)
+            status = error.status if 400 <= error.status <= 699 else 480
         except asyncio.CancelledError:
             status = 480
             raise

@@ -72,6 +72,11 @@ class Phone:
         whether to register at start, and for how many seconds at a time
     """
 
+    _on_call: OnCall | None = None
+    _on_message: OnMessage | None = None
+    _agent: UserAgent | None = None
+    _registration: ClientRegistration | None = None
+
     def __init__(
         self,
         address: str | None = None,
@@ -99,22 +104,16 @@ class Phone:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.account = parse_account(address, server=server, transport=transport, username=user, realm=realm)
-        self._has_secret = password is not None or ha1s is not None
         self._password, self._ha1s = password, ha1s
-        self._registers = register and address is not None
-        self._expires = expires
+        self._registers, self._expires = register and address is not None, expires
         self._instance = instance or uuid.UUID(bytes=random_bytes(16), version=4).urn
         self._options = AgentOptions(
             host=host, port=port, advertise=advertise, codecs=tuple(codecs), media_ports=ports,
             tls=tls or client_context(verify=verify), user_agent=user_agent, max_calls=max_calls,
         )  # fmt: skip
         self._network, self._dns, self._random_bytes = network, dns, random_bytes
-        self._on_call: OnCall | None = None
-        self._on_message: OnMessage | None = None
         self._on_registration: list[Callable[[RegistrationState], None]] = []
         self._watchers: list[Watcher] = []
-        self._agent: UserAgent | None = None
-        self._registration: ClientRegistration | None = None
 
     # --- life ------------------------------------------------------------------------------------------
 
@@ -206,7 +205,7 @@ class Phone:
             self._registration.on_change += self._on_registration
 
     def _credentials(self) -> DigestClient | None:
-        if not self._has_secret:
+        if self._password is None and self._ha1s is None:
             return None
         return DigestClient(self.account.username, self._password, ha1s=self._ha1s, realm=self.account.realm)
 

@@ -305,7 +305,7 @@ def test_a_second_invite_inside_a_dialog_nobody_knows_gets_481() -> None:
     alice.do(caller.reinvite, OFFER)
     wire.run(1)
     assert len(wire.sent("481 INVITE")) == 1
-    assert caller.ended.by == "timeout"
+    assert (caller.ended.status, caller.ended.by) == (481, "remote")
 
 
 # --- forks ----------------------------------------------------------------------------------------------

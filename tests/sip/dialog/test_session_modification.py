@@ -247,11 +247,8 @@ def test_a_reinvite_that_its_sender_takes_back_leaves_the_session_as_it_was() ->
     wire, alice, bob, caller, callee = call()
     alice.do(caller.reinvite, HOLD)
     wire.run(1)
-    transaction = next(t for t in alice.stack._sender.transactions._entries.values() if t.is_invite) if hasattr(
-        alice.stack._sender.transactions, "_entries"
-    ) else None  # fmt: skip
-    if transaction is None:
-        pytest.skip("the table of transactions has another shape")
+    invites = [each for each in alice.stack._sender.transactions if each.is_invite]
+    transaction = next(each for each in invites if each.request.to.tag is not None)
     alice.stack.cancel(transaction, now=alice.now)
     alice.drain()
     wire.run(1)
@@ -267,7 +264,7 @@ def test_a_reinvite_that_finds_no_dialog_ends_the_session_with_a_bye(status: int
     refuses(bob, status)
     alice.do(caller.reinvite, HOLD)
     wire.run_until_quiet()
-    assert caller.ended.by == "timeout"
+    assert (caller.ended.status, caller.ended.by) == (status, "timeout" if status == 408 else "remote")
     assert callee.ended.by == "remote"
     assert wire.is_quiet
 
@@ -361,7 +358,7 @@ def test_481_to_an_info_ends_the_session() -> None:
     wire.run(0.1)
     bob.do(callee.respond, bob.heard(SessionRequestReceived)[0].transaction, 481)
     wire.run(1)
-    assert caller.ended.by == "timeout"
+    assert (caller.ended.status, caller.ended.by) == (481, "remote")
 
 
 def test_requests_our_user_never_answers_have_a_limit_and_are_answered_at_the_end() -> None:

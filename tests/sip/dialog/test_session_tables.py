@@ -16,6 +16,7 @@ REPORTS = {
     ending.end_cancelled,
     ending.end_failed,
     ending.end_local,
+    ending.end_lost,
     ending.end_refused,
     ending.end_rejected,
     ending.end_remote,

@@ -11,7 +11,14 @@ from ringback.sip.message.via import Via
 
 
 def some() -> Headers:
-    return Headers([(b"v", b"SIP/2.0/UDP a, SIP/2.0/UDP b"), (b"X-Odd", b"1\r\n 2"), (b"VIA", b"SIP/2.0/UDP c"), (b"To", b"sip:a")])
+    return Headers(
+        [
+            (b"v", b"SIP/2.0/UDP a, SIP/2.0/UDP b"),
+            (b"X-Odd", b"1\r\n 2"),
+            (b"VIA", b"SIP/2.0/UDP c"),
+            (b"To", b"sip:a"),
+        ]
+    )
 
 
 def test_names_are_found_in_every_case_and_form():
@@ -19,7 +26,12 @@ def test_names_are_found_in_every_case_and_form():
 
     assert headers["via"] == headers["V"] == headers.get("Via") == "SIP/2.0/UDP a, SIP/2.0/UDP b"
     assert headers.get_all("VIA") == ["SIP/2.0/UDP a, SIP/2.0/UDP b", "SIP/2.0/UDP c"]
-    assert ("t" in headers, "From" in headers, headers.get("From"), headers.get_all("From")) == (True, False, None, [])
+    assert ("t" in headers, "From" in headers, headers.get("From"), headers.get_all("From")) == (
+        True,
+        False,
+        None,
+        [],
+    )
     with pytest.raises(KeyError):
         headers["From"]
 
@@ -152,13 +164,22 @@ def test_errors_name_the_field_and_the_rule():
     with pytest.raises(PeerError) as caught:
         Headers([(b"CSeq", b"x")]).parsed("cseq")
 
-    assert (caught.value.detail, caught.value.status, caught.value.section) == ("CSeq: malformed CSeq", 400, "RFC 3261 20.16")
+    assert (caught.value.detail, caught.value.status, caught.value.section) == (
+        "CSeq: malformed CSeq",
+        400,
+        "RFC 3261 20.16",
+    )
 
 
 def test_absent_fields_are_none_or_empty_and_unknown_ones_text():
     headers = Headers([(b"X-A", b"1, 2"), (b"x-a", b"3")])
 
-    assert (headers.parsed("Expires"), headers.parsed("Via"), headers.parsed("x-A"), headers.parsed("X-B")) == (
+    assert (
+        headers.parsed("Expires"),
+        headers.parsed("Via"),
+        headers.parsed("x-A"),
+        headers.parsed("X-B"),
+    ) == (
         None,
         [],
         ["1, 2", "3"],
@@ -176,7 +197,9 @@ def test_bytes_that_are_no_utf_8_come_through():
 
 NAMES = st.sampled_from(["Via", "v", "Route", "X-A", "x-a", "To"])
 VALUES = st.sampled_from(["SIP/2.0/UDP a", "SIP/2.0/UDP b, SIP/2.0/UDP c", "", "<sip:a>, <sip:b>"])
-CHANGES = st.lists(st.tuples(st.sampled_from(["add", "prepend", "set", "remove", "first"]), NAMES, VALUES), max_size=12)
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(["add", "prepend", "set", "remove", "first"]), NAMES, VALUES), max_size=12
+)
 
 
 @given(CHANGES)

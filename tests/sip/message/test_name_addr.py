@@ -27,7 +27,10 @@ BOB = SipUri("bob", "biloxi.com")
         ('"" <sip:bob@biloxi.com>', NameAddr(BOB, "")),
         ('<sip:bob@biloxi.com>;x="a;b>\\"";y', NameAddr(BOB, "", (("x", '"a;b>\\""'), ("y", None)))),
         ("Bøb <sip:bob@biloxi.com>", NameAddr(BOB, "Bøb")),
-        ("<http://www.example.com/a;b?c>;info=x", NameAddr(parse_uri("http://www.example.com/a;b?c"), "", (("info", "x"),))),
+        (
+            "<http://www.example.com/a;b?c>;info=x",
+            NameAddr(parse_uri("http://www.example.com/a;b?c"), "", (("info", "x"),)),
+        ),
     ],
 )
 def test_addresses_are_read(text: str, expected: NameAddr):
@@ -79,7 +82,10 @@ def test_a_value_that_needs_quotes_gets_them():
     address = NameAddr(BOB).with_parameter("x", 'a "b";c').with_parameter("y", "")
 
     assert str(address) == '<sip:bob@biloxi.com>;x="a \\"b\\";c";y=""'
-    assert (NameAddr.parse(str(address)).parameter("x"), NameAddr.parse(str(address)).parameter("y")) == ('a "b";c', "")
+    assert (NameAddr.parse(str(address)).parameter("x"), NameAddr.parse(str(address)).parameter("y")) == (
+        'a "b";c',
+        "",
+    )
 
 
 @given(st.text(max_size=20).filter(lambda text: "\r" not in text and "\n" not in text))

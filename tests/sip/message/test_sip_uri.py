@@ -16,7 +16,9 @@ HOSTS = st.sampled_from(["example.com", "a", "192.0.2.1", "2001:db8::1", "pbx_1.
 
 @st.composite
 def uris(draw: st.DrawFn) -> SipUri:
-    parameters = draw(st.lists(st.tuples(NAMES, st.none() | NAMES), max_size=3, unique_by=lambda p: p[0].lower()))
+    parameters = draw(
+        st.lists(st.tuples(NAMES, st.none() | NAMES), max_size=3, unique_by=lambda p: p[0].lower())
+    )
     return SipUri(
         draw(st.none() | NAMES),
         draw(HOSTS),
@@ -146,7 +148,7 @@ def test_every_uri_is_equivalent_to_itself_written_otherwise(uri: SipUri):
     assert other.is_equivalent(uri)
 
 
-@given(st.text(alphabet="sip:SIP@;=?&%41[]:.abc \r\n\"<>", max_size=40))
+@given(st.text(alphabet='sip:SIP@;=?&%41[]:.abc \r\n"<>', max_size=40))
 def test_garbage_raises_peer_error_or_parses(text: str):
     try:
         uri = parse_uri(text)
@@ -166,7 +168,10 @@ def test_garbage_raises_peer_error_or_parses(text: str):
             "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
             "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
         ),
-        ("sip:alice@atlanta.com?subject=project%20x&priority=urgent", "sip:alice@atlanta.com?priority=urgent&subject=project%20x"),
+        (
+            "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+            "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+        ),
         ("sip:[2001:db8::1]", "sip:[2001:DB8:0::1]"),
     ],
 )
@@ -201,7 +206,9 @@ def test_uris_that_are_not_equivalent_of_19_1_4(one: str, two: str):
 def test_the_scheme_decides_the_type():
     assert isinstance(parse_uri("SIPS:a@b"), SipUri)
     assert isinstance(parse_uri("TEL:+1-2"), TelUri)
-    assert parse_uri("nobodyKnowsThisScheme:totallyopaque") == OtherUri("nobodyknowsthisscheme", "totallyopaque")
+    assert parse_uri("nobodyKnowsThisScheme:totallyopaque") == OtherUri(
+        "nobodyknowsthisscheme", "totallyopaque"
+    )
     assert str(parse_uri("soap.beep://192.0.2.103:3002")) == "soap.beep://192.0.2.103:3002"
     for text in ("", "a", ":a", "1a:b", "a:", "a:b c", "a:<b>", "a:\u00e9"):
         with pytest.raises(PeerError):

@@ -47,7 +47,20 @@ def test_numbers_that_differ(one: str, two: str):
 
 @pytest.mark.parametrize(
     "text",
-    ["tel:", "tel:+", "tel:-", "tel:+a", "tel:12 3", "tel:+1;", "tel:+1;;a", "tel:+1;a=", "tel:+1;a;A", "tel:+1;a=b=c", "tel:٣", "tel:x"],
+    [
+        "tel:",
+        "tel:+",
+        "tel:-",
+        "tel:+a",
+        "tel:12 3",
+        "tel:+1;",
+        "tel:+1;;a",
+        "tel:+1;a=",
+        "tel:+1;a;A",
+        "tel:+1;a=b=c",
+        "tel:٣",
+        "tel:x",
+    ],
 )
 def test_what_is_no_number_is_refused(text: str):
     with pytest.raises(PeerError):
@@ -56,7 +69,14 @@ def test_what_is_no_number_is_refused(text: str):
 
 @given(
     st.from_regex(r"\A(\+[0-9().\-]{0,9}[0-9]|[0-9A-Fa-f*#]{1,9})\Z").map(lambda text: text.strip("\n")),
-    st.lists(st.tuples(st.sampled_from(["ext", "isub", "phone-context", "x"]), st.none() | st.text(min_size=1, max_size=5).filter(lambda t: t.isprintable())), max_size=2, unique_by=lambda p: p[0]),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["ext", "isub", "phone-context", "x"]),
+            st.none() | st.text(min_size=1, max_size=5).filter(lambda t: t.isprintable()),
+        ),
+        max_size=2,
+        unique_by=lambda p: p[0],
+    ),
 )
 def test_printing_then_parsing_is_identity(number: str, parameters: list):
     uri = TelUri(number, tuple(parameters))

@@ -75,7 +75,8 @@ ENTRIES = load()
 DATA = {entry["name"]: entry["data"] for entry in ENTRIES}
 
 pytestmark = pytest.mark.skipif(
-    not ENTRIES, reason=f"the RFC 4475 and RFC 5118 vectors are not in {VECTORS}; RINGBACK_VECTORS names another folder"
+    not ENTRIES,
+    reason=f"the RFC 4475 and RFC 5118 vectors are not in {VECTORS}; RINGBACK_VECTORS names another folder",
 )
 each = pytest.mark.parametrize("entry", ENTRIES, ids=[entry["name"] for entry in ENTRIES])
 
@@ -191,7 +192,9 @@ def test_wsinv_means_what_rfc_4475_says():
     request = parsed("wsinv")
 
     assert request.to.tag == "1918181833n"
-    assert request.from_ == NameAddr(SipUri("jdrosen", "example.com"), 'J Rosenberg \\"', (("tag", "98asjd8"),))
+    assert request.from_ == NameAddr(
+        SipUri("jdrosen", "example.com"), 'J Rosenberg \\"', (("tag", "98asjd8"),)
+    )
     assert (request.max_forwards, request.cseq.number, request.cseq.method) == (68, 9, "INVITE")
     assert [(via.transport, via.sent_by, via.branch) for via in request.vias] == [
         ("UDP", "192.0.2.2", "390skdjuw"),

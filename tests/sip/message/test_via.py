@@ -10,10 +10,18 @@ from ringback.sip.message.via import Via
 
 
 def test_all_parts_are_read():
-    via = Via.parse("SIP/2.0/udp Host.Example.COM:5070;rport=1024;received=192.0.2.1;maddr=224.0.1.75;ttl=16;branch=z9hG4bKx")
+    via = Via.parse(
+        "SIP/2.0/udp Host.Example.COM:5070;rport=1024;received=192.0.2.1;maddr=224.0.1.75;ttl=16;branch=z9hG4bKx"
+    )
 
     assert (via.protocol, via.transport, via.host, via.port) == ("SIP/2.0", "UDP", "host.example.com", 5070)
-    assert (via.branch, via.received, via.rport, via.maddr, via.ttl) == ("z9hG4bKx", "192.0.2.1", 1024, "224.0.1.75", 16)
+    assert (via.branch, via.received, via.rport, via.maddr, via.ttl) == (
+        "z9hG4bKx",
+        "192.0.2.1",
+        1024,
+        "224.0.1.75",
+        16,
+    )
     assert (via.wants_rport, via.sent_by) == (True, "host.example.com:5070")
     assert via.parameter("BRANCH") == "z9hG4bKx"
 
@@ -31,7 +39,14 @@ def test_an_empty_rport_is_wanted_and_not_known():
 def test_absent_parameters_are_none():
     via = Via.parse("SIP/2.0/TLS [2001:DB8::1]")
 
-    assert (via.branch, via.received, via.rport, via.maddr, via.ttl, via.wants_rport) == (None, None, None, None, None, False)
+    assert (via.branch, via.received, via.rport, via.maddr, via.ttl, via.wants_rport) == (
+        None,
+        None,
+        None,
+        None,
+        None,
+        False,
+    )
     assert (via.sent_by, str(via)) == ("[2001:db8::1]", "SIP/2.0/TLS [2001:db8::1]")
 
 
@@ -94,7 +109,9 @@ TOKENS = st.text(alphabet="aZ0-.!%*_+`'~", min_size=1, max_size=6)
         TOKENS.map(str.upper),
         st.sampled_from(["h", "192.0.2.1", "2001:db8::1"]),
         st.none() | st.integers(0, 65535),
-        st.lists(st.tuples(TOKENS, st.none() | TOKENS), max_size=3, unique_by=lambda p: p[0].lower()).map(tuple),
+        st.lists(st.tuples(TOKENS, st.none() | TOKENS), max_size=3, unique_by=lambda p: p[0].lower()).map(
+            tuple
+        ),
     )
 )
 def test_printing_then_parsing_is_identity(via: Via):

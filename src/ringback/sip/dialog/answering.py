@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ringback.sip.dialog.acceptance import Acceptance
 from ringback.sip.dialog.ending import reason_given
-from ringback.sip.dialog.negotiation import OfferInput, OfferState, session_description
+from ringback.sip.dialog.negotiation import OfferState, session_description
 from ringback.sip.dialog.session_states import Input, Occasion, State, advance
 from ringback.sip.events import (
     AnswerReceived,
@@ -143,10 +143,20 @@ def _final_description(session: InviteSession, sdp: bytes | None) -> tuple[bytes
     return None, False
 
 
+def can_describe(session: InviteSession) -> bool:
+    """RFC 6337 2.2: the answer to the INVITE, or an offer if it had none, and only once."""
+    assert session.usage is not None
+    return session.usage.negotiation.local is None and session.usage.negotiation.state in (
+        OfferState.NEW,
+        OfferState.REMOTE_OFFER,
+    )
+
+
 def can_accept(session: InviteSession, sdp: bytes | None) -> bool:
     """True if a 2xx with this description would answer what was offered."""
     assert session.usage is not None
-    is_answer_owed = session.usage.negotiation.is_allowed(OfferInput.ANSWER_SENT)
+    negotiation = session.usage.negotiation
+    is_answer_owed = negotiation.state is OfferState.REMOTE_OFFER and negotiation.local is None
     return not is_answer_owed or sdp is not None or session.previewed is not None
 
 

@@ -57,14 +57,12 @@ def _answer_prack(session: InviteSession, offer: PendingOffer, sdp: bytes, now: 
     assert offer.transaction is not None
     offer.usage.negotiation.send_answer(sdp)
     session.respond(offer.transaction, 200, body=sdp, content_type="application/sdp", now=now)
-    session.reliable.proceed(now=now)
 
 
 def _refuse_prack(session: InviteSession, offer: PendingOffer, status: int, now: float) -> None:
     assert offer.transaction is not None
     offer.usage.negotiation.withdraw()
     session.respond(offer.transaction, status, now=now)
-    session.reliable.proceed(now=now)
 
 
 ANSWERS: dict[Carrier, Answer] = {

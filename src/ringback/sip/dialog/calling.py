@@ -31,6 +31,7 @@ from ringback.sip.events import (
     TransportFailed,
 )
 from ringback.sip.message.message import Request, Response
+from ringback.sip.transaction.client import State as Transaction
 
 if TYPE_CHECKING:
     from ringback.sip.dialog.invite_session import InviteSession
@@ -97,6 +98,8 @@ def _receive_provisional(session: InviteSession, response: Response, now: float)
     if reliability.is_next(usage, response):
         advance(session, Input.PROVISIONAL, Occasion(now, response=response))
         reliability.acknowledge(session, usage, response, session.invite, now=now)
+    else:
+        reliability.repeat_prack(usage, response, now=now)
 
 
 def _preview(session: InviteSession, usage: InviteUsage, response: Response) -> None:
@@ -184,6 +187,13 @@ def release_success(session: InviteSession, occasion: Occasion) -> None:
     release_fork(session, occasion.response, now=occasion.now)
 
 
+def _take_back_the_rest(session: InviteSession, now: float) -> None:
+    """The 2xx came from a target that was left for the next one: nobody needs to ring there any more."""
+    transaction = session.client_transaction
+    if transaction is not None and transaction.state in (Transaction.CALLING, Transaction.PROCEEDING):
+        session.stack.cancel(transaction, now=now)
+
+
 def acknowledge_success(session: InviteSession, occasion: Occasion) -> None:
     """The 2xx has no answer to our offer: it gets its ACK all the same, before the BYE (13.2.2.4)."""
     assert session.usage is not None
@@ -224,6 +234,7 @@ def establish(session: InviteSession, occasion: Occasion) -> None:
     assert occasion.response is not None
     if session.usage.negotiation.state is not OfferState.REMOTE_OFFER:
         acknowledge(session.usage, session.invite, now=occasion.now)
+    _take_back_the_rest(session, occasion.now)
     session.timer.accept_response(occasion.response, now=occasion.now)
     session.emit(SessionEstablished(session, occasion.response))
 
@@ -237,8 +248,10 @@ def release_fork(session: InviteSession, response: Response, *, now: float) -> N
         return
     if len(session.released) >= FORK_LIMIT:
         return
-    session.usages.pop(tag, None)
+    early = session.usages.pop(tag, None)
     usage = session.released[tag] = _new_usage(session, response)
+    if early is not None:
+        usage.dialog.local_cseq = early.dialog.local_cseq
     acknowledge(usage, session.invite, now=now)
     say_goodbye(session.table, usage.requests, now=now)
 

@@ -69,7 +69,7 @@ class Dialog:
             local_uri=request.to.without_parameter("tag"),
             remote_uri=request.from_.without_parameter("tag"),
             remote_target=_target_of(request, request.from_.uri),
-            route_set=tuple(request.record_routes),
+            route_set=_recorded(request),
             remote_cseq=request.cseq.number,
             is_secure=is_secure and _is_sips(request.uri),
             contact=contact,
@@ -86,7 +86,7 @@ class Dialog:
             local_uri=request.from_.without_parameter("tag"),
             remote_uri=request.to.without_parameter("tag"),
             remote_target=_target_of(response, request.uri),
-            route_set=tuple(reversed(response.record_routes)),
+            route_set=_recorded(response)[::-1],
             local_cseq=request.cseq.number,
             is_secure=is_secure and _is_sips(request.uri),
             state=DialogState.EARLY if response.status < 200 else DialogState.CONFIRMED,
@@ -168,7 +168,7 @@ class Dialog:
         if self.state is not DialogState.EARLY:
             return
         self.state = DialogState.CONFIRMED
-        self.route_set = tuple(reversed(response.record_routes))
+        self.route_set = _recorded(response)[::-1]
         self.refresh_target(response)
 
     def answered(self) -> None:
@@ -188,6 +188,14 @@ def _target_of(message: Request | Response, otherwise: Uri) -> Uri:
     except PeerError:
         return otherwise
     return contacts[0].uri if contacts else otherwise
+
+
+def _recorded(message: Request | Response) -> tuple[NameAddr, ...]:
+    """The Record-Routes in order; what cannot be read cannot be followed."""
+    try:
+        return tuple(message.record_routes)
+    except PeerError:
+        return ()
 
 
 def _tagged(party: NameAddr, tag: str) -> NameAddr:

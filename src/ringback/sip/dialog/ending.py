@@ -54,6 +54,12 @@ def end_timed_out(session: InviteSession, occasion: Occasion) -> None:
     conclude(session, occasion, SessionEnded(session, occasion.status or 408, occasion.reason, "timeout"))
 
 
+def end_lost(session: InviteSession, occasion: Occasion) -> None:
+    """The peer said that it has no such dialog (481), or says nothing any more (408)."""
+    by = "timeout" if occasion.status == 408 else "remote"
+    conclude(session, occasion, SessionEnded(session, occasion.status, occasion.reason, by))
+
+
 def end_transport(session: InviteSession, occasion: Occasion) -> None:
     """There is no way to the peer."""
     conclude(session, occasion, SessionEnded(session, 503, occasion.reason, "transport"))
@@ -127,7 +133,7 @@ def conclude(session: InviteSession, occasion: Occasion, ended: SessionEnded) ->
 
 
 def _let_go(session: InviteSession, now: float) -> None:
-    _stop_waiting(session)
+    _stop_waiting(session, now)
     for transaction in list(session.unanswered):
         session.respond(transaction, 487, now=now)
     for usage in session.usages.values():
@@ -137,14 +143,14 @@ def _let_go(session: InviteSession, now: float) -> None:
     session.table.forget(session)
 
 
-def _stop_waiting(session: InviteSession) -> None:
+def _stop_waiting(session: InviteSession, now: float) -> None:
     """No deadline is left but those of the BYE."""
     session.timer.stop()
     session.reliable.stop()
     if session.ringing is not None:
         session.ringing.cancel()
     if session.modification is not None:
-        session.modification.stop()
+        session.modification.stop(now)
     for acceptance in session.acceptances.values():
         acceptance.stop()
     session.acceptances.clear()

@@ -138,6 +138,9 @@ class InviteSession:
         """
         if not 100 < status < 200:
             raise InvalidState(f"{status} is no status for ringing")
+        self._expect_callee()
+        if sdp is not None and not answering.can_describe(self):
+            raise InvalidState("offer and answer of the INVITE are exchanged: use update")
         self._command(
             Input.RING, Occasion(now, status=status, sdp=sdp, is_reliable=reliable, headers=tuple(headers))
         )
@@ -148,6 +151,7 @@ class InviteSession:
         """Send 200. `sdp` answers the INVITE's offer, or offers if there was none; not needed after
         `ring(sdp)`.
         """
+        self._expect_callee()
         if not answering.can_accept(self, sdp):
             raise InvalidState("the offer of the INVITE wants an answer")
         occasion = Occasion(now, sdp=sdp, headers=tuple(headers))
@@ -208,6 +212,7 @@ class InviteSession:
         """Answer the oldest `OfferReceived`, in whatever message takes the answer (RFC 6337)."""
         offer = self._take_offer()
         ANSWERS[offer.carrier](self, offer, sdp, now)
+        self.reliable.proceed(now=now)
 
     def refuse(self, status: int = 488, *, now: float) -> None:
         """Refuse the oldest `OfferReceived`. An offer that a response brought can only be refused by
@@ -215,6 +220,7 @@ class InviteSession:
         """
         offer = self._take_offer()
         REFUSALS[offer.carrier](self, offer, status, now)
+        self.reliable.proceed(now=now)
 
     def request(
         self,
@@ -314,6 +320,10 @@ class InviteSession:
     def _command(self, what: Input, occasion: Occasion) -> None:
         if not advance(self, what, occasion):
             raise InvalidState(f"no {what.name} in {self.state.name}")
+
+    def _expect_callee(self) -> None:
+        if self.is_caller:
+            raise InvalidState("a caller does not answer its own call")
 
     def _take_offer(self) -> PendingOffer:
         if not self.pending:

@@ -57,6 +57,8 @@ class InviteUsage:
     """The methods the peer said it takes."""
     remote_rseq: dict[int, int] = field(default_factory=dict)
     """CSeq of an INVITE of ours -> RSeq of the last reliable provisional response taken (RFC 3262 4)."""
+    failed_pracks: dict[int, bytes | None] = field(default_factory=dict)
+    """RSeq -> the description of a PRACK that was refused and goes out anew when the response comes again."""
     acknowledgements: dict[int, Request] = field(default_factory=dict)
     """CSeq of an INVITE of ours -> the ACK that each repetition of its 2xx gets (13.2.2.4)."""
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ringback.sip.dialog.invite_session import InviteSession
     from ringback.sip.events import Consumer
     from ringback.sip.message.message import Request, Response
+    from ringback.sip.transaction.client import ClientTransaction
     from ringback.sip.transaction.timers import Deadline
 
 #: 491s in a row that are met by trying again.
@@ -45,8 +46,6 @@ PATIENCE = 10
 
 #: 12.2.1.2, RFC 5057 5.1: after these the peer has no such dialog.
 DIALOG_GONE = (408, 481)
-
-LOST_CAUSE = 'SIP;cause=481;text="The dialog is lost"'
 
 
 class Phase(IntEnum):
@@ -70,14 +69,19 @@ class Modification:
     attempts: int = 0
     request: Request | None = None
     deadline: Deadline | None = None
+    transaction: ClientTransaction | None = None
 
     @property
     def is_invite_under_way(self) -> bool:
         """True while our INVITE waits for its final response (14.1, 14.2)."""
         return self.method == "INVITE" and self.phase is Phase.SENT
 
-    def stop(self) -> None:
-        """The session is over."""
+    def stop(self, now: float) -> None:
+        """The session is over: an INVITE that is under way is taken back, so that it does not wait for
+        ever.
+        """
+        if self.is_invite_under_way and self.transaction is not None:
+            self.session.stack.cancel(self.transaction, now=now)
         if self.deadline is not None:
             self.deadline.cancel()
             self.deadline = None
@@ -115,9 +119,10 @@ def watched(session: InviteSession, consumer: Consumer | None) -> Callable[[Even
     def receive(event: Event) -> None:
         if consumer is not None:
             consumer(event)
-        is_gone = isinstance(event, ResponseReceived) and event.response.status in DIALOG_GONE
-        if is_gone or isinstance(event, RequestTimedOut):
-            _lose(session, session.stack.now)
+        if isinstance(event, RequestTimedOut):
+            _lose(session, 408, session.stack.now)
+        elif isinstance(event, ResponseReceived) and event.response.status in DIALOG_GONE:
+            _lose(session, event.response.status, session.stack.now)
 
     return receive
 
@@ -142,18 +147,19 @@ def _send(change: Modification, now: float) -> None:
     )
     session.timer.mark_request(request)
     change.phase, change.request = Phase.SENT, request
-    usage.requests.send(request, partial(_concluded, change, request), now=now)
+    change.transaction = usage.requests.send(request, partial(_concluded, change, request), now=now)
 
 
 def _concluded(change: Modification, request: Request, event: Event) -> None:
     """Something came of one attempt."""
     now = change.session.stack.now
     if isinstance(event, ResponseReceived):
+        change.transaction = event.transaction
         _receive_response(change, request, event, now)
     elif change.request is request and change.phase is Phase.SENT:
         _settle(change)
         if isinstance(event, RequestTimedOut):
-            _lose(change.session, now)
+            _lose(change.session, 408, now)
         elif isinstance(event, TransportFailed):
             _refuse(change, 503, event.detail, now)
 
@@ -179,8 +185,12 @@ def _repeat(change: Modification, invite: Request, now: float) -> None:
 
 def _receive_provisional(change: Modification, response: Response, invite: Request, now: float) -> None:
     is_wanted = change.method == "INVITE" and change.session.state is State.ESTABLISHED
-    if is_wanted and reliability.is_reliable(response) and reliability.is_next(change.usage, response):
+    if not is_wanted or not reliability.is_reliable(response):
+        return
+    if reliability.is_next(change.usage, response):
         reliability.acknowledge(change.session, change.usage, response, invite, now=now)
+    else:
+        reliability.repeat_prack(change.usage, response, now=now)
 
 
 def _succeed(change: Modification, response: Response, invite: Request, now: float) -> None:
@@ -232,7 +242,7 @@ def _fail(change: Modification, response: Response, now: float) -> None:
     if session.state is State.ENDED:
         return
     if response.status in DIALOG_GONE:
-        _lose(session, now)
+        _lose(session, response.status, now)
         return
     delay = _delay_before_next(change, response)
     if delay is None:
@@ -301,9 +311,10 @@ def _refuse(change: Modification, status: int, reason: str, now: float) -> None:
         session.emit(OfferRefused(session, status, reason))
 
 
-def _lose(session: InviteSession, now: float) -> None:
+def _lose(session: InviteSession, status: int, now: float) -> None:
     """12.2.1.2: no answer at all, or one that says there is no such dialog."""
-    occasion = Occasion(now, status=481, reason="the peer lost the dialog", cause=LOST_CAUSE)
+    reason = "the peer says nothing any more" if status == 408 else "the peer has no such dialog"
+    occasion = Occasion(now, status=status, reason=reason, cause=f"SIP;cause={status}")
     advance(session, Input.DIALOG_LOST, occasion)
 
 

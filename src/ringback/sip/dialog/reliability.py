@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.sip.dialog.invite_usage import Carrier, InviteUsage, PendingOffer
 from ringback.sip.dialog.negotiation import OfferInput, OfferState, session_description
 from ringback.sip.errors import PeerError
-from ringback.sip.events import AnswerReceived, Event, OfferReceived
+from ringback.sip.events import AnswerReceived, Event, OfferReceived, ResponseReceived
 
 if TYPE_CHECKING:
     from ringback.sip.dialog.invite_session import InviteSession
@@ -66,12 +67,21 @@ def send_prack(usage: InviteUsage, response: Response, *, now: float, sdp: bytes
         body=sdp or b"",
         content_type=None if sdp is None else SDP,
     )
-    usage.requests.send(prack, _concluded, now=now)
+    usage.requests.send(prack, partial(_concluded, usage, response, sdp), now=now)
+
+
+def repeat_prack(usage: InviteUsage, response: Response, *, now: float) -> None:
+    """A repeated response whose PRACK was refused: a request that overtook it had the higher CSeq."""
+    rseq = response.rseq
+    if rseq in usage.failed_pracks:
+        send_prack(usage, response, now=now, sdp=usage.failed_pracks.pop(rseq))
 
 
 def _is_offer(usage: InviteUsage, invite: Request) -> bool:
     return session_description(invite) is None and usage.negotiation.is_allowed(OfferInput.OFFER_RECEIVED)
 
 
-def _concluded(event: Event) -> None:
-    """Whatever became of the PRACK, the final response to the INVITE decides."""
+def _concluded(usage: InviteUsage, response: Response, sdp: bytes | None, event: Event) -> None:
+    """Whatever became of the PRACK, the final response to the INVITE decides. 500 alone can be mended."""
+    if isinstance(event, ResponseReceived) and event.response.status == 500 and response.rseq is not None:
+        usage.failed_pracks = {response.rseq: sdp}

@@ -55,8 +55,10 @@ class ReliableResponses:
 
     @property
     def holds_success_back(self) -> bool:
-        """RFC 3262 3: no 2xx while a description is not acknowledged, or an offer in a PRACK not answered."""
-        if any(offer.carrier is Carrier.PRACK for offer in self.session.pending):
+        """RFC 3262 3: no 2xx while a description is not acknowledged; nor while an offer of the caller
+        (in a PRACK or UPDATE) waits for our user.
+        """
+        if self.session.pending:
             return True
         unacknowledged = [] if self.is_idle else [self._in_flight, *self._waiting]
         return any(each is not None and each.has_description for each in unacknowledged)

@@ -15,7 +15,7 @@ from ringback.sip.dialog.negotiation import SDP, session_description
 from ringback.sip.dialog.requests import DialogRequests
 from ringback.sip.dialog.session_states import Input, Occasion, State, advance
 from ringback.sip.dialog.session_timer import SHORTEST_INTERVAL, SessionTimer
-from ringback.sip.errors import InvalidState
+from ringback.sip.errors import InvalidState, PeerError
 from ringback.sip.message.names import METHODS
 from ringback.sip.message.uri import NameAddr
 
@@ -145,8 +145,11 @@ class SessionTable:
         self.stack.keep(transaction, now=now)
         transaction.consumer = partial(answering.receive_event, session)
         self.keep(session)
-        self._open(session, request)
-        status, headers = self._refusal_of_call(session, request)
+        try:
+            self._open(session, request)
+            status, headers = self._refusal_of_call(session, request)
+        except PeerError as error:
+            status, headers = error.status, []
         if status:
             advance(session, Input.REJECT, Occasion(now, status=status, headers=headers))
         return session
@@ -177,10 +180,14 @@ class SessionTable:
         return [("Allow", ", ".join(self.allow)), *supported]
 
     def refusal(self, request: Request) -> tuple[int, Fields]:
-        """8.2.1, 8.2.2.3: the status for a method or an extension we do not know, and 0 for none."""
+        """8.2.1, 8.2.2.3: the status for a method or an extension we do not know, and 0 for none.
+
+        PeerError when the option tags of the request cannot be read: nothing that follows must fail for them.
+        """
+        tags = [*request.require, *request.supported]
         if request.method not in self.allow:
             return (405 if request.method in METHODS else 501), [("Allow", ", ".join(self.allow))]
-        unknown = [tag for tag in request.require if tag not in self.supported]
+        unknown = [tag for tag in tags[: len(request.require)] if tag not in self.supported]
         return (420, [("Unsupported", ", ".join(unknown))]) if unknown else (0, [])
 
     def new_timer(self, session: InviteSession) -> SessionTimer:

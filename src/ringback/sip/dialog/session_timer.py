@@ -78,14 +78,16 @@ class SessionTimer:
         return True
 
     def accept_response(self, response: Response, *, now: float) -> None:
-        """7.2: the 2xx to a request of ours says what was agreed; without Session-Expires there is no
-        timer.
+        """7.2: what the 2xx to a request of ours says. Without Session-Expires there is no timer, unless
+        we have refreshed so far for somebody on the way: the peer may not know timers.
         """
         expires = _session_expires(response)
-        if expires is None or not self.is_supported:
-            self.stop()
-        else:
+        if expires is not None and self.is_supported:
             self._start(expires.seconds, is_refresher=expires.refresher != "uas", now=now)
+        elif self.interval and self.is_refresher:
+            self._start(self.interval, is_refresher=True, now=now)
+        else:
+            self.stop()
 
     # --- answering: RFC 4028 9
 

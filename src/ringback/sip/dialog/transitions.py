@@ -20,6 +20,7 @@ from ringback.sip.dialog.ending import (
     end_cancelled,
     end_failed,
     end_local,
+    end_lost,
     end_refused,
     end_rejected,
     end_remote,
@@ -86,7 +87,7 @@ TRANSITIONS: Transitions = {
     (_S.ACCEPTED,    _I.NO_ACK):                 (_S.ENDED,       (send_bye, end_timed_out)),
     (_S.ACCEPTED,    _I.BYE):                    (_S.DEPARTING,   (end_local,)),
     (_S.ACCEPTED,    _I.BYE_RECEIVED):           (_S.ENDED,       (confirm_bye, end_remote)),
-    (_S.ACCEPTED,    _I.DIALOG_LOST):            (_S.ENDED,       (send_bye, end_timed_out)),
+    (_S.ACCEPTED,    _I.DIALOG_LOST):            (_S.ENDED,       (send_bye, end_lost)),
     (_S.ACCEPTED,    _I.EXPIRED):                (_S.ENDED,       (send_bye, end_timed_out)),
 
     (_S.DEPARTING,   _I.ACK):                    (_S.ENDED,       (send_bye, end_local)),
@@ -99,7 +100,7 @@ TRANSITIONS: Transitions = {
     (_S.ESTABLISHED, _I.NO_ACK):                 (_S.ENDED,       (send_bye, end_timed_out)),
     (_S.ESTABLISHED, _I.BYE):                    (_S.ENDED,       (send_bye, end_local)),
     (_S.ESTABLISHED, _I.BYE_RECEIVED):           (_S.ENDED,       (confirm_bye, end_remote)),
-    (_S.ESTABLISHED, _I.DIALOG_LOST):            (_S.ENDED,       (send_bye, end_timed_out)),
+    (_S.ESTABLISHED, _I.DIALOG_LOST):            (_S.ENDED,       (send_bye, end_lost)),
     (_S.ESTABLISHED, _I.EXPIRED):                (_S.ENDED,       (send_bye, end_timed_out)),
 }
 # fmt: on

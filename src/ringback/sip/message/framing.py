@@ -12,7 +12,7 @@ from ringback.sip.message.numbers import decimal
 MAX_MESSAGE = 65536
 
 #: The usual case: one Content-Length on one line. Anything else goes the long way.
-_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*+:[ \t]*+([0-9]*+)(\r\n[^ \t])?", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*+:[ \t]*+([0-9]*+)(?=(\r\n[^ \t])?)", re.IGNORECASE)
 #: What is a number, but larger than any message, is refused as too large and not as malformed.
 _ANY_LENGTH = 10**24
 _END = b"\r\n\r\n"

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who answers when the server itself is called? Feature codes and announcements, as the server's applications."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ringback.media.errors import NoFreePort
+from ringback.pbx.announcements import ANNOUNCEMENTS, Announcement, announce
+from ringback.pbx.conversation import Conversation, OwnMedia
+from ringback.pbx.feature_codes import FEATURE_CODES, FeatureCode
+from ringback.sdp.errors import UnacceptableSession
+
+if TYPE_CHECKING:
+    from ringback.server.applications import Application, IncomingCall
+
+logger = logging.getLogger("ringback.pbx")
+
+
+class BuiltInNumbers:
+    """Implements `ringback.server.applications.Applications`."""
+
+    __slots__ = ("_media", "_wall_clock")
+
+    def __init__(self, media: OwnMedia, *, wall_clock: Callable[[], float] = time.time) -> None:
+        self._media = media
+        self._wall_clock = wall_clock
+
+    def find(self, name: str) -> Application | None:
+        """The application of this name: the number of a feature code, or the name of an announcement."""
+        code = FEATURE_CODES.get(name)
+        if code is not None:
+            return partial(self._answer, code)
+        announcement = ANNOUNCEMENTS.get(name)
+        return None if announcement is None else partial(self._announce, announcement)
+
+    async def _answer(self, code: FeatureCode, call: IncomingCall) -> None:
+        conversation = await self._open(call)
+        if conversation is None:
+            call.driver.perform(call.session.reject, 503)
+            return
+        try:
+            await conversation.conduct(code.answer(conversation, self._wall_clock))
+        except UnacceptableSession as error:
+            logger.info("peer's offer to %s refused: %s", code.number, error.detail)
+            conversation.reject(error.status, warning=error)
+
+    async def _announce(self, announcement: Announcement, call: IncomingCall) -> None:
+        conversation = await self._open(call)
+        if conversation is None:
+            call.driver.perform(call.session.reject, announcement.status)
+            return
+        await conversation.conduct(announce(announcement, conversation))
+
+    async def _open(self, call: IncomingCall) -> Conversation | None:
+        """None when there is no room for its sound; a caller who gave up meanwhile is no trouble."""
+        try:
+            return Conversation(call, await self._media.open(call.flow))
+        except NoFreePort as error:
+            logger.warning("no sound for a call to %s: %s", call.number, error)
+            return None

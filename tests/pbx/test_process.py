@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server process inside the test: reloads under traffic, what is undone when a start fails, slow disks."""
+
+import asyncio
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ringback.net.errors import PortInUse
+from ringback.net.sockets import RealNetwork
+from ringback.pbx.accounts import new_user
+from ringback.pbx.process import ServerProcess
+from ringback.server.config_file import ConfigurationError, Loaded, check_file, load_settings
+from ringback.server.control import SOCKET_NAME
+from ringback.server.data_directory import DirectoryLock
+from ringback.sip.flow import Address
+
+PORTS = {"sip_port": 0, "tls_port": 0, "http_port": 0, "https_port": 0}
+
+
+class Installation:
+    """A folder with data and a settings file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self.file = folder / "ringback.toml"
+        self.file.write_text("")
+        self.flags: dict[str, object] = {
+            "data": str(self.data), "config": str(self.file), "host": ("127.0.0.1",), **PORTS
+        }  # fmt: skip
+
+    def load(self) -> Loaded:
+        return load_settings(self.flags, {})
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    return Installation(tmp_path)
+
+
+@pytest.fixture
+async def process(installation: Installation) -> AsyncIterator[ServerProcess]:
+    process = await ServerProcess.start(installation.load, RealNetwork())
+    process.installation.store.put_user(new_user("101", "Anna", password="secret", realm="127.0.0.1"))
+    await process.system.users_changed()
+    yield process
+    await process.close()
+
+
+class Phone:
+    """Registers over UDP, by hand, again and again."""
+
+    def __init__(self, server: Address) -> None:
+        self.server = server
+        self.answers: asyncio.Queue[str] = asyncio.Queue()
+
+    async def open(self) -> None:
+        self.socket = await RealNetwork().bind_datagram(
+            Address("127.0.0.1", 0),
+            lambda batch: [self.answers.put_nowait(data.decode()) for data, _ in batch] and None,
+        )
+
+    async def register(self) -> int:
+        challenge = await self._ask("")
+        line = next(line for line in challenge.split("\r\n") if line.startswith("WWW-Auth") and "MD5" in line)
+        said = dict(re.findall(r'(\w+)="([^"]*)"', line))
+        secret, asked = md5(f"101:{said['realm']}:secret"), md5("REGISTER:sip:127.0.0.1")
+        response = md5(f"{secret}:{said['nonce']}:00000001:c:auth:{asked}")
+        final = await self._ask(
+            f'Authorization: Digest username="101", realm="{said["realm"]}", nonce="{said["nonce"]}", '
+            f'uri="sip:127.0.0.1", response="{response}", algorithm=MD5, qop=auth, nc=00000001, cnonce="c"\r\n'
+        )
+        return int(final[8:11])
+
+    async def _ask(self, authorization: str) -> str:
+        here, tag = self.socket.local, os.urandom(6).hex()
+        request = (
+            f"REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK{tag};rport\r\n"
+            f"Max-Forwards: 70\r\nFrom: <sip:101@127.0.0.1>;tag={tag}\r\nTo: <sip:101@127.0.0.1>\r\n"
+            f"Call-ID: {tag}\r\nCSeq: 1 REGISTER\r\nContact: <sip:101@{here}>\r\nExpires: 300\r\n"
+            f"{authorization}Content-Length: 0\r\n\r\n"
+        )
+        self.socket.send(request.encode(), self.server)
+        return await asyncio.wait_for(self.answers.get(), 5)
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+def address(process: ServerProcess) -> Address:
+    host, _, port = process.addresses()["udp"].rpartition(":")
+    return Address(host, int(port))
+
+
+async def test_reloads_under_traffic_fail_no_request_and_bad_files_are_all_refused(
+    process: ServerProcess, installation: Installation
+) -> None:
+    phone = Phone(address(process))
+    await phone.open()
+    refused = 0
+    for round_ in range(60):
+        is_bad = round_ % 3 == 0
+        installation.file.write_text(
+            "[registrar]\nmax_contact = 1" if is_bad
+            else f"[registrar]\nmax_contacts = {1 + round_ % 7}\n[authentication]\nnonce_lifetime = {60 + round_}"
+        )  # fmt: skip
+        reload = asyncio.create_task(process.reload())
+        assert await phone.register() == 200
+        try:
+            assert await reload
+        except ConfigurationError:
+            refused += 1
+    assert refused == 20
+    assert process.status()["registrations"] == 1
+    phone.socket.close()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_file_is_refused_with_a_place_or_gives_settings_that_are_valid(
+    data: st.DataObject, tmp_path: Path
+) -> None:
+    names = st.sampled_from(
+        ["sip", "port", "tls_port", "registrar", "max_contacts", "log", "level", "zzz", "host"]
+    )
+    value = st.sampled_from(
+        ["1", "5061", "-1", '"info"', '["127.0.0.1"]', "true", "1.5", "{}", "[[1]]", '""']
+    )
+    lines = data.draw(
+        st.lists(st.one_of(names.map("[{}]".format), st.tuples(names, value).map(" = ".join)), max_size=8)
+    )
+    file = tmp_path / "ringback.toml"
+    file.write_text("\n".join(lines))
+    try:
+        loaded = check_file(file)
+    except ConfigurationError as error:
+        assert error.problems
+        for problem in error.problems:
+            assert re.fullmatch(rf"{re.escape(str(file))}(:\d+:\d+)?", problem.place), problem
+        return
+    assert type(loaded.settings).model_validate(loaded.settings.model_dump()) == loaded.settings
+
+
+async def test_a_start_that_fails_leaves_nothing_behind(installation: Installation) -> None:
+    taken = await RealNetwork().bind_datagram(Address("127.0.0.1", 0), lambda batch: None)
+    installation.flags["sip_port"] = taken.local.port
+    with pytest.raises((PortInUse, OSError)):
+        await ServerProcess.start(installation.load, RealNetwork())
+    taken.close()
+    DirectoryLock(installation.data).release()
+    assert not (installation.data / SOCKET_NAME).exists()
+    process = await ServerProcess.start(installation.load, RealNetwork())
+    assert process.addresses()["udp"] == f"127.0.0.1:{installation.flags['sip_port']}"
+    await process.close()
+    assert not (installation.data / SOCKET_NAME).exists()
+
+
+async def test_a_locked_database_delays_no_registration(
+    process: ServerProcess, installation: Installation
+) -> None:
+    phone = Phone(address(process))
+    await phone.open()
+    with closing(sqlite3.connect(installation.data / "ringback.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        begun = asyncio.get_running_loop().time()
+        for _ in range(20):
+            assert await phone.register() == 200
+        assert asyncio.get_running_loop().time() - begun < 3
+        assert process.status()["store"]["pending"] > 0
+        other.execute("ROLLBACK")
+    assert await asyncio.to_thread(process.installation.store.flush)
+    phone.socket.close()
