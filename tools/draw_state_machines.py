@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from ringback.sip.dialog import session_states
+from ringback.sip.dialog import negotiation, transitions
 from ringback.sip.transaction import client, server
 
 PAGE = Path(__file__).parents[1] / "docs" / "state-machines.md"
@@ -16,7 +16,8 @@ MACHINES = [
     ("Non-INVITE client transaction", "RFC 3261 17.1.2 with RFC 4320", "sip/transaction/client.py", client.NON_INVITE_TRANSITIONS),
     ("INVITE server transaction", "RFC 3261 17.2.1 with RFC 6026", "sip/transaction/server.py", server.INVITE_TRANSITIONS),
     ("Non-INVITE server transaction", "RFC 3261 17.2.2 with RFC 4320", "sip/transaction/server.py", server.NON_INVITE_TRANSITIONS),
-    ("INVITE session", "RFC 3261 13 to 15, RFC 5407", "sip/dialog/session_states.py", session_states.TRANSITIONS),
+    ("INVITE session", "RFC 3261 13 to 15, RFC 5407", "sip/dialog/transitions.py", transitions.TRANSITIONS),
+    ("Offer and answer", "RFC 3264, RFC 6337", "sip/dialog/negotiation.py", negotiation.TRANSITIONS),
 ]
 
 HEAD = """# State machines

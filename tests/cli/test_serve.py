@@ -162,7 +162,7 @@ def test_registrations_outlive_a_clean_end_and_a_kill(serve) -> None:
     (kept,) = json.loads(ringback("registrations", "--json", data=server.data).stdout)
     assert (kept["user"], kept["agent"], kept["transport"]) == ("101", "By hand", "UDP")
     server = serve()
-    assert "1 registrations kept from before" in server.text
+    assert "1 registered phone kept from before" in server.text
     assert register(server.port("udp"), "101", "s3cret-s3cret") == 200
     wait_for(
         lambda: json.loads(ringback("status", "--json", data=server.data).stdout)["store"]["pending"] == 0

@@ -61,7 +61,9 @@ request_route {{
     if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
     if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
     if (has_totag()) {{ loose_route(); t_relay(); exit; }}
+    remove_hf("Route");
     record_route();
+    $ru = "sip:" + $rU + "@{next_domain}";
     $du = "sip:{next_hop}";
     t_relay();
 }}
@@ -71,7 +73,9 @@ request_route {{
 class Kamailio:
     """A running Kamailio; `address` is its host:port."""
 
-    def __init__(self, folder: Path, *, domain: str = "kamailio.test", password: str = "secret", next_hop: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, domain: str = "kamailio.test", password: str = "secret", next_hop: str = "", next_domain: str = ""
+    ) -> None:
         program = require("kamailio", "kamailio")
         folder.mkdir(parents=True)
         self.port = free_port()
@@ -82,7 +86,8 @@ class Kamailio:
         config = folder / "kamailio.cfg"
         config.write_text(
             (COMMON + route).format(
-                port=self.port, domain=domain, password=password, next_hop=next_hop, modules=modules
+                port=self.port, domain=domain, password=password, next_hop=next_hop,
+                next_domain=next_domain, modules=modules
             )
         )
         self.program = Program(

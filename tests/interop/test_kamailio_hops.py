@@ -45,7 +45,7 @@ def test_calls_reach_our_phones_through_a_kamailio_in_front(rig: Rig) -> None:
     server = rig.ringback(config="[proxy]\nstrangers_may_call = true\n")
     server.add_user("102", "Bob", PASSWORD)
     bob = rig.baresip(server, "102", frequency=700.0)
-    kamailio = rig.kamailio(domain="front.test", next_hop=server.sip)
+    kamailio = rig.kamailio(domain="front.test", next_hop=server.sip, next_domain=server.domain)
     stranger = rig.keep(
         Baresip(
             rig.folder / "stranger", user="eve", password="none", domain="elsewhere.test", server=kamailio.address,
@@ -68,7 +68,7 @@ def test_our_users_call_out_through_a_kamailio_behind(rig: Rig) -> None:
     elsewhere = rig.ringback(domain="elsewhere.test", config="[proxy]\nstrangers_may_call = true\n")
     elsewhere.add_user("201", "Zoe", PASSWORD)
     zoe = rig.baresip(elsewhere, "201", frequency=700.0)
-    kamailio = rig.kamailio(domain="transit.test", next_hop=elsewhere.sip)
+    kamailio = rig.kamailio(domain="transit.test", next_hop=elsewhere.sip, next_domain=elsewhere.domain)
     anna.command("dial", f"sip:201@{kamailio.address}")
     anna.wait_event("CALL_ESTABLISHED")
     zoe.wait_event("CALL_ESTABLISHED")

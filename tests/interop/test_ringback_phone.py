@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import PASSWORD, Rig
 from interop_process import Program, free_port
-from interop_ringback import RINGBACK, Ringback
+from interop_ringback import RINGBACK, Ringback, run_ringback
 from interop_sound import seconds_of_tone, write_tone
 
 
@@ -32,7 +32,7 @@ def call(server: Ringback, number: str, *more: str, expect: int = 0) -> str:
 
 def test_ringback_call_and_ringback_answer_hear_each_other(rig: Rig, server: Ringback) -> None:
     tone = write_tone(rig.folder / "tone.wav", 440.0, seconds=3)
-    other = write_tone(rig.folder / "other.wav", 700.0, seconds=3)
+    other = write_tone(rig.folder / "other.wav", 700.0, seconds=6)
     answering(rig, server, "102", "--play", str(other), "--record", str(rig.folder / "heard-by-102.wav"), "--once")
     printed = call(server, "102", "--play", str(tone), "--record", str(rig.folder / "heard-by-101.wav"), "--ladder")
     time.sleep(0.5)
@@ -78,11 +78,10 @@ def test_a_call_without_any_server(rig: Rig) -> None:
     )
     answer.wait_for("ready", 15)
     tone = write_tone(rig.folder / "tone.wav", 440.0, seconds=2)
-    done = Program(
-        [*RINGBACK, "call", f"sip:echo@127.0.0.1:{port}", "--play", str(tone), "--record", str(rig.folder / "back.wav")],
-        rig.folder / "call.log",
-    )
-    assert done.wait(30) == 0, done.output
+    done = run_ringback(
+        "call", f"sip:echo@127.0.0.1:{port}", "--play", str(tone), "--record", str(rig.folder / "back.wav"), data=rig.folder
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
     assert seconds_of_tone(rig.folder / "back.wav", 440.0) > 1.0
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does the kernel cut a head as its docstring says, whichever path it takes?"""
 
+import os
 import subprocess
 import sys
 
@@ -100,8 +101,11 @@ def test_garbage_is_cut_or_refused(data: bytes):
 
 
 def run_with_kernel(name: str) -> subprocess.CompletedProcess[str]:
-    program = f"import os; os.environ['RINGBACK_KERNEL'] = {name!r}; import ringback.kernel as k; print(k.IMPLEMENTATION)"
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    program = "import ringback.kernel; print(ringback.kernel.IMPLEMENTATION)"
+    environment = os.environ | {"RINGBACK_KERNEL": name}
+    return subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_the_kernel_in_use_says_its_name():

@@ -145,6 +145,7 @@ def test_telephone_events_alone_are_no_call():
         ("m=audio 4000 RTP/AVP 0", "c=IN IP4 127.0.0.1"),
         ("m=audio 4000 RTP/AVP 0", "c=IN IP4 224.2.0.1"),
         ("m=audio 5000 RTP/AVP 0", "c=IN IP4 192.0.2.2"),
+        ("m=audio 5000 RTP/AVP 0", "c=IN IP6 2001:db8::1"),
     ],
 )
 def test_hostile_values_are_488(lines):
@@ -362,3 +363,42 @@ def test_whatever_is_offered_is_refused_or_answered_in_shape(media):
         assert 10 <= agreed.packet_time_ms <= 60
         assert agreed.send.payload_type in agreed.receive
         assert make_answer(make_offer(BOB, session_id=1, previous=answer), ALICE, session_id=2)
+
+
+@pytest.mark.parametrize(
+    ("offered", "expected"),
+    [
+        # 2.1: audio and video with several codecs each
+        (
+            (
+                "m=audio 49170 RTP/AVP 0 8 97",
+                "a=rtpmap:97 iLBC/8000",
+                "m=video 51372 RTP/AVP 31 32",
+                "a=rtpmap:31 H261/90000",
+            ),
+            ["m=audio 5000 RTP/AVP 0 8", "m=video 0 RTP/AVP 31 32"],
+        ),
+        # 2.4: two audio streams, the second one for events
+        (
+            (
+                "m=audio 49170 RTP/AVP 0",
+                "m=audio 51372 RTP/AVP 97 101",
+                "a=rtpmap:97 iLBC/8000",
+                "a=rtpmap:101 telephone-event/8000",
+                "a=sendonly",
+            ),
+            ["m=audio 5000 RTP/AVP 0", "m=audio 0 RTP/AVP 97 101"],
+        ),
+        # 2.5: a stream is added to a call, then removed again
+        (
+            ("m=audio 49170 RTP/AVP 0", "m=video 0 RTP/AVP 31"),
+            ["m=audio 5000 RTP/AVP 0", "m=video 0 RTP/AVP 31"],
+        ),
+        # 4.1: the audio is given up
+        (("m=audio 0 RTP/AVP 0",), ["m=audio 0 RTP/AVP 0"]),
+        # 5.1: third party call control offers no media at first
+        ((), []),
+    ],
+)
+def test_the_examples_of_rfc_4317_are_answered_as_far_as_they_are_audio(offered, expected):
+    assert [line for line in answered(*offered) if line.startswith("m=")] == expected

@@ -225,7 +225,9 @@ def test_acks_for_nothing_go_nowhere() -> None:
         await asyncio.sleep(60)
         peer = await stranger(rig)
         for headers in ([], [("Route", "<sip:victim.test;lr>")], [("Route", f"<sip:AAAA@{DOMAIN};lr>")]):
-            peer.request("ACK", f"sip:102@{DOMAIN}", remote=SERVER, to=f"<sip:102@{DOMAIN}>;tag=x", headers=headers)
+            peer.request(
+                "ACK", f"sip:102@{DOMAIN}", remote=SERVER, to=f"<sip:102@{DOMAIN}>;tag=x", headers=headers
+            )
         await bob.peer.expect_silence(5)
         assert rig.state == (0, 0, 0, 0, 0)
 

@@ -156,7 +156,7 @@ def test_the_challenges_of_all_branches_reach_the_caller() -> None:
 def test_two_phones_that_answer_at_once_are_both_passed_on() -> None:
     async def test(rig: Rig) -> None:
         first, second = await phones_of_bob(rig, "", "")
-        anna, leg = await anna_calls(rig)
+        _anna, leg = await anna_calls(rig)
         await first.expect("INVITE")
         await second.expect("INVITE")
         first.reply(200, tag="one", headers=contact_of(first))
@@ -172,7 +172,7 @@ def test_two_phones_that_answer_at_once_are_both_passed_on() -> None:
 def test_repeated_200s_are_passed_on_until_the_ack() -> None:
     async def test(rig: Rig) -> None:
         (only,) = await phones_of_bob(rig, "")
-        anna, leg = await anna_calls(rig)
+        anna, _leg = await anna_calls(rig)
         await only.expect("INVITE")
         for _ in range(3):
             only.reply(200, headers=contact_of(only))
@@ -243,7 +243,7 @@ def test_the_other_flow_of_a_phone_is_tried_when_the_first_is_lost() -> None:
             flows.append(device)
             await asyncio.sleep(1)
         old, new = flows
-        anna, leg = await anna_calls(rig)
+        _anna, leg = await anna_calls(rig)
         await new.peer.expect("INVITE")
         await old.peer.expect_silence(1)
         new.peer.reset()
@@ -294,7 +294,7 @@ def test_a_redirection_to_another_user_here_is_followed() -> None:
     async def test(rig: Rig) -> None:
         (bob,) = await phones_of_bob(rig, "")
         carol = await rig.phone("103", "10.0.0.13")
-        anna, leg = await anna_calls(rig)
+        _anna, leg = await anna_calls(rig)
         await bob.expect("INVITE")
         bob.reply(302, headers=[("Contact", f"<sip:103@{DOMAIN}>")])
         await bob.expect("ACK")

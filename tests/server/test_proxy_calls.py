@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls through the proxy: RFC 3261 section 16 from one phone to another, RFC 5626 flows, RFC 3327, RFC 5658."""
+"""Calls through the proxy: RFC 3261 section 16 from one phone to another, RFC 5626 flows, RFC 5658."""
 
 import asyncio
 
@@ -306,7 +306,7 @@ def test_a_replaced_connection_carries_the_rest_of_the_call() -> None:
 def test_calls_survive_a_restart_of_the_server() -> None:
     async def test(rig: Rig) -> None:
         anna, bob = await rig.phone("101", "10.0.0.11"), await rig.phone("102", "10.0.0.12", port=5071)
-        leg, invite = await call(rig, anna, bob)
+        leg, _invite = await call(rig, anna, bob)
         await rig.restart()
         leg.request("BYE")
         await bob.peer.expect("BYE")

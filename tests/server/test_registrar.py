@@ -253,9 +253,7 @@ def test_the_path_is_returned_and_calls_go_along_it() -> None:
         anna = await rig.phone("101", "10.0.0.11")
         edge = await rig.device("102", "10.0.0.20")
         path = ("Path", "<sip:10.0.0.20;lr>")
-        answer = await edge.register(
-            contact="<sip:102@192.168.1.5>", headers=[path, ("Supported", "path")]
-        )
+        answer = await edge.register(contact="<sip:102@192.168.1.5>", headers=[path, ("Supported", "path")])
         assert answer.headers["Path"] == "<sip:10.0.0.20;lr>"
         await anna.call(f"sip:102@{DOMAIN}")
         invite = await edge.peer.expect("INVITE")
@@ -277,7 +275,9 @@ def test_a_path_back_to_this_server_is_refused() -> None:
 def test_required_extensions_we_lack_are_named() -> None:
     async def test(rig: Rig) -> None:
         anna = await rig.device("101", "10.0.0.11")
-        anna.send("REGISTER", f"sip:{DOMAIN}", to=f"<{anna.address}>", headers=[("Require", "gruu, path, x-y")])
+        anna.send(
+            "REGISTER", f"sip:{DOMAIN}", to=f"<{anna.address}>", headers=[("Require", "gruu, path, x-y")]
+        )
         answer = await anna.peer.expect(420)
         assert answer.unsupported == ["gruu", "x-y"]
 
@@ -302,9 +302,7 @@ def test_a_restart_remembers_registrations_and_calls_find_the_phone() -> None:
 def test_a_restarted_phone_behind_nat_is_reached_by_the_address_it_came_from() -> None:
     async def test(rig: Rig) -> None:
         bob = await rig.device("102", "203.0.113.7", port=40_001)
-        await bob.register(
-            contact="<sip:102@192.168.1.77:5060>", via="SIP/2.0/UDP 192.168.1.77:5060"
-        )
+        await bob.register(contact="<sip:102@192.168.1.77:5060>", via="SIP/2.0/UDP 192.168.1.77:5060")
         await rig.restart()
         anna = await rig.phone("101", "10.0.0.11")
         await anna.call(f"sip:102@{DOMAIN}")
@@ -330,7 +328,9 @@ def test_dead_connections_make_room_for_new_ones() -> None:
 def test_a_repeated_register_gets_the_same_answer_and_counts_once() -> None:
     async def test(rig: Rig) -> None:
         anna = await rig.device("101", "10.0.0.11")
-        sent = anna.send("REGISTER", f"sip:{DOMAIN}", to=f"<{anna.address}>", headers=[("Contact", f"<{anna.contact}>")])
+        sent = anna.send(
+            "REGISTER", f"sip:{DOMAIN}", to=f"<{anna.address}>", headers=[("Contact", f"<{anna.contact}>")]
+        )
         challenge = await anna.peer.expect(401)
         data = anna.resend_with_credentials(sent, challenge)
         first = await final(anna.peer)

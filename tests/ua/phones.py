@@ -15,7 +15,9 @@ from ringback.ua.phone import Phone
 ALICE, BOB, CAROL = "10.0.0.11", "10.0.0.12", "10.0.0.13"
 
 
-def phone(network: Network, name: str, host: str, *, port: int = 5060, register: bool = False, **options: Any) -> Phone:
+def phone(
+    network: Network, name: str, host: str, *, port: int = 5060, register: bool = False, **options: Any
+) -> Phone:
     """A phone at `host`, with chance from its name."""
     chance = random.Random(f"{name}{network.seed}")
     return Phone(

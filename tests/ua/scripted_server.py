@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A SIP server for tests of phones: it answers each request as the test's script says, and remembers them all."""
+"""A SIP server for tests of phones: it answers as the test's script says, and remembers all requests."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ringback.net.driver import StackDriver
 from ringback.net.resolver import Resolver
+from ringback.sip.digest import ha1
 from ringback.sip.digest_server import DigestServer
 from ringback.sip.events import Event, RequestReceived
 from ringback.sip.flow import Address, Flow, Transport
@@ -77,6 +79,23 @@ class ScriptedServer:
         await self.driver.close()
 
 
-def digest_server(realm: str = "example.com") -> DigestServer:
-    """A server side of digest with a fixed key."""
-    return DigestServer(b"k" * 32, realm=realm, algorithms=("SHA-256", "MD5"))
+def challenging(
+    accept: Script, *, status: int = 401, realm: str = "example.com", password: str = "s3cret"
+) -> Script:
+    """Everything is challenged; what user 101 proves goes to `accept`."""
+    digest = DigestServer(b"k" * 32, realm=realm, algorithms=("SHA-256", "MD5"))
+
+    def ha1_for(user: str, algorithm: str) -> str | None:
+        return ha1(user, realm, password, algorithm) if user == "101" else None
+
+    def script(request: Request, flow: Flow) -> Answer | None:
+        now, source = asyncio.get_running_loop().time(), flow.remote.host
+        verdict = digest.verify(
+            request.credentials, request.method, request.target, request.body, ha1_for, source, now=now
+        )
+        if verdict.user is not None:
+            return accept(request, flow)
+        field = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
+        return status, [(field, value) for value in digest.challenges(source, now=now)]
+
+    return script

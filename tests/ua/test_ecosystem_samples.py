@@ -23,7 +23,7 @@ from ringback.sip.identifiers import Identifiers
 from ringback.sip.stack import SipStack
 from ringback.ua.phone import Phone
 
-ANSWERING = '''
+ANSWERING = """
 from ringback import Phone
 
 phone = Phone("sip:101@pbx.example.com", password="s3cret")   # SRV, TLS, NAT found by itself
@@ -34,9 +34,9 @@ async def greet(call):
     await call.say(f"Hello {call.caller.name or 'there'}.")   # returning hangs up
 
 phone.run()
-'''
+"""
 
-CALLING = '''
+CALLING = """
 import asyncio
 from ringback import Phone, Busy, NoAnswer
 
@@ -50,7 +50,7 @@ async def main():
             print("not reached:", why)          # e.g. "486 Busy Here"
 
 asyncio.run(main())
-'''
+"""
 
 
 class Registrar:
@@ -91,7 +91,9 @@ class Registrar:
 def program(sample: str, server: str, folder: Path) -> subprocess.Popen[str]:
     file = folder / "sample.py"
     file.write_text(sample.replace("pbx.example.com", server))
-    return subprocess.Popen([sys.executable, str(file)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, str(file)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="no voice installed: apt install espeak-ng")
@@ -101,12 +103,10 @@ async def test_sample_1_registers_answers_speaks_hangs_up_and_unregisters(tmp_pa
     try:
         contact = await asyncio.wait_for(registrar.contact, 10)
         async with Phone('"Anna" <sip:anna@127.0.0.1>', register=False, host="127.0.0.1") as phone:
-            async with phone.dial(contact, timeout=5) as call:
-                heard = bytearray()
-                async for frame in call.frames():
-                    heard += frame
-                assert call.ended.by == "remote"
-                assert call.duration > 0.5
+            call = await phone.dial(contact, timeout=5)
+            heard = b"".join([frame async for frame in call.frames()])
+            assert call.ended.by == "remote"
+            assert call.duration > 0.5
         assert max(heard) > 0
         running.send_signal(signal.SIGINT)
         await asyncio.wait_for(registrar.gone.wait(), 5)

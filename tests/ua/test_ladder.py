@@ -20,7 +20,8 @@ INVITE = (
     b"Content-Type: application/sdp\r\n"
     b"Content-Length: 5\r\n"
     b"\r\n"
-    b"v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:5ecre7\r\na=ice-pwd:5ecre7\r\nk=clear:5ecre7\r\na=rtpmap:0 PCMU/8000\r\n"
+    b"v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:5ecre7\r\n"
+    b"a=ice-pwd:5ecre7\r\nk=clear:5ecre7\r\na=rtpmap:0 PCMU/8000\r\n"
 )
 RINGING = b"SIP/2.0 180 Ringing\r\nCSeq: 1 INVITE\r\n\r\n"
 INFO = b"INFO sip:a@b SIP/2.0\r\nContent-Type: application/dtmf-relay\r\n\r\nSignal=7\r\nDuration=160\r\n"

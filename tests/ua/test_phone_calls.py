@@ -155,7 +155,7 @@ def test_a_handler_that_does_not_answer_declines_and_one_that_fails_is_a_server_
         raise ZeroDivisionError
 
     async def main(handler):
-        with pytest.raises(Exception) as raised:  # noqa: PT011
+        with pytest.raises(Exception) as raised:
             async with calling(Network(seed=6), handler):
                 pass
         return str(raised.value)
@@ -321,9 +321,8 @@ def test_a_redirected_call_reaches_the_new_place():
             await call.answer()
             await call.wait_ended()
 
-        async with carol:
-            async with calling(network, lambda call: call.redirect(uri_of("carol", CAROL))) as call:
-                return call.invite.target
+        async with carol, calling(network, lambda call: call.redirect(uri_of("carol", CAROL))) as call:
+            return call.invite.target
 
     assert run(main()) == uri_of("carol", CAROL)
 
@@ -331,7 +330,7 @@ def test_a_redirected_call_reaches_the_new_place():
 def test_phones_that_send_each_other_in_circles_give_up():
     async def main():
         network = Network(seed=15)
-        with pytest.raises(Exception, match="302"):  # noqa: PT011
+        with pytest.raises(Exception, match="302"):
             async with calling(network, lambda call: call.redirect(BOB_URI)):
                 pass
 
@@ -574,9 +573,26 @@ def test_ipv6():
             await call.answer()
             await call.wait_ended()
 
-        async with bob, alice:
-            async with alice.dial("sip:bob@[fd00::2]:5060") as call:
-                await call.play(steady(440, 500))
-                assert call.stats.packets_received > 10
+        async with bob, alice, alice.dial("sip:bob@[fd00::2]:5060") as call:
+            await call.play(steady(440, 500))
+            assert call.stats.packets_received > 10
 
     run(main())
+
+
+def test_who_is_called_directly_gives_the_address_they_were_called_at():
+    async def main():
+        network = Network(seed=25)
+        two_homed = network.host(BOB, "192.168.7.7")
+        bob = Phone("sip:bob@example.com", register=False, port=5060, network=two_homed, dns=network.dns)
+
+        @bob.on_call
+        async def answer(call):
+            await call.answer()
+            await call.wait_ended()
+
+        async with bob, phone(network, "alice", ALICE) as alice:
+            call = await alice.dial("sip:bob@192.168.7.7:5060")
+            return str(call.session.dialog.remote_target)
+
+    assert run(main()) == "sip:bob@192.168.7.7:5060"

@@ -5,9 +5,8 @@ import asyncio
 
 import pytest
 from phones import ALICE, BOB, phone, uri_of
-from scripted_server import HOST, ScriptedServer, digest_server
+from scripted_server import HOST, ScriptedServer, challenging
 
-from ringback.sip.digest import ha1
 from ringback.sip.errors import InvalidState
 from ringback.sip.message import Request
 from ringback.testing import Network, run
@@ -96,11 +95,10 @@ def test_what_comes_to_a_phone_is_answered_as_the_standard_says(method, target, 
 
         async with alice, bob:
             request = Request.new(
-                method, target, from_="<sip:alice@10.0.0.11>;tag=1", to=f"<{target}>", call_id="a", cseq=1, headers=headers,
-                body=b"x" if method == "MESSAGE" else b"",
+                method, target, from_="<sip:alice@10.0.0.11>;tag=1", to=f"<{target}>", call_id="a", cseq=1,
+                headers=headers, body=b"x" if method == "MESSAGE" else b"",
             )  # fmt: skip
-            response = await alice.agent.driver.request(request)
-        return response
+            return await alice.agent.driver.request(request)
 
     response = run(main())
     assert response.status == status
@@ -121,29 +119,14 @@ def test_a_ping_tells_how_long_it_took():
     assert run(main()) == pytest.approx(0.1, abs=0.01)
 
 
-def challenger(server_of, *, realm="example.com", password="s3cret"):
-    """A script that challenges everything and accepts one user."""
-    digest = digest_server(realm)
-
-    def script(request, flow):
-        now = server_of().driver.now
-        verdict = digest.verify(
-            request.credentials, request.method, request.target, request.body,
-            lambda user, algorithm: ha1(user, realm, password, algorithm) if user == "101" else None,
-            flow.remote.host, now=now,
-        )  # fmt: skip
-        if verdict.user:
-            return 200, []
-        return 407, [("Proxy-Authenticate", value) for value in digest.challenges(flow.remote.host, now=now)]
-
-    return script
+def accept(request, flow):
+    return 200, []
 
 
 def test_a_message_through_a_server_that_challenges():
     async def main():
         network = Network(seed=6)
-        server = await ScriptedServer.start(network, lambda request, flow: script(request, flow))
-        script = challenger(lambda: server)
+        server = await ScriptedServer.start(network, challenging(accept, status=407))
         mine = phone(network, "101", ALICE, address=f"sip:101@{HOST}", password="s3cret")
         async with mine:
             assert (await mine.message("102", "hi")).status == 200
@@ -160,8 +143,8 @@ def test_a_message_through_a_server_that_challenges():
 def test_the_password_is_for_our_own_server_only():
     async def main():
         network = Network(seed=7)
-        stranger = await ScriptedServer.start(network, lambda request, flow: script(request, flow), host="10.0.0.66")
-        script = challenger(lambda: stranger)
+        script = challenging(accept, status=407)
+        stranger = await ScriptedServer.start(network, script, host="10.0.0.66")
         mine = phone(network, "101", ALICE, address=f"sip:101@{HOST}", password="s3cret")
         async with mine:
             with pytest.raises(AuthenticationFailed):
@@ -219,7 +202,10 @@ def test_a_redirected_message_follows_the_best_contact_and_then_the_next():
         async def read(message):
             pass
 
-        contacts = [("Contact", f"<{uri_of('bob', BOB)}>;q=0.1"), ("Contact", f"<sip:nobody@{BOB}:5060>;q=0.9")]
+        contacts = [
+            ("Contact", f"<{uri_of('bob', BOB)}>;q=0.1"),
+            ("Contact", f"<sip:nobody@{BOB}:5060>;q=0.9"),
+        ]
         server = await ScriptedServer.start(network, lambda request, flow: (302, contacts))
         ladder = Ladder()
         mine = phone(network, "alice", ALICE)

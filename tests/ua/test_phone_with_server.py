@@ -33,7 +33,9 @@ class People:
     def find(self, user: str) -> Subscriber | None:
         if user not in PLACES:
             return None
-        return Subscriber(user, f"Person {user}", {name: ha1(user, DOMAIN, "s3cret", name) for name in ("MD5", "SHA-256")})
+        return Subscriber(
+            user, f"Person {user}", {name: ha1(user, DOMAIN, "s3cret", name) for name in ("MD5", "SHA-256")}
+        )
 
 
 @contextlib.asynccontextmanager
@@ -45,7 +47,9 @@ async def office(network: Network) -> AsyncIterator[Server]:
     identity = Identity(domain=DOMAIN, advertised=(HOST,), realm=DOMAIN, secret=b"s" * 32)
     loop = asyncio.get_running_loop()
     server = Server(
-        Settings.model_validate({"sip": {"host": [HOST], "tls_port": 0}, "web": {"http_port": 0, "https_port": 0}}),
+        Settings.model_validate(
+            {"sip": {"host": [HOST], "tls_port": 0}, "web": {"http_port": 0, "https_port": 0}}
+        ),
         identity,
         subscribers=People(),
         store=MemoryStore(),
@@ -208,7 +212,11 @@ def test_a_phone_with_only_the_digest_of_its_password_works():
 def test_a_phone_stays_reachable_for_a_day():
     async def main():
         network = Network(seed=8, loss=0.05)
-        async with office(network), user(network, "101") as anna, user(network, "102", transport="tcp") as bob:
+        async with (
+            office(network),
+            user(network, "101") as anna,
+            user(network, "102", transport="tcp") as bob,
+        ):
 
             @bob.on_call
             async def answer(call):
@@ -239,7 +247,7 @@ def test_calls_through_the_server_survive_a_bad_network(seed):
 
             for _ in range(3):
                 try:
-                    async with anna.dial("102", timeout=60) as call:
+                    async with anna.dial("102", timeout=60):
                         await asyncio.sleep(1)
                 except CallError as error:
                     raise AssertionError(f"seed {seed}: {error}") from error

@@ -2,12 +2,14 @@
 """A phone registers, stays registered, and leaves as it came; in virtual time, with a scripted registrar."""
 
 import asyncio
+import itertools
 
 import pytest
 from phones import ALICE, BehindNat, phone
-from scripted_server import HOST, ScriptedServer, accept_register, digest_server
+from scripted_server import HOST, ScriptedServer, accept_register, challenging
 
 from ringback.sip.digest import ha1
+from ringback.sip.message import Request
 from ringback.testing import Network, run
 from ringback.ua.errors import AuthenticationFailed, Forbidden, ServerError, Unreachable
 from ringback.ua.registration import RegistrationState
@@ -61,7 +63,7 @@ def test_it_refreshes_before_the_granted_time_is_over_and_not_always_at_the_same
         return server.times[:-1]
 
     times = run(main())
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     assert len(gaps) >= 10
     assert all(75 <= gap <= 91 for gap in gaps)
     assert len({round(gap, 3) for gap in gaps}) > 5
@@ -88,19 +90,7 @@ def test_the_expires_of_our_own_contact_is_what_counts():
 def test_a_challenge_is_answered(secret):
     async def main():
         network = Network(seed=4)
-        digest = digest_server()
-
-        def script(request, flow):
-            verdict = digest.verify(
-                request.credentials, request.method, request.target, request.body,
-                lambda user, algorithm: ha1("101", "example.com", "s3cret", algorithm) if user == "101" else None,
-                flow.remote.host, now=server.driver.now,
-            )  # fmt: skip
-            if verdict.user == "101":
-                return accept_register(request, flow)
-            return 401, [("WWW-Authenticate", value) for value in digest.challenges(flow.remote.host, now=server.driver.now)]
-
-        server = await ScriptedServer.start(network, script)
+        server = await ScriptedServer.start(network, challenging(accept_register))
         ha1s = {"SHA-256": ha1("101", "example.com", "s3cret", "SHA-256")}
         how = {"password": "s3cret"} if secret == "password" else {"ha1s": ha1s}
         async with registering(network, **how) as mine:
@@ -121,7 +111,12 @@ def test_a_server_that_never_stops_challenging_gets_two_answers_at_most():
         def script(request, flow):
             nonlocal count
             count += 1
-            return 401, [("WWW-Authenticate", f'Digest realm="x", nonce="n{count}", stale=true, algorithm=SHA-256, qop="auth"')]
+            return 401, [
+                (
+                    "WWW-Authenticate",
+                    f'Digest realm="x", nonce="n{count}", stale=true, algorithm=SHA-256, qop="auth"',
+                )
+            ]
 
         server = await ScriptedServer.start(network, script)
         with pytest.raises(AuthenticationFailed, match="401"):
@@ -234,7 +229,7 @@ def test_waiting_times_grow_while_nobody_answers():
         return server.times
 
     times = run(main())
-    gaps = [after - before for before, after in zip(times[1:], times[2:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     assert 30 <= gaps[0] <= 60
     assert gaps[3] > 2 * gaps[0]
     assert max(gaps) <= 1800
@@ -266,7 +261,9 @@ def test_the_way_through_the_nat_is_kept_open():
         network = Network(seed=12)
         server = await ScriptedServer.start(network)
         pings = []
-        network.watchers.append(lambda delivery: pings.append(delivery[0]) if delivery[4] == b"\r\n\r\n" else None)
+        network.watchers.append(
+            lambda delivery: pings.append(delivery[0]) if delivery[4] == b"\r\n\r\n" else None
+        )
         async with registering(network):
             await asyncio.sleep(200)
         await server.close()
@@ -344,3 +341,28 @@ def test_a_phone_that_cannot_unregister_ends_all_the_same():
         return asyncio.get_running_loop().time()
 
     assert run(main()) < 6
+
+
+def test_our_own_server_may_call_us_by_any_number_and_strangers_may_not():
+    async def main():
+        network = Network(seed=17)
+        server = await ScriptedServer.start(network)
+        stranger = await ScriptedServer.start(network, host="10.0.0.66")
+        statuses = []
+        async with registering(network):
+            for caller in (server, stranger):
+                target = f"sip:+442079460018@{ALICE}:5060"
+                request = Request.new(
+                    "OPTIONS",
+                    target,
+                    from_="<sip:x@y>;tag=1",
+                    to=f"<{target}>",
+                    call_id=f"{id(caller)}",
+                    cseq=1,
+                )
+                statuses.append((await caller.driver.request(request)).status)
+        await server.close()
+        await stranger.close()
+        return statuses
+
+    assert run(main()) == [200, 404]

@@ -69,7 +69,11 @@ def _facts(process: ServerProcess, file: Path | None) -> Iterator[tuple[str, str
         yield "Certificate", str(installation.certificate.certificate)
     count = len(process.system.directory)
     kept = len(process.system.server.registrations())
-    yield "Users", f"{count or 'none yet'}" + (f"   {kept} registrations kept from before" if kept else "")
+    yield (
+        "Users",
+        f"{count or 'none yet'}"
+        + (f"   {kept} registered phone{'' if kept == 1 else 's'} kept from before" if kept else ""),
+    )
 
 
 def _joined(addresses: dict[str, str], names: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 
 from ringback.cli.phone_options import PhoneOptions, gathered, phone_options, started_phone
 from ringback.cli.phone_outcome import EXIT_CODE_HELP, run_phone, say
+from ringback.ua.errors import CallEnded
 
 if TYPE_CHECKING:
     from ringback.sip.message import Response
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 #: After the last thing was said, so long is listened for what comes back.
 ECHO_TIME = 1.0
+#: Whoever hangs up so long before the end of a file has heard it.
+LAST_WORDS = 1.0
 #: Before the first key, so that the other side is ready for it.
 KEY_DELAY = 0.5
 
@@ -93,17 +97,32 @@ async def _talk(
         await call.while_alive(asyncio.sleep(KEY_DELAY))
         await call.send_dtmf(dtmf)
     if play is not None:
-        await call.play(play)
+        await _play(call, play)
     if seconds is None and (play is not None or dtmf):
-        if records:
-            await call.while_alive(asyncio.sleep(ECHO_TIME))
-        return
-    left = None if seconds is None else max(0.0, seconds - call.duration)
-    try:
-        async with asyncio.timeout(left):
+        await _stay(call, ECHO_TIME if records else 0.0)
+    else:
+        await _stay(call, None if seconds is None else max(0.0, seconds - call.duration))
+
+
+async def _stay(call: Call, seconds: float | None) -> None:
+    """Stay until somebody hangs up, or the time is over."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
             await call.wait_ended()
-    except TimeoutError:
-        pass
+
+
+async def _play(call: Call, file: str) -> None:
+    """Play it all. Who hangs up during its last second has heard it."""
+    from ringback.media.files import read_frames
+    from ringback.media.pcm import FRAME_MS
+
+    length = sum(FRAME_MS for _ in read_frames(file)) / 1000
+    begun = call.duration
+    try:
+        await call.play(file)
+    except CallEnded:
+        if call.duration - begun < length - LAST_WORDS:
+            raise
 
 
 def _progress() -> Any:

@@ -20,7 +20,7 @@ FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 MAX_WAITING = 10_000
 
 
-class BackgroundHandler(logging.Handler):
+class BackgroundWriter(logging.Handler):
     """Writes from a thread. When the reader is too slow the oldest lines are dropped, and counted."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -72,7 +72,7 @@ class OneLine(logging.Formatter):
 
 def log_to_terminal(level: str) -> None:
     """Log everything of ours at this level, and what others in this process warn of."""
-    handler = BackgroundHandler(sys.stderr)
+    handler = BackgroundWriter(sys.stderr)
     handler.setFormatter(OneLine(FORMAT))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -22,7 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def installation_options(function: Function) -> Function:
     """--data and --config: which installation a command is about."""
     data = click.option("--data", metavar="DIR", help="The data directory.  [RINGBACK_DATA]")
-    config = click.option("--config", metavar="FILE", help="The settings file.  [RINGBACK_CONFIG]")
+    config = click.option("-c", "--config", metavar="FILE", help="The settings file.  [RINGBACK_CONFIG]")
     return data(config(function))
 
 

@@ -35,7 +35,10 @@ OPTIONS = (
     click.option("--http-port", type=PORT, help="SIP over WebSocket.  [8080]"),
     click.option("--https-port", type=PORT, help="SIP over encrypted WebSocket.  [8443]"),
     click.option(
-        "--config", metavar="FILE", help="The settings file (TOML).  [ringback.toml in the data directory]"
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="The settings file (TOML).  [ringback.toml in the data directory]",
     ),
     click.option(
         "--demo", is_flag=True, default=None, help="Make users 101 and 102 and print their passwords."

@@ -25,12 +25,13 @@ def command(*, as_json: bool, data: str | None, config: str | None) -> None:
         print_json({key: value for key, value in answer.items() if key != "ok"})
         return
     for label, value in _rows(answer):
-        click.echo(f"{label:<16}{printable(str(value))}")
+        click.echo(f"{label:<21}{printable(str(value))}")
 
 
 def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
     store = status["store"]
     disk = f"failing: {store['failure']} ({store['pending']} changes wait)" if store["failure"] else "ok"
+    counters = {name: value for name, value in status["server"].items() if name not in status}
     addresses = ", ".join(f"{name} {address}" for name, address in status["addresses"].items())
     return [
         ("Version", status["version"]),
@@ -41,5 +42,5 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
         ("Users", status["users"]),
         ("Registrations", status["registrations"]),
         ("Store", disk),
-        *((name.replace("_", " ").capitalize(), value) for name, value in status["server"].items()),
+        *((name.replace("_", " ").capitalize(), value) for name, value in counters.items()),
     ]

@@ -165,6 +165,11 @@ class AudioSession:
         if not self._stream.is_closed:
             self._stream.output.write(pcm)
 
+    @property
+    def queued(self) -> float:
+        """Seconds of written sound that wait to be sent."""
+        return self._stream.output.queued
+
     def flush(self) -> None:
         """Forget what waits to be said."""
         self._stream.output.clear()

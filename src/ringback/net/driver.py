@@ -79,7 +79,7 @@ class StackDriver:
             path=websocket_path,
             received=self.receive,
             lost=self._flow_lost,
-            # From the stack's own chance, so that a simulation repeats; it spreads pings and protects nothing.
+            # From the stack's chance, so that a simulation repeats; it spreads pings, protects nothing.
             chance=random.Random(stack.identifiers.session_id()),  # noqa: S311
         )
         self._finder = FlowFinder(

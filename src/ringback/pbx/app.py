@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The phone system: a server, the people in its directory, and what they can dial.
 
-system = PhoneSystem(settings, identity, store=MemoryStore(), network=RealNetwork())
-await system.start()
-...
-await system.close()
+    system = PhoneSystem(settings, identity, store=MemoryStore(), network=RealNetwork())
+    await system.start()
+    ...
+    await system.close()
+
+`process.py` makes the settings, the identity and the store out of flags, files and a data directory.
 """
 
 from __future__ import annotations
@@ -13,8 +15,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ringback.media.ports import PortRange
 from ringback.net.endpoint import Endpoint
 from ringback.net.network import Network
+from ringback.pbx.built_in_numbers import BuiltInNumbers
+from ringback.pbx.conversation import OwnMedia
+from ringback.pbx.dialplan import OfficeDialPlan
 from ringback.pbx.directory import Directory
 from ringback.pbx.registrations import described
 from ringback.server.app import Server
@@ -24,9 +30,7 @@ from ringback.server.storage.store import Store
 
 
 class PhoneSystem:
-    """Everything between the sockets and the store. It neither reads files nor catches signals:
-    `process.py` does.
-    """
+    """Everything between the sockets and the store. It neither reads files nor catches signals."""
 
     def __init__(
         self,
@@ -40,12 +44,16 @@ class PhoneSystem:
         self._store = store
         self._wall_clock = wall_clock
         self.directory = Directory(store)
+        self.dial_plan = OfficeDialPlan(self.directory)
+        ports = PortRange(settings.media.first_port, settings.media.last_port)
         self.server = Server(
             settings,
             identity,
             subscribers=self.directory,
             store=store,
             network=network,
+            applications=BuiltInNumbers(OwnMedia(network, identity, ports), wall_clock=wall_clock),
+            dial_plan=self.dial_plan,
             wall_clock=wall_clock,
         )
 
@@ -65,9 +73,7 @@ class PhoneSystem:
         await self.server.close()
 
     async def users_changed(self) -> None:
-        """Somebody changed the users in the store: read them again, and let go of phones that may stay no
-        longer.
-        """
+        """The users in the store were changed: read them again, let go of phones that may stay no longer."""
         for number in sorted(await self.directory.refresh()):
             self.server.forget_user(number)
 

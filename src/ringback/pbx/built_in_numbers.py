@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who answers when the server itself is called? Feature codes and announcements, as the server's applications."""
+"""Who answers when the server itself is called? Feature codes and announcements, as its applications."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class BuiltInNumbers:
     async def _answer(self, code: FeatureCode, call: IncomingCall) -> None:
         conversation = await self._open(call)
         if conversation is None:
-            call.driver.perform(call.session.reject, 503)
+            _refuse(call, 503)
             return
         try:
             await conversation.conduct(code.answer(conversation, self._wall_clock))
@@ -52,14 +52,19 @@ class BuiltInNumbers:
     async def _announce(self, announcement: Announcement, call: IncomingCall) -> None:
         conversation = await self._open(call)
         if conversation is None:
-            call.driver.perform(call.session.reject, announcement.status)
+            _refuse(call, announcement.status)
             return
         await conversation.conduct(announce(announcement, conversation))
 
     async def _open(self, call: IncomingCall) -> Conversation | None:
-        """None when there is no room for its sound; a caller who gave up meanwhile is no trouble."""
+        """None when there is no room for its sound."""
         try:
-            return Conversation(call, await self._media.open(call.flow))
+            return Conversation(call, await self._media.open(call.flow), agent=self._media.identity.domain)
         except NoFreePort as error:
             logger.warning("no sound for a call to %s: %s", call.number, error)
             return None
+
+
+def _refuse(call: IncomingCall, status: int) -> None:
+    if call.session.ended is None:
+        call.driver.perform(call.session.reject, status)

@@ -12,7 +12,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +60,12 @@ class OwnMedia:
 class Conversation:
     """One call with the server. Commands do nothing once the caller has hung up."""
 
-    __slots__ = ("_call", "_described", "audio")
+    __slots__ = ("_agent", "_call", "_described", "audio")
 
-    def __init__(self, call: IncomingCall, audio: AudioSession) -> None:
+    def __init__(self, call: IncomingCall, audio: AudioSession, *, agent: str) -> None:
         self._call = call
+        #: Who warns, in a Warning header field.
+        self._agent = agent
         self._described = asyncio.Event()
         self.audio = audio
 
@@ -94,8 +95,7 @@ class Conversation:
     def reject(self, status: int, *, warning: UnacceptableSession | None = None) -> None:
         """Refuse the call."""
         if not self._is_over:
-            agent = self._call.driver.stack.identifiers.call_id()[:8]
-            headers = [("Warning", warning.warning_value(agent))] if warning else []
+            headers = [("Warning", warning.warning_value(self._agent))] if warning else []
             self._perform(self._call.session.reject, status, headers=headers)
 
     async def conduct(self, work: Coroutine[Any, Any, None]) -> None:
@@ -104,14 +104,13 @@ class Conversation:
         listening = asyncio.ensure_future(self._listen())
         try:
             await asyncio.wait((working, listening), return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                working.result()
         finally:
-            for task in (working, listening):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            working.cancel()
+            listening.cancel()
+            await asyncio.gather(working, listening, return_exceptions=True)
             await self.audio.close()
+        if not working.cancelled():
+            working.result()
 
     # --- inside ----------------------------------------------------------------------------------------
 
@@ -123,7 +122,7 @@ class Conversation:
         self._call.driver.perform(command, *arguments, **options)
 
     def _description(self) -> bytes:
-        """Our answer, or our offer when the INVITE had none. UnacceptableSession when the offer is no good."""
+        """Our answer, or our offer when the INVITE had none. UnacceptableSession for a bad offer."""
         offer = self._call.session.remote_sdp
         if offer is None:
             return self.audio.make_offer()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where does what was dialled lead, and why? The dial plan: an ordered table of rules, of which the first that
-applies decides.
+"""Where does what was dialled lead, and why? The dial plan: an ordered table of rules; the first that applies
+decides.
 
-A rule is a pure function; the plan keeps no state and does no work, so that it can be asked for an explanation as
-well as for a decision.
+A rule is a pure function; the plan keeps no state and does no work, so that it can be asked for an
+explanation as well as for a decision.
 """
 
 from __future__ import annotations

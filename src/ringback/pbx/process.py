@@ -56,6 +56,7 @@ class ServerProcess:
         self._settings = installation.settings
         self._started = time.monotonic()
         self._reloading = asyncio.Lock()
+        self._upkeep = self._certificate_upkeep()
         self._undo = contextlib.AsyncExitStack()
 
     @classmethod
@@ -92,8 +93,7 @@ class ServerProcess:
         await control.start()
         undo.push_async_callback(control.close)
         await self.system.users_changed()  # by a command that came before the socket was there
-        upkeep = asyncio.create_task(self._certificate_upkeep().run())
-        undo.push_async_callback(_cancelled, upkeep)
+        undo.push_async_callback(_cancelled, asyncio.create_task(self._upkeep.run()))
 
     async def close(self) -> None:
         """Stop in the reverse order of the start. Registrations are in the store when this returns."""
@@ -115,6 +115,7 @@ class ServerProcess:
             await asyncio.to_thread(self._certificate_files, new)  # raises before anything has changed
             self.system.reload(new)
             self._settings = new
+            await asyncio.to_thread(self._upkeep.look)
             logging.getLogger("ringback").setLevel(new.log.level.upper())
             for change in found:
                 logger.info("setting changed: %s", change)

@@ -260,6 +260,12 @@ def _remote_addresses(
                 warning=WarnCode.INCOMPATIBLE_ADDRESS_FORMAT,
                 section="RFC 8866 5.7",
             )
+    if (":" in own.host) != (":" in host):
+        raise UnacceptableSession(
+            f"media cannot be sent from {own.host} to {host}",
+            warning=WarnCode.INCOMPATIBLE_ADDRESS_FORMAT,
+            section="RFC 8866 5.7",
+        )
     if own == rtp:
         raise UnacceptableSession("media would be sent to its own sender", section="RFC 8866 5.7")
     return rtp, rtcp if stated_port else None

@@ -17,7 +17,7 @@ from ringback.server.device_quirks import speaks_only_md5
 from ringback.server.subscribers import Principal
 from ringback.sip.errors import PeerError
 from ringback.sip.message.credentials import Challenge, Credentials
-from ringback.sip.message.uri import SipUri
+from ringback.sip.message.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
     from ringback.server.backoff import FailureTable
@@ -137,7 +137,13 @@ class Authentication:
             exchange.respond(503, headers=[("Retry-After", str(int(wait) + 1))])
             return None
         verdict = self.digest.verify(
-            claimed, request.method, request.target, request.body, self._ha1, source, now=now
+            claimed,
+            request.method,
+            self._target_of(request, claimed),
+            request.body,
+            self._ha1,
+            source,
+            now=now,
         )
         subscriber = self._subscribers.find(verdict.user) if verdict.user is not None else None
         if subscriber is not None:
@@ -155,6 +161,17 @@ class Authentication:
             for each in request.credentials
             if each.scheme.lower() == "digest" and each.parameters.get("realm") == self.digest.realm
         ]
+
+    def _target_of(self, request: Request, claimed: list[Credentials]) -> str:
+        """What the digest may be made of: the Request-URI, or, as some phones do, the bare address of this
+        server (RFC 7616 3.4.6 leaves room for what lies between).
+        """
+        text = claimed[0].parameters.get("uri", "") if claimed else ""
+        try:
+            names_us = self._locality.is_this_server(parse_uri(text))
+        except PeerError:
+            names_us = False
+        return text if names_us else request.target
 
     def _ha1(self, user: str, algorithm: str) -> str | None:
         subscriber = self._subscribers.find(user)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 MD5_ONLY = (
     "baresip v0.",
     "baresip v1.",
+    "sipp",
+    "sipsak 0.",
 )
 
 

@@ -35,7 +35,7 @@ class Locality:
         for address in (endpoint.local, endpoint.advertise or endpoint.local):
             self._ports.add(address.port)
             if address.host in WILDCARDS:
-                self._addresses.update(LOOPBACKS)
+                self._addresses.update((*LOOPBACKS, canonical_host(endpoint.outside)))
             else:
                 self._addresses.add(canonical_host(address.host))
 
@@ -68,6 +68,10 @@ class Locality:
             return self.is_our_host(uri.host, uri.port)
         is_secure = uri.secure or uri.transport in ("TLS", "WSS")
         return self.is_our_host(uri.host, uri.port or (5061 if is_secure else 5060))
+
+    def is_this_server(self, uri: Uri) -> bool:
+        """True for the server itself: an address of ours without a user."""
+        return isinstance(uri, SipUri) and not uri.user and self.is_our_host(uri.host, uri.port)
 
     def user_of(self, uri: Uri) -> str:
         """The user part of an address of ours; empty for the server itself."""

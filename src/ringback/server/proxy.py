@@ -114,7 +114,11 @@ class Proxy:
 
     def _targets_of_user(self, exchange: Exchange, number: str) -> list[Target]:
         bindings = self._location.bindings(number, now=exchange.driver.now)
-        return targets_of(bindings, exchange.driver.is_alive)
+        targets = targets_of(bindings, exchange.driver.is_alive)
+        uri = exchange.request.uri
+        if isinstance(uri, SipUri) and uri.secure:
+            return [target for target in targets if target.is_secure]
+        return targets
 
     def _target_in_dialog(self, exchange: Exchange, onward: Side) -> Target:
         """The neighbour's connection; if it was replaced, that of the same phone now; else what the

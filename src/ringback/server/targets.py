@@ -37,6 +37,13 @@ class Target:
     """A phone of one of our users: inside our trust domain."""
     alternates: tuple[Target, ...] = ()
 
+    @property
+    def is_secure(self) -> bool:
+        """RFC 5630 4: a call to a sips URI takes encrypted hops only."""
+        if self.flow is not None:
+            return self.flow.transport.is_secure
+        return isinstance(self.uri, SipUri) and self.uri.secure
+
 
 IsAlive = Callable[["Flow"], bool]
 

@@ -263,6 +263,11 @@ class Network:
                 self._hosts[address] = machine
         return self._hosts[addresses[0]]
 
+    @property
+    def hosts(self) -> list[Host]:
+        """Every machine there is."""
+        return list(dict.fromkeys(self._hosts.values()))
+
     def link(self, source: str, destination: str, conditions: Conditions) -> None:
         """Conditions of their own for packets from one address to another."""
         self._links[source, destination] = conditions
@@ -368,7 +373,7 @@ class Network:
 
     def reset_streams(self) -> None:
         """Reset every connection there is."""
-        for host in dict.fromkeys(self._hosts.values()):
+        for host in self.hosts:
             host.reset_streams()
 
 

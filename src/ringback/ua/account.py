@@ -99,12 +99,14 @@ class Account:
             return self._from_uri(f"sip:{text}")
         if not NAME.fullmatch(text):
             raise InvalidAddress(f"{text!r} is no number, name or SIP address")
-        if self.is_anonymous:
-            raise InvalidAddress(
-                f"{text!r} needs a domain: give an account, or a whole address like sip:{text}@example.com"
-            )
         user = SEPARATORS.sub("", text) if DIALLED.fullmatch(text) else text
-        return self._by_transport(self.uri.replace(user=user, port=self.port))
+        if not self.is_anonymous:
+            return self._by_transport(self.uri.replace(user=user, port=self.port))
+        if self.route is not None and isinstance(self.route.uri, SipUri):
+            return SipUri(user, self.route.uri.host, secure=self.route.uri.secure)
+        raise InvalidAddress(
+            f"{text!r} needs a domain: give an account, or a whole address like sip:{text}@example.com"
+        )
 
     def _by_transport(self, uri: SipUri) -> SipUri:
         if self.route is None and self.transport is not None and uri.transport is None:

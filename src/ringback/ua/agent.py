@@ -240,8 +240,7 @@ class UserAgent:
     def incoming_call(self, transaction: ServerTransaction) -> Call | None:
         """The call of a new INVITE; None when it was refused before anybody had to be asked."""
         call = Call(self, is_incoming=True)
-        secure = _is_secure(transaction.request)
-        contact = self.reachability.contact_on(transaction.flow, secure=secure)
+        contact = self.reachability.contact_for(transaction.request, transaction.flow)
         # The peer itself is at the other end when nobody else put in a Via: its connection may be the only
         # way to it.
         flow = (
@@ -310,14 +309,6 @@ class UserAgent:
     def supported(self) -> tuple[str, ...]:
         """The option tags we know (RFC 3261 20.37)."""
         return SUPPORTED
-
-
-def _is_secure(request: Request) -> bool:
-    try:
-        uri = request.uri
-    except PeerError:
-        return False
-    return isinstance(uri, SipUri) and uri.secure
 
 
 def _is_direct(request: Request) -> bool:

@@ -13,7 +13,6 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from ringback.sip.errors import PeerError
 from ringback.sip.events import Event, RequestReceived
 from ringback.sip.message import SipUri
 from ringback.ua.call import Call
@@ -162,16 +161,13 @@ class IncomingRequests:
         return [*allowed, "MESSAGE"] if self.on_message is not None else allowed
 
     def _is_for_us(self, transaction: ServerTransaction) -> bool:
-        """8.2.2.1. Scanners ring phones by guessing names; only our own is ours. A phone without one takes
-        all.
+        """8.2.2.1. Scanners ring phones by guessing names, so strangers must know ours; our own server may
+        call us what it likes (providers put the dialled number there). A phone without a name takes all.
         """
-        account = self._agent.account
-        if account.is_anonymous:
+        account, home = self._agent.account, self._agent.reachability.home
+        if account.is_anonymous or (home is not None and home.remote.host == transaction.flow.remote.host):
             return True
-        try:
-            uri = transaction.request.uri
-        except PeerError:
-            return False
+        uri = transaction.request.uri
         return isinstance(uri, SipUri) and uri.user in (None, account.uri.user)
 
     def _unknown_extensions(self, transaction: ServerTransaction) -> list[str]:

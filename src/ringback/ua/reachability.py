@@ -8,9 +8,11 @@ Our own sockets say one thing; a NAT on the way makes another of it, and the ser
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ringback.net.errors import TransportError
+from ringback.net.resolver import canonical_address
 from ringback.sip.errors import PeerError
 from ringback.sip.flow import Address, Flow, Transport
 from ringback.sip.message import NameAddr, SipUri
@@ -19,7 +21,7 @@ from ringback.ua.errors import Unreachable
 if TYPE_CHECKING:
     from ringback.net.driver import StackDriver
     from ringback.sip.identifiers import Identifiers
-    from ringback.sip.message import Response
+    from ringback.sip.message import Request, Response
 
 WEB_TRANSPORTS = (Transport.WS, Transport.WSS)
 DEFAULT_PORTS = {"TLS": 5061, "WSS": 443, "WS": 80}
@@ -61,6 +63,22 @@ class Reachability:
             uri = uri.with_parameter("transport", word.lower())
         return NameAddr(uri)
 
+    def contact_for(self, request: Request, flow: Flow) -> NameAddr:
+        """The Contact for our responses to a request that came on `flow`.
+
+        A socket bound to all addresses does not know by which of them it was reached. Our own server was told
+        one; who calls us directly says in the Request-URI which one they used.
+        """
+        uri = request.uri
+        is_secure = isinstance(uri, SipUri) and uri.secure
+        if flow.transport is not Transport.UDP or not self._learns:
+            return self.contact_on(flow, secure=is_secure)
+        if self.home is not None and self.home.remote.host == flow.remote.host:
+            flow = replace(flow, sent_by=self.home.sent_by)
+        elif isinstance(uri, SipUri) and _is_literal(uri.host) and (uri.port or 5060) == flow.local.port:
+            flow = replace(flow, sent_by=str(Address(uri.host, flow.local.port)))
+        return self.contact_on(flow, secure=is_secure)
+
     def learn(self, response: Response) -> bool:
         """Note how the server saw our address. True when that is news, and the Contact we gave is wrong."""
         try:
@@ -87,6 +105,10 @@ class Reachability:
     def _public(self, flow: Flow) -> Address:
         seen = self._seen_as.get((str(flow.transport), flow.sent_by))
         return seen if seen is not None else _address(flow)
+
+
+def _is_literal(host: str) -> bool:
+    return canonical_address(host) is not None
 
 
 def _address(flow: Flow) -> Address:

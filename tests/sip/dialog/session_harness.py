@@ -267,7 +267,9 @@ def pair(**settings: Any) -> tuple[Wire, End, End]:
     return wire, alice, bob
 
 
-def rings_and_answers(end: End, after: float = 0.2, sdp: bytes | None = ANSWER) -> Callable[[InviteSession], None]:
+def rings_and_answers(
+    end: End, after: float = 0.2, sdp: bytes | None = ANSWER
+) -> Callable[[InviteSession], None]:
     def answer(session: InviteSession) -> None:
         session.ring(now=end.now)
 

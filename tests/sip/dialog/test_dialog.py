@@ -12,7 +12,10 @@ from ringback.sip.message.message import Request, Response
 from ringback.sip.message.uri import NameAddr
 from ringback.sip.routing import next_hop
 
-ROUTES = [("Record-Route", "<sip:p2.example;lr>"), ("Record-Route", "<sip:p1.example;lr>, <sip:p0.example;lr>")]
+ROUTES = [
+    ("Record-Route", "<sip:p2.example;lr>"),
+    ("Record-Route", "<sip:p1.example;lr>, <sip:p0.example;lr>"),
+]
 
 
 def invite(target: str = "sip:bob@example.com", tag: str = ";tag=alice", **more: str) -> Request:
@@ -62,7 +65,10 @@ def test_a_provisional_response_makes_an_early_dialog_and_a_2xx_confirms_it() ->
     assert dialog.state is DialogState.EARLY
     request = invite()
     confirmed = Response.to(
-        request, 200, to_tag="bob", headers=[("Contact", "<sip:bob@10.0.0.3>"), ("Record-Route", "<sip:p9;lr>")]
+        request,
+        200,
+        to_tag="bob",
+        headers=[("Contact", "<sip:bob@10.0.0.3>"), ("Record-Route", "<sip:p9;lr>")],
     )
     confirmed.headers.remove("Record-Route")
     confirmed.headers.add("Record-Route", "<sip:p9;lr>")

@@ -22,7 +22,9 @@ def credentials() -> DigestClient:
 class Gate:
     """Challenges requests of some methods before they reach their session, as a server would."""
 
-    def __init__(self, end: End, *methods: str, status: int = 401, realm: str = REALM, always: bool = False) -> None:
+    def __init__(
+        self, end: End, *methods: str, status: int = 401, realm: str = REALM, always: bool = False
+    ) -> None:
         self.end, self.methods, self.status, self.always = end, methods, status, always
         self.server = DigestServer(b"0123456789abcdef", realm=realm)
         self.receive, self.register = end.receive, end.stack.register_dialog

@@ -85,7 +85,9 @@ def test_hanging_up_before_answering_the_offer_of_a_2xx_sends_the_ack_first() ->
     wire.run(1)
     alice.do(caller.bye)
     wire.run_until_quiet()
-    assert [m.method for _, source, _, m in wire.trace if source == "10.0.0.1" and isinstance(m, Request)][-2:] == [
+    assert [m.method for _, source, _, m in wire.trace if source == "10.0.0.1" and isinstance(m, Request)][
+        -2:
+    ] == [
         "ACK",
         "BYE",
     ]
@@ -97,7 +99,10 @@ def test_a_2xx_without_an_answer_is_acknowledged_and_hung_up() -> None:
 
     def answer_without_sdp(session: object) -> None:
         response = bob.stack.make_response(
-            bob.session.transaction, 200, headers=[("Contact", str(bob.contact))], to_tag=bob.session.local_tag
+            bob.session.transaction,
+            200,
+            headers=[("Contact", str(bob.contact))],
+            to_tag=bob.session.local_tag,
         )
         bob.stack.respond(bob.session.transaction, response, now=bob.now)
 
@@ -176,7 +181,19 @@ def test_a_2xx_is_repeated_at_doubling_intervals_up_to_t2_and_then_the_callee_ha
     wire.run_until_quiet()
     times = [at for at, _, _, message in wire.trace if isinstance(message, Response) and message.status == 200
              and message.cseq.method == "INVITE"]  # fmt: skip
-    assert [round(at - times[0], 3) for at in times] == [0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
+    assert [round(at - times[0], 3) for at in times] == [
+        0,
+        0.5,
+        1.5,
+        3.5,
+        7.5,
+        11.5,
+        15.5,
+        19.5,
+        23.5,
+        27.5,
+        31.5,
+    ]
     assert (bob.session.ended.status, bob.session.ended.by) == (408, "timeout")
     assert (alice.session.ended.status, alice.session.ended.by) == (200, "remote")
     assert wire.sent("BYE")[0].headers["Reason"] == 'SIP;cause=408;text="No ACK"'
@@ -274,7 +291,11 @@ def test_a_from_tag_is_made_when_there_is_none() -> None:
         ([("Require", "teleportation")], b"", 420),
         ([("Session-Expires", "30"), ("Supported", "timer")], b"", 422),
         ([("Content-Type", "application/x-unknown")], b"?", 415),
-        ([("Content-Type", "application/x-unknown"), ("Content-Disposition", "x;handling=optional")], b"?", 180),
+        (
+            [("Content-Type", "application/x-unknown"), ("Content-Disposition", "x;handling=optional")],
+            b"?",
+            180,
+        ),
     ],
 )
 def test_what_cannot_be_a_call_is_refused_at_once(
@@ -398,3 +419,21 @@ def test_a_bye_in_one_of_several_early_dialogs_ends_only_that_one() -> None:
 def test_established_is_heard_before_nothing_else_is_lost() -> None:
     _, alice, _, _, _ = call()
     assert isinstance(alice.events[-1], SessionEstablished)
+
+
+def test_an_invite_that_expires_while_it_rings_gets_487() -> None:
+    wire, alice, bob = pair()
+    bob.on_call = rings(bob)
+    caller = alice.invite(bob, headers=[("Expires", "30")])
+    wire.run(29)
+    assert caller.ended is None
+    wire.run_until_quiet()
+    assert (caller.ended.status, bob.session.ended.by) == (487, "local")
+    assert wire.is_quiet
+
+
+def test_an_invite_that_was_answered_does_not_expire() -> None:
+    wire, alice, bob = pair()
+    caller = alice.invite(bob, headers=[("Expires", "30")])
+    wire.run(60)
+    assert caller.is_established

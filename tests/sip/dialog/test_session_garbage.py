@@ -70,9 +70,13 @@ def bent(data: bytes, chance: random.Random) -> bytes:
         elif what == 4:
             body = chance.choice([b"", OFFER, HOLD, b"v=0\r\n", b"\x00" * 30])
         elif what == 5 and lines[0].startswith(b"SIP/2.0"):
-            lines[0] = b"SIP/2.0 %d Bent" % chance.choice([100, 180, 183, 200, 302, 401, 407, 408, 422, 481, 491, 500])
+            lines[0] = b"SIP/2.0 %d Bent" % chance.choice(
+                [100, 180, 183, 200, 302, 401, 407, 408, 422, 481, 491, 500]
+            )
         elif what == 5:
-            method = chance.choice([b"INVITE", b"BYE", b"UPDATE", b"PRACK", b"INFO", b"CANCEL", b"ACK", b"DANCE"])
+            method = chance.choice(
+                [b"INVITE", b"BYE", b"UPDATE", b"PRACK", b"INFO", b"CANCEL", b"ACK", b"DANCE"]
+            )
             old = lines[0].partition(b" ")[0]
             lines = [line.replace(old, method) for line in lines]
         else:
@@ -111,7 +115,9 @@ def lively_call(seed: int) -> tuple[Wire, End, End]:
     wire, alice, bob = pair(seed=seed)
     obliging(alice)
     obliging(bob)
-    bob.on_call = lambda session: attempt(bob, session.ring, None if session.remote_sdp is None else ANSWER, reliable=True)
+    bob.on_call = lambda session: attempt(
+        bob, session.ring, None if session.remote_sdp is None else ANSWER, reliable=True
+    )
     alice.invite(bob)
     return wire, alice, bob
 
@@ -147,4 +153,6 @@ def test_bent_messages_raise_nothing_and_leave_nothing(start: int) -> None:
             for session in end.sessions:
                 end.do(session.bye)
         wire.run_until_quiet(400)
-        assert wire.is_quiet, f"seed {seed}: {[(e.stack.pending, len(e.stack.deadlines), len(e.table)) for e in (alice, bob)]}"
+        assert wire.is_quiet, (
+            f"seed {seed}: {[(e.stack.pending, len(e.stack.deadlines), len(e.table)) for e in (alice, bob)]}"
+        )

@@ -102,7 +102,11 @@ def test_reinvites_that_cross_are_both_refused_with_491_and_tried_again_by_one_a
     start = wire.now
     wire.run(8)
     assert len(wire.sent("491 INVITE")) == 2
-    again = [(at - start, source) for at, source, _, m in wire.trace if at > start + 0.3 and getattr(m, "method", "") == "INVITE"]
+    again = [
+        (at - start, source)
+        for at, source, _, m in wire.trace
+        if at > start + 0.3 and getattr(m, "method", "") == "INVITE"
+    ]
     assert [source for _, source in again] == ["10.0.0.2", "10.0.0.1"]
     assert again[0][0] <= 2.3
     assert 2.1 <= again[1][0] <= 4.3
@@ -316,7 +320,9 @@ def test_the_contact_of_a_reinvite_and_of_its_2xx_moves_the_targets() -> None:
 def test_info_is_passed_up_and_its_answer_comes_back() -> None:
     wire, alice, bob, caller, callee = call()
     heard: list[Any] = []
-    alice.do(caller.request, "INFO", body=b"Signal=1", content_type="application/dtmf-relay", consumer=heard.append)
+    alice.do(
+        caller.request, "INFO", body=b"Signal=1", content_type="application/dtmf-relay", consumer=heard.append
+    )
     wire.run(0.1)
     (event,) = bob.heard(SessionRequestReceived)
     assert (event.request.method, event.request.body) == ("INFO", b"Signal=1")

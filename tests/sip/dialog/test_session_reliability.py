@@ -89,7 +89,10 @@ def test_an_offer_in_a_prack_is_answered_in_its_2xx_and_the_call_is_not_accepted
     wire.drop_first("PRACK")
     wire.run(0.1)
     prack = caller.dialog.make_request(
-        "PRACK", headers=[("RAck", f"{wire.sent(183)[0].rseq} 1 INVITE")], body=HOLD, content_type="application/sdp"
+        "PRACK",
+        headers=[("RAck", f"{wire.sent(183)[0].rseq} 1 INVITE")],
+        body=HOLD,
+        content_type="application/sdp",
     )
     alice.stack.send_request(prack, now=alice.now)
     alice.drain()

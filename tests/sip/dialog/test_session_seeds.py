@@ -119,7 +119,9 @@ def test_both_ends_agree_and_nothing_is_left(start: int) -> None:
             for session in end.sessions:
                 end.do(session.bye)
         wire.run_until_quiet(300)
-        assert wire.is_quiet, f"seed {seed}: {[(e.name, e.stack.pending, len(e.stack.deadlines)) for e in (alice, bob)]}"
+        assert wire.is_quiet, (
+            f"seed {seed}: {[(e.name, e.stack.pending, len(e.stack.deadlines)) for e in (alice, bob)]}"
+        )
         check_events(alice)
         check_events(bob)
         check_numbers(wire)
@@ -131,7 +133,9 @@ def agree(seed: int, alice: End, bob: End) -> None:
     callees = [session for session in bob.sessions if session.invite.call_id == caller.invite.call_id]
     states = {session.state.name for session in (caller, *callees)}
     still_ringing = states <= {"RINGING", "INCOMING", "PROCEEDING", "CALLING", "ENDED"}
-    assert len(states - {"ENDED"}) == 0 or states == {"ESTABLISHED"} or still_ringing, f"seed {seed}: {states}"
+    assert len(states - {"ENDED"}) == 0 or states == {"ESTABLISHED"} or still_ringing, (
+        f"seed {seed}: {states}"
+    )
     if states == {"ESTABLISHED"}:
         negotiation, other = caller.usage.negotiation, callees[0].usage.negotiation
         if negotiation.state == other.state and negotiation.state.name == "STABLE":

@@ -68,7 +68,9 @@ def test_every_row_does_something() -> None:
 
 def test_an_ack_establishes_nothing_but_an_accepted_session() -> None:
     """RELIABILITY A.1: the late ACK after BYE."""
-    established = [pair for pair, target in MOVES.items() if target is State.ESTABLISHED and pair[1] is Input.ACK]
+    established = [
+        pair for pair, target in MOVES.items() if target is State.ESTABLISHED and pair[1] is Input.ACK
+    ]
     assert established == [(State.ACCEPTED, Input.ACK)]
 
 

@@ -167,9 +167,12 @@ def test_a_refresh_that_is_refused_for_now_is_tried_again() -> None:
         return original(request)
 
     bob.table = bob.table  # the session keeps its table; the refusal is put in front of it below
-    type(bob.table).refusal, saved = lambda self, request: (  # type: ignore[method-assign]
-        refusal(request) if self is bob.table else saved(self, request)
-    ), type(bob.table).refusal
+    type(bob.table).refusal, saved = (
+        lambda self, request: (  # type: ignore[method-assign]
+            refusal(request) if self is bob.table else saved(self, request)
+        ),
+        type(bob.table).refusal,
+    )
     try:
         original = lambda request: saved(bob.table, request)  # noqa: E731
         wire.run(150)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.sip.errors import PeerError
-from ringback.sip.message.credentials import AuthenticationInfo, Challenge, Credentials
+from ringback.sip.message.credentials import AuthenticationResult, Challenge, Credentials
 
 
 def test_names_are_lower_case_and_values_lose_their_quotes():
@@ -27,7 +27,7 @@ def test_each_parameter_is_quoted_as_its_grammar_says():
     assert str(Credentials("Digest", {"username": "b", "qop": "auth", "nc": "00000001"})) == (
         'Digest username="b", qop=auth, nc=00000001'
     )
-    assert str(AuthenticationInfo({"nextnonce": "1", "nc": "00000001"})) == 'nextnonce="1", nc=00000001'
+    assert str(AuthenticationResult({"nextnonce": "1", "nc": "00000001"})) == 'nextnonce="1", nc=00000001'
 
 
 def test_other_schemes_are_kept():

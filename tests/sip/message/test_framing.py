@@ -124,6 +124,16 @@ def test_a_ping_that_arrives_in_pieces_is_still_a_ping():
     ]
 
 
+def test_after_our_ping_the_next_single_crlf_is_its_answer():
+    framer = StreamFramer()
+    seen = []
+    for _ in range(3):
+        framer.expect_pong()
+        seen += framer.feed(b"\r\n")
+
+    assert seen == [Ping.PONG] * 3
+
+
 def test_a_head_without_end_is_refused_at_the_limit():
     framer = StreamFramer(1000)
 

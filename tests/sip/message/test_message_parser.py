@@ -161,6 +161,9 @@ def test_max_forwards_may_be_missing_for_rfc_2543_but_not_be_there_twice():
         b"To: sip:a@b;tag=1;tag=2",
         b"Via: SIP/2.0/UDP",
         b"Via: SIP/2.0/UDP h,",
+        b"Via:",
+        b"To: <sip:a@b>;tag",
+        b'From: <sip:a@b>;tag=""',
         b"X Y: z",
         b"no colon",
         b": x",
@@ -329,45 +332,41 @@ def test_a_fold_of_blanks_alone_is_not_sent_on():
 )
 def test_no_header_takes_more_than_linear_time(line: bytes):
     data = request(line)[:MAX_MESSAGE]
+    took = min(time_of_reading(data) for _ in range(3))
+
+    assert took < 0.02
+
+
+def time_of_reading(data: bytes) -> float:
+    """Parse, judge, and answer."""
     started = time.perf_counter()
-
     message = parse_message(data)
-    for read in (
-        lambda: check_request(message),
-        lambda: [message.parsed(name) for name, _ in list(message.headers)[:300]],
-    ):
-        try:
-            read()
-        except PeerError:
-            continue
-    Response.to(message, 400, to_tag="x").to_bytes()
-
-    assert time.perf_counter() - started < 0.25
+    try:
+        check_request(message)
+    except PeerError as error:
+        Response.to(message, error.status, to_tag="x").to_bytes()
+    return time.perf_counter() - started
 
 
 # --- properties -------------------------------------------------------------------------------------
 
 TYPED = [
-    "vias", "top_via", "from_", "to", "call_id", "cseq", "contacts", "is_star_contact", "routes", "record_routes", "path",
-    "max_forwards", "max_breadth", "expires", "content_type", "require", "proxy_require", "supported", "unsupported",
-    "allow", "rseq", "rack", "session_expires", "min_se", "challenges", "credentials", "event", "reasons", "retry_after",
-    "from_tag", "to_tag",
+    "vias", "top_via", "from_", "to", "call_id", "cseq", "contacts", "is_star_contact", "routes",
+    "record_routes", "path", "max_forwards", "max_breadth", "expires", "content_type", "require",
+    "proxy_require", "supported", "unsupported", "allow", "rseq", "rack", "session_expires", "min_se",
+    "challenges", "credentials", "event", "reasons", "retry_after", "from_tag", "to_tag",
 ]  # fmt: skip
-SAFE = TYPED[:10] + [
-    "max_forwards",
-    "expires",
-    "content_type",
-    "require",
-    "proxy_require",
-    "from_tag",
-    "to_tag",
+SAFE = [
+    *TYPED[:10],
+    *("max_forwards", "expires", "content_type", "require", "proxy_require", "from_tag", "to_tag"),
 ]
 
 FRAGMENTS = st.sampled_from(
     [
         *HEAD.split(b"\r\n")[:-1],
         *(bytes([octet]) for octet in b"\r\n\0\t :;,<>\"\\@=%\x7f\xffa1"),
-        b"\r\n", b"\r\n ", b"\r\n\r\n", b"SIP/2.0 200 OK", b"Contact: ", b"m:", b"*", b"l: 3", b"Route:<sip:a;lr>", b"body",
+        *(b"\r\n", b"\r\n ", b"\r\n\r\n", b"SIP/2.0 200 OK"),
+        *(b"Contact: ", b"m:", b"*", b"l: 3", b"Route:<sip:a;lr>", b"body"),
     ]
 )  # fmt: skip
 

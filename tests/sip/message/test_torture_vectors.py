@@ -10,9 +10,9 @@ Where the RFC's own words disagree with the index, the RFC wins:
     baddate     400     pass   RFC 4475 3.1.2.12: an element should not reject it unless the Date matters to
                                its processing. Reading the Date raises; nothing here reads it.
     mismatch02  400/501 501    RFC 4475 3.1.2.18: 501 is better than 400, for the method is one nobody knows.
-    baddn       400     400    The file has no empty line at its end, so a stream never completes it. In a datagram
-                               it is an unfinished head; with the empty line it is 400 for the display name, as
-                               RFC 4475 3.1.2.15 means. Both are tested.
+    baddn       400     400    The file has no empty line at its end, so a stream never completes it. In a
+                               datagram it is an unfinished head; with the empty line it is 400 for the
+                               display name, as RFC 4475 3.1.2.15 means. Both are tested.
     s4_10_1     any     pass   RFC 5118 4.10: both spellings must be tolerated.
 """
 
@@ -66,8 +66,8 @@ def load() -> list[dict]:
     for folder in ("rfc4475", "rfc5118"):
         index = VECTORS / folder / "index.json"
         if index.exists():
-            for entry in json.loads(index.read_text())["messages"]:
-                vectors.append(entry | {"data": (VECTORS / folder / entry["file"]).read_bytes()})
+            entries = json.loads(index.read_text())["messages"]
+            vectors += [e | {"data": (VECTORS / folder / e["file"]).read_bytes()} for e in entries]
     return vectors
 
 
@@ -134,7 +134,7 @@ def test_each_message_is_framed_alike_whole_and_split_at_every_byte(entry: dict)
 
 
 def feed(pieces: list[bytes]) -> list:
-    """What the framer gives, without pongs: a single CRLF is one at once, a double one only when it is whole."""
+    """What the framer gives but pongs: the first half of a ping is one when it comes alone."""
     framer, frames = StreamFramer(), []
     for piece in pieces:
         try:

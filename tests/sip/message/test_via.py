@@ -11,7 +11,8 @@ from ringback.sip.message.via import Via
 
 def test_all_parts_are_read():
     via = Via.parse(
-        "SIP/2.0/udp Host.Example.COM:5070;rport=1024;received=192.0.2.1;maddr=224.0.1.75;ttl=16;branch=z9hG4bKx"
+        "SIP/2.0/udp Host.Example.COM:5070;rport=1024;received=192.0.2.1;maddr=224.0.1.75;ttl=16"
+        ";branch=z9hG4bKx"
     )
 
     assert (via.protocol, via.transport, via.host, via.port) == ("SIP/2.0", "UDP", "host.example.com", 5070)
@@ -51,10 +52,10 @@ def test_absent_parameters_are_none():
 
 
 def test_blanks_around_every_separator_say_nothing():
-    text = "SIP  / 2.0  / TCP     spindle.example.com   :  5060 ;  branch  =   z9hG4bK9ikj8  , SIP/2.0/UDP  a ; x"
+    text = "SIP  / 2.0  / TCP    a.example.com   :  5060 ;  branch  =   z9hG4bK9ikj8  , SIP/2.0/UDP  a ; x"
 
     assert Via.parse_list(text) == [
-        Via("TCP", "spindle.example.com", 5060, (("branch", "z9hG4bK9ikj8"),)),
+        Via("TCP", "a.example.com", 5060, (("branch", "z9hG4bK9ikj8"),)),
         Via("UDP", "a", None, (("x", None),)),
     ]
 

@@ -43,6 +43,17 @@ def receive_event(session: InviteSession, event: Event) -> None:
         advance(session, Input.TRANSPORT_ERROR, Occasion(now, status=503, reason=event.detail))
 
 
+def limit_ringing(session: InviteSession, *, now: float) -> None:
+    """13.3.1: an INVITE whose Expires is over before its final response gets 487."""
+    expires = session.invite.expires
+    if expires is not None:
+        session.expiry = session.stack.deadlines.arm(now + expires, partial(_expire, session))
+
+
+def _expire(session: InviteSession, now: float) -> None:
+    advance(session, Input.REJECT, Occasion(now, status=487, reason="the INVITE has expired"))
+
+
 # --- provisional responses ----------------------------------------------------------------------------
 
 
@@ -80,7 +91,8 @@ def _describe(session: InviteSession, sdp: bytes) -> None:
 
 
 def _keep_ringing(session: InviteSession, response: Response, now: float) -> None:
-    stop_ringing(session)
+    if session.ringing is not None:
+        session.ringing.cancel()
     session.ringing = session.stack.deadlines.arm(
         now + RINGING_REPEATED_AFTER, partial(_ring_again, session, response)
     )
@@ -102,10 +114,11 @@ def _ring_again(session: InviteSession, response: Response, now: float) -> None:
 
 
 def stop_ringing(session: InviteSession) -> None:
-    """The provisional response is not repeated any more."""
-    if session.ringing is not None:
-        session.ringing.cancel()
-        session.ringing = None
+    """The provisional response is not repeated any more, and the INVITE does not expire."""
+    for deadline in (session.ringing, session.expiry):
+        if deadline is not None:
+            deadline.cancel()
+    session.ringing = session.expiry = None
 
 
 # --- success --------------------------------------------------------------------------------------------

@@ -89,7 +89,8 @@ def _receive_response(session: InviteSession, event: ResponseReceived, now: floa
 
 def _receive_provisional(session: InviteSession, response: Response, now: float) -> None:
     """13.2.2.1. Reliable ones are taken in order and acknowledged (RFC 3262 section 4)."""
-    usage = usage_for(session, response) if response.to.tag and session.state in UNDECIDED else None
+    is_dialog = session.state in UNDECIDED and (response.to.tag is not None or bool(response.body))
+    usage = usage_for(session, response) if is_dialog else None
     if usage is None or not reliability.is_reliable(response):
         advance(session, Input.PROVISIONAL, Occasion(now, response=response))
         if usage is not None:

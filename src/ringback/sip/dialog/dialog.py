@@ -101,11 +101,6 @@ class Dialog:
         """What requests inside this dialog are matched by."""
         return DialogId(self.call_id, self.local_tag, self.remote_tag)
 
-    @property
-    def is_secured_contact_needed(self) -> bool:
-        """12.1.1: in a dialog set up with sips, our Contact is a sips URI too."""
-        return self.is_secure or _is_sips(self.remote_target)
-
     def make_request(
         self,
         method: str,

@@ -147,8 +147,9 @@ def _stop_waiting(session: InviteSession, now: float) -> None:
     """No deadline is left but those of the BYE."""
     session.timer.stop()
     session.reliable.stop()
-    if session.ringing is not None:
-        session.ringing.cancel()
+    for deadline in (session.ringing, session.expiry):
+        if deadline is not None:
+            deadline.cancel()
     if session.modification is not None:
         session.modification.stop(now)
     for acceptance in session.acceptances.values():

@@ -88,6 +88,7 @@ class InviteSession:
     remote_invite: ServerTransaction | None = None
     previewed: bytes | None = None
     ringing: Deadline | None = None
+    expiry: Deadline | None = None
     reliable: ReliableResponses = field(init=False)
     timer: SessionTimer = field(init=False)
 

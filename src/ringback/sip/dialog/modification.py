@@ -145,7 +145,8 @@ def _send(change: Modification, now: float) -> None:
         body=change.sdp or b"",
         content_type=None if change.sdp is None else "application/sdp",
     )
-    session.timer.mark_request(request)
+    if session.state is State.ESTABLISHED:
+        session.timer.mark_request(request)
     change.phase, change.request = Phase.SENT, request
     change.transaction = usage.requests.send(request, partial(_concluded, change, request), now=now)
 
@@ -204,7 +205,8 @@ def _succeed(change: Modification, response: Response, invite: Request, now: flo
         return
     session.modification = None
     usage.learn(response)
-    session.timer.accept_response(response, now=now)
+    if session.state is State.ESTABLISHED:
+        session.timer.accept_response(response, now=now)
     is_offer = _take_description(change, response, invite)
     if change.method == "INVITE" and not is_offer:
         acknowledge(usage, invite, now=now)

@@ -142,12 +142,13 @@ class SessionTable:
             pinned_flow=flow,
             transaction=transaction,
         )
-        self.stack.keep(transaction, now=now)
+        is_kept = self.stack.keep(transaction, now=now)
         transaction.consumer = partial(answering.receive_event, session)
         self.keep(session)
         try:
             self._open(session, request)
-            status, headers = self._refusal_of_call(session, request)
+            status, headers = self._refusal_of_call(session, request) if is_kept else (503, [])
+            answering.limit_ringing(session, now=now)
         except PeerError as error:
             status, headers = error.status, []
         if status:

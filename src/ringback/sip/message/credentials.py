@@ -58,7 +58,7 @@ class Credentials(Challenge):
 
 
 @dataclass(frozen=True, slots=True)
-class AuthenticationInfo:
+class AuthenticationResult:
     """What a server tells after a good answer: nextnonce, rspauth, ... (RFC 7616 3.5)."""
 
     parameters: dict[str, str]

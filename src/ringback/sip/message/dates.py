@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from ringback.sip.errors import PeerError
+from ringback.sip.message.numbers import decimal
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -28,11 +29,11 @@ class Date:
         found = _DATE.fullmatch(text)
         if found is None:
             raise PeerError("malformed Date", section="RFC 3261 20.17")
-        day, month, year, hour, minute, second = found.groups()
+        day, name, year, hour, minute, second = found.groups()
+        month = _MONTHS.index(name) + 1
+        d, h, m, s = (decimal(text, limit=99) for text in (day, hour, minute, second))
         try:
-            moment = datetime(
-                int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), tzinfo=UTC
-            )
+            moment = datetime(decimal(year, limit=9999), month, d, h, m, s, tzinfo=UTC)
         except ValueError:
             raise PeerError("impossible Date", section="RFC 3261 20.17") from None
         return cls(moment)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from ringback.sip.errors import PeerError
 from ringback.sip.message.body import ContentType
-from ringback.sip.message.credentials import AuthenticationInfo, Challenge, Credentials
+from ringback.sip.message.credentials import AuthenticationResult, Challenge, Credentials
 from ringback.sip.message.dates import Date
 from ringback.sip.message.numbers import MAX_32, decimal
 from ringback.sip.message.parameters import Parameterised, filled, is_token, split_list, token
@@ -95,6 +96,14 @@ def _privacy(text: str) -> list[str]:
     return [token(word.strip(" \t")).lower() for word in text.replace(",", ";").split(";")]
 
 
+def _tagged(text: str) -> NameAddr:
+    """From or To: a tag without a value is none, and would be answered with a second one (19.3)."""
+    address = NameAddr.parse(text)
+    if address.parameters and not address.tag and address.has_parameter("tag"):
+        raise PeerError("empty tag", section="RFC 3261 19.3")
+    return address
+
+
 def _contacts(text: str) -> list[NameAddr]:
     """ "*" stands for all bindings (10.2.2) and is no address: the list is empty."""
     return [] if text == "*" else [NameAddr.parse(element) for element in filled(split_list(text))]
@@ -116,7 +125,7 @@ _ROWS = (
     Field("Allow",                   LIST,  _methods,        "RFC 3261 20.5",  "INVITE, ACK, OPTIONS, CANCEL, BYE"),
     Field("Allow-Events",            LIST,  _words,          "RFC 6665 8.2.2", "presence, dialog, message-summary", "u"),
     Field("Answer-Mode",             ONE,   Parameterised.parse, "RFC 5373",   "Manual;require"),
-    Field("Authentication-Info",     ONE,   AuthenticationInfo.parse, "RFC 3261 20.6", 'nextnonce="47364c23432d2e131a5fb210812c", qop=auth, nc=00000001'),
+    Field("Authentication-Info",     ONE,   AuthenticationResult.parse, "RFC 3261 20.6", 'nextnonce="47364c23432d2e131a5fb210812c", qop=auth, nc=00000001'),
     Field("Authorization",           LINES, Credentials.parse, "RFC 3261 20.7", 'Digest username="Alice", realm="atlanta.com", nonce="84a4", uri="sip:atlanta.com", response="7587", algorithm=MD5, qop=auth, nc=00000001, cnonce="0a4f"'),
     Field("Call-ID",                 ONE,   call_id,         "RFC 3261 20.8",  "f81d4fae-7dec-11d0-a765-00a0c91e6bf6@biloxi.com", "i"),
     Field("Call-Info",               LIST,  _addresses,      "RFC 3261 20.9",  "<http://www.example.com/alice/photo.jpg>;purpose=icon, <http://www.example.com/alice/>;purpose=info"),
@@ -135,7 +144,7 @@ _ROWS = (
     Field("Expires",                 ONE,   _number,         "RFC 3261 20.19", "5"),
     Field("Feature-Caps",            LIST,  _elements,       "RFC 6809",       '*;+g.3gpp.srvcc;+g.x="<a>"'),
     Field("Flow-Timer",              ONE,   _number,         "RFC 5626 10",    "120"),
-    Field("From",                    ONE,   NameAddr.parse,  "RFC 3261 20.20", '"A. G. Bell" <sip:agb@bell-telephone.com>;tag=a48s', "f"),
+    Field("From",                    ONE,   _tagged,         "RFC 3261 20.20", '"A. G. Bell" <sip:agb@bell-telephone.com>;tag=a48s', "f"),
     Field("Geolocation",             LIST,  _addresses,      "RFC 6442 4.1",   "<cid:target123@atlanta.example.com>, <https://lis.example.com/d77>"),
     Field("Geolocation-Error",       ONE,   Parameterised.parse, "RFC 6442 4.3", '100;code="Cannot Process Location"'),
     Field("Geolocation-Routing",     ONE,   Parameterised.parse, "RFC 6442 4.2", "yes"),
@@ -197,7 +206,7 @@ _ROWS = (
     Field("Suppress-If-Match",       ONE,   token,           "RFC 5839 6",     "b4cf7"),
     Field("Target-Dialog",           ONE,   DialogReference.parse, "RFC 4538 7", "fa77as7dad8-sd98ajzz@host.example.com;local-tag=kkaz-;remote-tag=6544"),
     Field("Timestamp",               ONE,   Timestamp.parse, "RFC 3261 20.38", "54.25 0.5"),
-    Field("To",                      ONE,   NameAddr.parse,  "RFC 3261 20.39", "The Operator <sip:operator@cs.columbia.edu>;tag=287447", "t"),
+    Field("To",                      ONE,   _tagged,         "RFC 3261 20.39", "The Operator <sip:operator@cs.columbia.edu>;tag=287447", "t"),
     Field("Unsupported",             LIST,  _words,          "RFC 3261 20.40", "foo"),
     Field("User-Agent",              ONE,   _text,           "RFC 3261 20.41", "Softphone Beta1.5 (x; y)"),
     Field("User-to-User",            LIST,  _elements,       "RFC 7433 4.1",   "56a390f3d2b7310023a2;encoding=hex;purpose=foo;content=bar"),

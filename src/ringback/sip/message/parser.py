@@ -99,7 +99,7 @@ def _parse_status_line(line: bytes, headers: Headers) -> Response:
     status, _, reason = rest.partition(b" ")
     if version.upper() != _VERSION or _STATUS.fullmatch(status) is None:
         raise MalformedMessage("malformed Status-Line", section="RFC 3261 7.2")
-    return Response(int(status), reason.decode("utf-8", "surrogateescape"), headers)
+    return Response(decimal(status, limit=699), reason.decode("utf-8", "surrogateescape"), headers)
 
 
 def _parse_odd_request_line(line: bytes, headers: Headers) -> Request:
@@ -194,6 +194,8 @@ def _check_fields(headers: Headers) -> None:
     for key, limit in _CHECKED.items():
         if key in values:
             value = headers.parsed(key)
+            if key == "via" and not value:
+                raise PeerError("Via is empty", section="RFC 3261 20.42")
             if isinstance(value, list) and len(value) > limit:
                 raise PeerError(f"too many values of {FIELDS[key].name}", section="RFC 3261 21.4.1")
     _check_stars(headers)

@@ -23,13 +23,9 @@ def print_message(start_line: str, headers: Headers, body: bytes) -> bytes:
     if _LINE_END.search(first):
         raise InvalidState("a start line cannot hold a line end")
     lines = headers.lines
-    if headers.raw("content-length") != [b"%d" % len(body)]:
+    if headers.by_key.get("content-length") != [b"%d" % len(body)]:
         lines = _with_length(lines, len(body))
-    parts = [first]
-    for name, value in lines:
-        parts.append(b"%b: %b" % (name, value))
-    parts.append(b"\r\n")
-    head = b"\r\n".join(parts)
+    head = b"\r\n".join([first, *map(b": ".join, lines), b"\r\n"])
     if b"\r\n " in head or b"\r\n\t" in head:
         head = _BLANK_FOLD.sub(b"", head[:-2]) + b"\r\n"
     return head + body

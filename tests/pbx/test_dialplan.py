@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a number leads, and why."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringback.pbx.announcements import ANNOUNCEMENTS, NOT_IN_SERVICE
+from ringback.pbx.dialplan import RULES, Dialled, OfficeDialPlan, rule_on
+from ringback.pbx.feature_codes import FEATURE_CODES
+from ringback.server.routing import Decision, Refusal, ToApplication, ToUser
+from ringback.server.subscribers import Principal, Subscriber
+
+ANNA = Principal("101", "Anna")
+
+
+class Office:
+    """Anna has 101, Bob has 102."""
+
+    def find(self, user: str) -> Subscriber | None:
+        by_any_name = {"101": "101", "anna": "101", "102": "102", "bob": "102"}
+        return Subscriber(by_any_name[user]) if user in by_any_name else None
+
+
+@pytest.mark.parametrize(
+    ("user", "method", "caller", "decision", "rule", "reason"),
+    [
+        ("102", "INVITE", ANNA, ToUser("102"), "user", "102 is the number of a user"),
+        ("bob", "INVITE", ANNA, ToUser("102"), "user", "bob is a name of user 102"),
+        ("102", "MESSAGE", None, ToUser("102"), "user", "102 is the number of a user"),
+        ("*43", "INVITE", ANNA, ToApplication("*43"), "feature code", "*43 is the echo test"),
+        ("*60", "OPTIONS", ANNA, ToApplication("*60"), "feature code", "*60 is the speaking clock"),
+        (
+            "*65",
+            "INVITE",
+            None,
+            Refusal(404),
+            "feature code",
+            "*65 is the own number, which is for users of this server only",
+        ),
+        (
+            "999",
+            "INVITE",
+            ANNA,
+            ToApplication("not-in-service"),
+            "announcement",
+            "999 is nobody's number; user 101 is told so",
+        ),
+        ("999", "INVITE", None, Refusal(404), "nobody", "999 is nobody's number"),
+        ("999", "MESSAGE", ANNA, Refusal(404), "nobody", "999 is nobody's number"),
+        ("", "INVITE", ANNA, Refusal(404), "nobody", "the empty user is nobody's number"),
+    ],
+)
+def test_a_number_leads_somewhere_for_a_reason(user, method, caller, decision, rule, reason):
+    plan = OfficeDialPlan(Office())
+    ruling = plan.explain(user, method=method, caller=caller)
+    assert (ruling.decision, ruling.rule, ruling.reason) == (decision, rule, reason)
+    assert plan.decide(user, method=method, caller=caller) == decision
+
+
+@given(st.text(max_size=40), st.sampled_from(("INVITE", "MESSAGE", "SUBSCRIBE")), st.none() | st.just(ANNA))
+def test_everything_that_can_be_dialled_is_decided(user, method, caller):
+    ruling = rule_on(Dialled(user, method, caller), Office())
+    assert isinstance(ruling.decision, Decision)
+    assert ruling.reason
+    assert ruling.rule in {rule.name for rule in RULES}
+    if isinstance(ruling.decision, ToApplication):
+        assert caller is not None
+        assert ruling.decision.name in {**FEATURE_CODES, **ANNOUNCEMENTS}
+
+
+def test_every_rule_is_used_by_some_number():
+    dialled = [Dialled(user, "INVITE", caller) for user in ("*43", "102", "999") for caller in (ANNA, None)]
+    assert {rule_on(each, Office()).rule for each in dialled} == {rule.name for rule in RULES}
+
+
+def test_no_announcement_is_named_like_something_that_is_dialled():
+    assert not set(ANNOUNCEMENTS) & set(FEATURE_CODES)
+    assert ANNOUNCEMENTS[NOT_IN_SERVICE.name] is NOT_IN_SERVICE
