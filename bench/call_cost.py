@@ -16,9 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "interop"))
 
-from interop_process import free_port  # noqa: E402
-from interop_ringback import Ringback  # noqa: E402
-from interop_sipp import Sipp  # noqa: E402
+from interop_process import free_port
+from interop_ringback import Ringback
+from interop_sipp import Sipp
 
 PASSWORD = "secret-pass-1234"
 MESSAGES_PER_CALL = 17
@@ -37,18 +37,48 @@ def run(folder: Path, calls: int, rate: int) -> float:
         server.add_user("101", "Anna", PASSWORD)
         server.add_user("102", "Bob", PASSWORD)
         port = free_port()
-        uas = Sipp(folder / "uas", "-sn", "uas", "-p", str(port))
+        uas = Sipp(folder / "uas", "-sf", str(SCENARIOS / "answer.xml"), "-p", str(port))
         keys = ["-key", "domain", server.domain]
-        register = ["-sf", str(SCENARIOS / "register.xml"), "-m", "1", "-s", "102", "-au", "102", "-ap", PASSWORD]
-        assert Sipp(folder / "register", *register, "-key", "contact_port", str(port), *keys, server.sip).result(20).successful == 1
-        call = ["-sf", str(SCENARIOS / "call.xml"), "-s", "102", "-au", "101", "-ap", PASSWORD, "-d", "100", *keys]
+        register = [
+            "-sf",
+            str(SCENARIOS / "register.xml"),
+            "-m",
+            "1",
+            "-s",
+            "102",
+            "-au",
+            "102",
+            "-ap",
+            PASSWORD,
+        ]
+        assert (
+            Sipp(folder / "register", *register, "-key", "contact_port", str(port), *keys, server.sip)
+            .result(20)
+            .successful
+            == 1
+        )
+        call = [
+            "-sf",
+            str(SCENARIOS / "call.xml"),
+            "-s",
+            "102",
+            "-au",
+            "101",
+            "-ap",
+            PASSWORD,
+            "-d",
+            "100",
+            *keys,
+        ]
         Sipp(folder / "warm", *call, "-m", "100", "-r", "50", server.sip).result(60)
         before = cpu_seconds(server.program.process.pid)
         result = Sipp(folder / "calls", *call, "-m", str(calls), "-r", str(rate), server.sip).result(300)
         spent = cpu_seconds(server.program.process.pid) - before
         uas.stop()
         if (result.successful, result.retransmissions) != (calls, 0):
-            print(f"  {result.failed} failed, {result.retransmissions} retransmissions: this round is not comparable")
+            print(
+                f"  {result.failed} failed, {result.retransmissions} retransmissions: this round is not comparable"
+            )
         return spent / calls * 1e6
     finally:
         server.stop()
@@ -62,7 +92,9 @@ def main() -> None:
             costs.append(run(Path(folder), calls, rate))
         print(f"round {number + 1}: {costs[-1]:.0f} us of CPU a call")
     median = statistics.median(costs)
-    print(f"median: {median:.0f} us a call, {median / MESSAGES_PER_CALL:.0f} us a message ({calls} calls at {rate}/s)")
+    print(
+        f"median: {median:.0f} us a call, {median / MESSAGES_PER_CALL:.0f} us a message ({calls} calls at {rate}/s)"
+    )
 
 
 if __name__ == "__main__":

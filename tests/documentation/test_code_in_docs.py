@@ -68,7 +68,8 @@ def pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for number, person in (("101", "Anna"), ("102", "Bob")):
             server.add_user(number, person, "s3cret-s3cret")
         echo = Program(
-            [*RINGBACK, "answer", "--as", f"102@{server.sip}", "--password", "s3cret-s3cret", "--echo"], folder / "echo.log"
+            [*RINGBACK, "answer", "--as", f"102@{server.sip}", "--password", "s3cret-s3cret", "--echo"],
+            folder / "echo.log",
         )
         echo.wait_for("ready", 15)
         yield server.sip
@@ -83,7 +84,11 @@ def write_script(block: Block, folder: Path, pbx: str) -> Path:
 
     write_tone(folder / "reminder.wav", 440.0, seconds=1)
     script = folder / "sample.py"
-    text = block.text.replace("pbx.example.com", pbx).replace('"s3cret"', '"s3cret-s3cret"').replace("+442079460018", "102")
+    text = (
+        block.text.replace("pbx.example.com", pbx)
+        .replace('"s3cret"', '"s3cret-s3cret"')
+        .replace("+442079460018", "102")
+    )
     script.write_text(text)
     return script
 
@@ -125,7 +130,11 @@ def shown_commands() -> list[tuple[str, str]]:
 @cache
 def help_of(*command: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "ringback", *command, "--help"], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "ringback", *command, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -16,7 +16,10 @@ LIFE = (ROOT / "docs" / "life-of-an-invite.md").read_text()
 
 def test_the_diagrams_are_what_the_tables_say() -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "draw_state_machines.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "tools" / "draw_state_machines.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -33,7 +36,9 @@ def named_with_their_file() -> list[tuple[str, str]]:
         if match := re.search(r"\b([a-z_]+(?:/[a-z_]+)+)\.py\b", line):
             file = match[1]
             rest = line[match.end() :]
-            found += [(file, name) for name in re.findall(r"\b([A-Z]\w+(?:\.[a-z_]+)?|[a-z]+_[a-z_]+(?=\())", rest)]
+            found += [
+                (file, name) for name in re.findall(r"\b([A-Z]\w+(?:\.[a-z_]+)?|[a-z]+_[a-z_]+(?=\())", rest)
+            ]
     return [(file, name) for file, name in found if name not in ("NAT", "INVITE")]
 
 
@@ -44,6 +49,16 @@ def test_the_names_in_the_life_of_an_invite_exist(file: str, name: str) -> None:
         value = getattr(value, part)
 
 
-@pytest.mark.parametrize("file", sorted(set(re.findall(r"`((?:sip|net|server|pbx|cli|media|kernel|tools)/[\w/]+\.py)`", (ROOT / "ARCHITECTURE.md").read_text()))))
+@pytest.mark.parametrize(
+    "file",
+    sorted(
+        set(
+            re.findall(
+                r"`((?:sip|net|server|pbx|cli|media|kernel|tools)/[\w/]+\.py)`",
+                (ROOT / "ARCHITECTURE.md").read_text(),
+            )
+        )
+    ),
+)
 def test_the_files_in_the_architecture_exist(file: str) -> None:
     assert (SOURCE / file).is_file() or (ROOT / file).is_file()

@@ -67,7 +67,11 @@ def test_every_module_says_what_question_it_answers(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_every_public_class_has_a_docstring(file: Path) -> None:
-    bare = [node.name for node in classes(tree(file)) if not node.name.startswith("_") and not ast.get_docstring(node)]
+    bare = [
+        node.name
+        for node in classes(tree(file))
+        if not node.name.startswith("_") and not ast.get_docstring(node)
+    ]
     assert bare == []
 
 
@@ -97,10 +101,14 @@ def test_no_class_has_more_than_fifteen_public_methods(file: Path) -> None:
             if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)
             and not item.name.startswith("_")
             and not any(isinstance(mark, ast.Name) and mark.id == "property" for mark in item.decorator_list)
-            and not any(isinstance(mark, ast.Attribute) and mark.attr == "setter" for mark in item.decorator_list)
+            and not any(
+                isinstance(mark, ast.Attribute) and mark.attr == "setter" for mark in item.decorator_list
+            )
         ]
         label = f"{name(file)}::{node.name}"
-        assert len(public) <= PUBLIC_METHODS or label in TOO_WIDE_WITH_REASON, f"{name(file)}::{node.name} has {len(public)}: {public}"
+        assert len(public) <= PUBLIC_METHODS or label in TOO_WIDE_WITH_REASON, (
+            f"{name(file)}::{node.name} has {len(public)}: {public}"
+        )
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)
@@ -123,10 +131,16 @@ def test_no_pickle_eval_or_assertion_free_escape(file: Path) -> None:
         for node in ast.walk(module)
         if isinstance(node, ast.Import)
         for alias in node.names
-    } | {node.module.split(".")[0] for node in ast.walk(module) if isinstance(node, ast.ImportFrom) and node.module}
+    } | {
+        node.module.split(".")[0]
+        for node in ast.walk(module)
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
     assert not imported & {"pickle", "marshal", "shelve"}
     called = {
-        node.func.id for node in ast.walk(module) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        node.func.id
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert not called & {"eval", "exec", "compile"}
 
@@ -141,18 +155,27 @@ def test_text_from_the_wire_meets_no_python_trap(file: Path) -> None:
         method = node.func.attr
         assert method not in banned, f"{name(file)}:{node.lineno} calls {method}()"
         if method in ("strip", "lstrip", "rstrip", "split", "rsplit"):
-            assert node.args or node.keywords, f"{name(file)}:{node.lineno} calls {method}() without saying at what"
+            assert node.args or node.keywords, (
+                f"{name(file)}:{node.lineno} calls {method}() without saying at what"
+            )
 
 
 @pytest.mark.parametrize("file", WIRE, ids=name)
 def test_numbers_from_the_wire_go_through_one_checked_door(file: Path) -> None:
     """int() reads "1_0", "+5" and other people's digits: `sip.message.numbers` checks first."""
     for node in ast.walk(tree(file)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "int" and node.args:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "int"
+            and node.args
+        ):
             source = ast.get_source_segment(file.read_text(), node) or ""
             argument = node.args[0]
             is_arithmetic = isinstance(argument, ast.BinOp | ast.Call) or "now" in source or "round" in source
-            assert is_arithmetic or name(file).endswith(("numbers.py",)) or "checked" in line(file, node.lineno), (
+            assert (
+                is_arithmetic or name(file).endswith(("numbers.py",)) or "checked" in line(file, node.lineno)
+            ), (
                 f"{name(file)}:{node.lineno}: {source} - use numbers.decimal, or end the line with '# checked: why'"
             )
 
@@ -171,6 +194,10 @@ def test_patterns_for_the_wire_cannot_explode_or_match_other_scripts(file: Path)
         source = ast.get_source_segment(file.read_text(), node) or ""
         pattern = ast.get_source_segment(file.read_text(), node.args[0]) or ""
         is_bytes = "b'" in pattern or 'b"' in pattern
-        assert is_bytes or "re.ASCII" in source or not re.search(r"\\[dwsDWSb]", pattern), f"{name(file)}:{node.lineno}"
+        assert is_bytes or "re.ASCII" in source or not re.search(r"\\[dwsDWSb]", pattern), (
+            f"{name(file)}:{node.lineno}"
+        )
         assert not re.search(r"\([^()]*[+*]\)[+*]", pattern), f"{name(file)}:{node.lineno}: nested quantifier"
-        assert node.func.attr != "match" or "$" not in pattern, f"{name(file)}:{node.lineno}: fullmatch, not match with $"
+        assert node.func.attr != "match" or "$" not in pattern, (
+            f"{name(file)}:{node.lineno}: fullmatch, not match with $"
+        )

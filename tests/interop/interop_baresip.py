@@ -96,7 +96,9 @@ class Baresip:
 
     def wait_registered(self, timeout: float = 10.0) -> None:
         # baresip prints the state in colour: the OK stands behind an escape sequence
-        wait_until(lambda: "OK" in self.command("reginfo"), timeout, f"{self.user} registered\n{self.log_tail()}")
+        wait_until(
+            lambda: "OK" in self.command("reginfo"), timeout, f"{self.user} registered\n{self.log_tail()}"
+        )
 
     def wait_event(self, kind: str, timeout: float = 10.0) -> dict[str, object]:
         """Wait for an event such as CALL_ESTABLISHED; it is taken from the list."""

@@ -74,7 +74,13 @@ class Kamailio:
     """A running Kamailio; `address` is its host:port."""
 
     def __init__(
-        self, folder: Path, *, domain: str = "kamailio.test", password: str = "secret", next_hop: str = "", next_domain: str = ""
+        self,
+        folder: Path,
+        *,
+        domain: str = "kamailio.test",
+        password: str = "secret",
+        next_hop: str = "",
+        next_domain: str = "",
     ) -> None:
         program = require("kamailio", "kamailio")
         folder.mkdir(parents=True)
@@ -86,12 +92,17 @@ class Kamailio:
         config = folder / "kamailio.cfg"
         config.write_text(
             (COMMON + route).format(
-                port=self.port, domain=domain, password=password, next_hop=next_hop,
-                next_domain=next_domain, modules=modules
+                port=self.port,
+                domain=domain,
+                password=password,
+                next_hop=next_hop,
+                next_domain=next_domain,
+                modules=modules,
             )
         )
         self.program = Program(
-            [program, "-f", str(config), "-DD", "-E", "-m", "64", "-M", "8", "-Y", str(folder)], folder / "log"
+            [program, "-f", str(config), "-DD", "-E", "-m", "64", "-M", "8", "-Y", str(folder)],
+            folder / "log",
         )
         self.program.wait_for(r"Listening on|udp: 127", 10)
 

@@ -100,7 +100,11 @@ class Linphone:
         """The recording, once linphone has closed it after the call."""
 
         def closed() -> bool:
-            return self.recording.exists() and self.recording.stat().st_size > 44 and self.recording.read_bytes()[22] > 0
+            return (
+                self.recording.exists()
+                and self.recording.stat().st_size > 44
+                and self.recording.read_bytes()[22] > 0
+            )
 
         wait_until(closed, 5, f"a recording of {self.user}")
         return self.recording

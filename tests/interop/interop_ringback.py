@@ -16,7 +16,14 @@ RINGBACK = [sys.executable, "-m", "ringback"]
 class Ringback:
     """A running server. `sip`, `tls`, `ws`, `wss` are its addresses as host:port."""
 
-    def __init__(self, folder: Path, *arguments: str, domain: str = "ringback.test", sip_port: int = 0, config: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        domain: str = "ringback.test",
+        sip_port: int = 0,
+        config: str = "",
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.data = folder / "data"
@@ -53,12 +60,16 @@ class Ringback:
             self.ports[name] = address.rsplit(":", 1)[1]
 
     def address(self, transport: str) -> str:
-        return str({"udp": self.sip, "tcp": self.sip, "tls": self.tls, "ws": self.ws, "wss": self.wss}[transport])
+        return str(
+            {"udp": self.sip, "tcp": self.sip, "tls": self.tls, "ws": self.ws, "wss": self.wss}[transport]
+        )
 
     def run(self, *arguments: str, expect: int = 0, timeout: float = 30) -> str:
         """Run another `ringback` command on the same data directory; what it printed."""
         done = run_ringback(*arguments, data=self.data, timeout=timeout)
-        assert done.returncode == expect, f"ringback {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert done.returncode == expect, (
+            f"ringback {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
         return done.stdout + done.stderr
 
     def add_user(self, number: str, name: str = "", password: str = "secret-pass-1234") -> str:

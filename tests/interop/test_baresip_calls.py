@@ -13,7 +13,9 @@ from interop_sound import loudness, seconds_of_tone
 ANNA_HZ, BOB_HZ = 440.0, 700.0
 
 
-def two_phones(rig: Rig, server: Ringback, *, transport: str = "udp", answer: str = "auto") -> tuple[Baresip, Baresip]:
+def two_phones(
+    rig: Rig, server: Ringback, *, transport: str = "udp", answer: str = "auto"
+) -> tuple[Baresip, Baresip]:
     anna = rig.baresip(server, "101", transport=transport, frequency=ANNA_HZ)
     bob = rig.baresip(server, "102", transport=transport, frequency=BOB_HZ, answer=answer)
     return anna, bob

@@ -6,7 +6,6 @@ import time
 
 from conftest import PASSWORD, Rig
 from interop_baresip import Baresip
-from interop_ringback import Ringback
 from interop_sound import seconds_of_tone
 
 from ringback import Phone

@@ -52,7 +52,16 @@ def test_ringback_message_reaches_linphone(rig: Rig, server: Ringback) -> None:
 def test_linphone_sends_text_to_a_ringback_phone(rig: Rig, server: Ringback) -> None:
     listener = rig.keep(
         Program(
-            [*RINGBACK, "answer", "--as", f"103@{server.domain}", "--password", PASSWORD, "--server", server.sip],
+            [
+                *RINGBACK,
+                "answer",
+                "--as",
+                f"103@{server.domain}",
+                "--password",
+                PASSWORD,
+                "--server",
+                server.sip,
+            ],
             rig.folder / "answer.log",
         )
     )

@@ -14,7 +14,17 @@ from interop_sound import seconds_of_tone, write_tone
 def answering(rig: Rig, server: Ringback, user: str, *more: str) -> Program:
     program = rig.keep(
         Program(
-            [*RINGBACK, "answer", "--as", f"{user}@{server.domain}", "--password", PASSWORD, "--server", server.sip, *more],
+            [
+                *RINGBACK,
+                "answer",
+                "--as",
+                f"{user}@{server.domain}",
+                "--password",
+                PASSWORD,
+                "--server",
+                server.sip,
+                *more,
+            ],
             rig.folder / f"answer-{user}.log",
         )
     )
@@ -33,8 +43,12 @@ def call(server: Ringback, number: str, *more: str, expect: int = 0) -> str:
 def test_ringback_call_and_ringback_answer_hear_each_other(rig: Rig, server: Ringback) -> None:
     tone = write_tone(rig.folder / "tone.wav", 440.0, seconds=3)
     other = write_tone(rig.folder / "other.wav", 700.0, seconds=6)
-    answering(rig, server, "102", "--play", str(other), "--record", str(rig.folder / "heard-by-102.wav"), "--once")
-    printed = call(server, "102", "--play", str(tone), "--record", str(rig.folder / "heard-by-101.wav"), "--ladder")
+    answering(
+        rig, server, "102", "--play", str(other), "--record", str(rig.folder / "heard-by-102.wav"), "--once"
+    )
+    printed = call(
+        server, "102", "--play", str(tone), "--record", str(rig.folder / "heard-by-101.wav"), "--ladder"
+    )
     time.sleep(0.5)
     assert seconds_of_tone(rig.folder / "heard-by-101.wav", 700.0) > 2.0
     assert seconds_of_tone(rig.folder / "heard-by-102.wav", 440.0) > 2.0
@@ -74,7 +88,10 @@ def test_keys_sent_by_ringback_call_arrive_at_baresip(rig: Rig, server: Ringback
 def test_a_call_without_any_server(rig: Rig) -> None:
     port = free_port()
     answer = rig.keep(
-        Program([*RINGBACK, "answer", "--bind", f"127.0.0.1:{port}", "--echo", "--once"], rig.folder / "answer.log")
+        Program(
+            [*RINGBACK, "answer", "--bind", f"127.0.0.1:{port}", "--echo", "--once"],
+            rig.folder / "answer.log",
+        )
     )
     answer.wait_for("ready", 15)
     tone = write_tone(rig.folder / "tone.wav", 440.0, seconds=2)
@@ -89,7 +106,9 @@ def test_ping_asks_options(server: Ringback) -> None:
     assert "200" in server.run("ping", f"sip:{server.sip}")
 
 
-@pytest.mark.parametrize(("number", "code"), [("199", 13), ("102", 11)], ids=["unknown number", "nobody registered"])
+@pytest.mark.parametrize(
+    ("number", "code"), [("199", 13), ("102", 11)], ids=["unknown number", "nobody registered"]
+)
 def test_the_exit_code_tells_the_outcome(rig: Rig, number: str, code: int) -> None:
     server = rig.ringback()
     server.add_user("101", "Anna", PASSWORD)

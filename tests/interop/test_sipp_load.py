@@ -17,7 +17,9 @@ def test_the_built_in_uac_calls_ringback_answer(rig: Rig) -> None:
     )
     answer.wait_for("ready", 15)
     result = rig.sipp("-sn", "uac", "-m", "50", "-r", "10", "-d", "500", f"127.0.0.1:{port}").result(60)
-    assert (result.exit_code, result.successful, result.failed, result.unexpected) == (0, 50, 0, 0), result.output
+    assert (result.exit_code, result.successful, result.failed, result.unexpected) == (0, 50, 0, 0), (
+        result.output
+    )
 
 
 def register(rig: Rig, server: Ringback, user: str, port: int) -> None:
@@ -33,15 +35,34 @@ def test_register_with_digest_a_thousand_times(rig: Rig, server: Ringback) -> No
         "-sf", str(SCENARIOS / "register.xml"), "-m", "1000", "-r", "100", "-s", "103", "-au", "103", "-ap", PASSWORD,
         "-key", "contact_port", "5999", "-key", "domain", server.domain, server.sip,
     ).result(60)  # fmt: skip
-    assert (result.exit_code, result.successful, result.failed, result.unexpected) == (0, 1000, 0, 0), result.output
+    assert (result.exit_code, result.successful, result.failed, result.unexpected) == (0, 1000, 0, 0), (
+        result.output
+    )
 
 
-def test_a_thousand_calls_at_fifty_a_second_through_the_server_none_failed(rig: Rig, server: Ringback) -> None:
+def test_a_thousand_calls_at_fifty_a_second_through_the_server_none_failed(
+    rig: Rig, server: Ringback
+) -> None:
     port = free_port()
-    rig.sipp("-sn", "uas", "-p", str(port))
+    rig.sipp("-sf", str(SCENARIOS / "answer.xml"), "-p", str(port))
     register(rig, server, "102", port)
     result = rig.sipp(
         "-sf", str(SCENARIOS / "call.xml"), "-m", "1000", "-r", "50", "-d", "200", "-s", "102", "-au", "101", "-ap", PASSWORD,
         "-key", "domain", server.domain, server.sip,
     ).result(90)  # fmt: skip
-    assert (result.exit_code, result.successful, result.failed, result.unexpected) == (0, 1000, 0, 0), result.output
+    assert (result.exit_code, result.successful, result.failed, result.unexpected) == (0, 1000, 0, 0), (
+        result.output
+    )
+
+
+def test_the_built_in_uac_reaches_the_built_in_uas_through_the_server(rig: Rig) -> None:
+    """They know no Record-Route and no Route: every request goes to the user at the server, as if it were new."""
+    server = rig.ringback(domain="127.0.0.1", config="[proxy]\nstrangers_may_call = true\n")
+    server.add_user("102", "Bob", PASSWORD)
+    port = free_port()
+    rig.sipp("-sn", "uas", "-p", str(port))
+    register(rig, server, "102", port)
+    result = rig.sipp("-sn", "uac", "-m", "1000", "-r", "50", "-d", "200", "-s", "102", server.sip).result(90)
+    assert (result.exit_code, result.successful, result.failed, result.unexpected) == (0, 1000, 0, 0), (
+        result.output
+    )

@@ -70,7 +70,9 @@ def test_the_example_of_rfc_2617_section_3_5() -> None:
     [("", "bf57e4e0d0bffc0fbaedce64d59add5e"), ("auth", "89eb0059246c02b2f6ee02c7961d5ea3")],
 )
 def test_the_sip_examples_that_phones_are_built_from(qop: str, response: str) -> None:
-    """INVITE sip:bob@biloxi.com, once as in RFC 2069 and once with qop (draft-smith-sipping-auth-examples)."""
+    """INVITE sip:bob@biloxi.com, once as in RFC 2069 and once with qop
+    (draft-smith-sipping-auth-examples).
+    """
     proof = Proof(
         ALGORITHMS["MD5"],
         "dcd98b7102dd2f0e8b11d0f600bfb0c093",

@@ -51,7 +51,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ringback]:
         running.stop()
 
 
-TOP_VIA_PORT = re.compile(rb"^v(?:ia)?[ \t]*:[^\r\n]*?/[ \t]*\w+[ \t\r\n]+(?:\[[^\]]*\]|[^:;\s]+)[ \t]*:[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
+TOP_VIA_PORT = re.compile(
+    rb"^v(?:ia)?[ \t]*:[^\r\n]*?/[ \t]*\w+[ \t\r\n]+(?:\[[^\]]*\]|[^:;\s]+)[ \t]*:[ \t]*(\d+)",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +128,9 @@ def assert_preferred(entry: dict[str, Any], answers: list[int], *, silence_ok: b
         assert silence_ok or entry["kind"] == "response", f"{entry['name']} ({entry['title']}): no answer"
         return
     assert entry["kind"] == "request", f"{entry['name']}: a response was answered with {answers}"
-    assert set(answers) & allowed, f"{entry['name']} ({entry['title']}): {answers}, preferred {sorted(allowed)}: {entry.get('note')}"
+    assert set(answers) & allowed, (
+        f"{entry['name']} ({entry['title']}): {answers}, preferred {sorted(allowed)}: {entry.get('note')}"
+    )
 
 
 @pytest.mark.parametrize("entry", MESSAGES, ids=lambda entry: f"{entry['rfc']}-{entry['name']}")
@@ -148,7 +153,9 @@ def test_over_tcp_a_byte_at_a_time(server: Ringback, entry: dict[str, Any]) -> N
         except (BrokenPipeError, ConnectionResetError):
             pass  # a server that lost the framing may close before the end
         try:
-            connection.shutdown(socket.SHUT_WR)  # baddn has no empty line at its end: only this says it is complete
+            connection.shutdown(
+                socket.SHUT_WR
+            )  # baddn has no empty line at its end: only this says it is complete
         except OSError:
             pass
         answers = statuses(listen(connection, 0.02))

@@ -15,7 +15,7 @@ import click
 from ringback.cli.text import printable
 
 
-class Failure(Exception):  # noqa: N818 (it is what the command comes to, not a class of errors)
+class Failure(Exception):
     """One clear sentence for the user, on standard error, and the exit code."""
 
     def __init__(self, sentence: str, *, code: int = 1) -> None:

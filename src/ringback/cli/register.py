@@ -30,9 +30,9 @@ async def _register(options: PhoneOptions, *, seconds: float) -> None:
     async with started_phone(options, register=True) as phone:
         registration = phone.registration
         assert registration is not None
-        click.echo(
-            f"registered {phone.account.uri} at {registration.contact} for {registration.granted:.0f} s"
-        )
+        assert registration.contact is not None
+        where = registration.contact.uri
+        click.echo(f"registered {phone.account.uri} at {where} for {registration.granted:.0f} s")
         if seconds:
             await asyncio.sleep(seconds)
     say("unregistered")

@@ -20,7 +20,7 @@ SHORT_PASSWORD = 12
 EMERGENCY_NUMBERS = frozenset({"000", "110", "112", "118", "119", "911", "999"})
 
 
-class InvalidAccount(RingbackError):  # noqa: N818 (it says what is wrong)
+class InvalidAccount(RingbackError):
     """A number, name or password that cannot be used; the text says why."""
 
 

@@ -57,6 +57,9 @@ if TYPE_CHECKING:
 #: How often expired registrations are swept out, while there are any.
 SWEEP_INTERVAL = 60.0
 
+#: How long a server that closes waits for the callers of its own calls to hear of it.
+PATIENCE_AT_CLOSE = 2.0
+
 
 class Server:
     """Registrar, proxy, redirect server and the home of applications, on one stack."""
@@ -177,8 +180,15 @@ class Server:
         if self._sweep is not None:
             self._sweep.cancel()
         await self._calls.close()
+        await self._hung_up()
         await self.pipeline.close()
         await self.driver.close()
+
+    async def _hung_up(self) -> None:
+        """Wait until the callers have answered our BYEs, but not for those that are gone."""
+        deadline = self.driver.now + PATIENCE_AT_CLOSE
+        while len(self.sessions) and self.driver.now < deadline:
+            await asyncio.sleep(0.05)
 
     def reload(self, settings: Settings) -> None:
         """Policies change between two requests. Ports and addresses stay until a restart."""

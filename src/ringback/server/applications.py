@@ -140,6 +140,7 @@ class ApplicationCalls:
             exchange.transaction,
             consumer=call.receive,
             contact=_contact(number, exchange.flow),
+            flow=exchange.flow,
         )
         exchange.is_answered = True
         if call.session.ended is not None:

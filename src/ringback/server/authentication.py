@@ -114,7 +114,8 @@ class Authentication:
         """Never a relay: strangers reach local users at most."""
         request = exchange.request
         is_inside = self._stays_here(request)
-        if is_inside and self.policy.strangers_may_call and request.method in STRANGERS_METHODS:
+        is_welcome = request.method in STRANGERS_METHODS or request.to.tag is not None
+        if is_inside and self.policy.strangers_may_call and is_welcome:
             return not exchange.keep()
         if is_inside and request.method == "OPTIONS":
             exchange.respond(200)

@@ -40,7 +40,7 @@ class ControlError(RingbackError):
     """The running server refused, or answered nonsense."""
 
 
-class NoServer(ControlError):  # noqa: N818 (nothing is wrong: there is no server)
+class NoServer(ControlError):
     """No server is running on this data directory."""
 
 

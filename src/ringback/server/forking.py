@@ -172,8 +172,10 @@ class ResponseContext:
 
     def _receive_response(self, branch: Branch, received: Response) -> None:
         flow = branch.transaction.flow if branch.transaction is not None else None
-        response = self._forwarding.pass_back(received, flow)
+        response = self._forwarding.pass_back(received, flow) if flow is not None else None
         if response is None:
+            if received.status >= 200:  # cancelled before a way was found: made by our own stack
+                self._fail(branch, received.status)
             return
         if response.status < 200:
             self._progress(branch, response)

@@ -96,10 +96,15 @@ class Exchange:
         """Answer with a response made elsewhere."""
         if self.transaction is None:
             return
-        self.is_answered = self.is_answered or response.status >= 200
+        was_answered, is_sent = self.is_answered, False
+        self.is_answered = was_answered or response.status >= 200
         stack = self.driver.stack
         respond = stack.respond if self.transaction.is_kept else stack.respond_stateless
-        self.driver.perform(respond, self.transaction, response)
+        try:
+            self.driver.perform(respond, self.transaction, response)
+            is_sent = True
+        finally:
+            self.is_answered = self.is_answered if is_sent else was_answered
 
     def attempt(self, step: Callable[[], None]) -> None:
         """The guard: run `step`; if it raises, the peer gets an answer and nothing is left behind."""

@@ -53,7 +53,7 @@ class RequestReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class AckReceived(Event):
-    """An ACK that belongs to no transaction and no dialog of ours: a proxy forwards it, a user agent drops it."""
+    """An ACK of no transaction and no dialog of ours: a proxy forwards it, a user agent drops it."""
 
     request: Request
     flow: Flow
@@ -196,7 +196,7 @@ class OfferRefused(SessionEvent):
 
 @dataclass(frozen=True, slots=True)
 class SessionRequestReceived(SessionEvent):
-    """Another request inside the dialog (INFO, MESSAGE, REFER, NOTIFY, ...): answer with `session.respond`."""
+    """A request inside the dialog (INFO, MESSAGE, REFER, NOTIFY, ...): answer with `session.respond`."""
 
     request: Request
     transaction: ServerTransaction

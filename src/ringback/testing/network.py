@@ -327,9 +327,12 @@ class Network:
         """Connect two hosts."""
         conditions = self.conditions_of(local.host, remote.host)
         there = self._hosts.get(remote.host)
-        if there is None or self.is_cut(local.host, remote.host) or self.is_cut(remote.host, local.host):
-            await asyncio.sleep(timeout)
-            raise TimeoutError(f"{remote} did not answer in {timeout:g} s")
+        waited = 0.0
+        while there is None or self.is_cut(local.host, remote.host) or self.is_cut(remote.host, local.host):
+            if waited >= timeout:
+                raise TimeoutError(f"{remote} did not answer in {timeout:g} s")
+            await asyncio.sleep(min(1.0, timeout - waited))  # TCP asks again
+            waited += 1.0
         await asyncio.sleep(2 * self.delay_of(conditions))
         listener = there.listener_at(remote)
         if listener is None:

@@ -265,7 +265,7 @@ def test_a_session_is_only_made_of_an_invite_with_a_contact() -> None:
 
 
 def test_a_from_tag_is_made_when_there_is_none() -> None:
-    wire, alice, bob = pair()
+    wire, alice, _bob = pair()
     request = Request.new(
         "INVITE",
         "sip:bob@10.0.0.2",

@@ -132,27 +132,30 @@ def disturb(wire: Wire, chance: random.Random, count: int = 3) -> None:
         end.drain()
 
 
+def live(wire: Wire, alice: End, bob: End, chance: random.Random) -> None:
+    caller = alice.session
+    deeds = (
+        lambda: None,
+        lambda: attempt(bob, bob.sessions[0].accept, ANSWER),
+        lambda: attempt(alice, caller.reinvite, HOLD),
+        lambda: attempt(bob, bob.sessions[0].update, HOLD),
+        lambda: attempt(alice, caller.request, "INFO"),
+    )
+    wire.run(0.1)
+    for deed in deeds:
+        deed()
+        disturb(wire, chance)
+        wire.run(0.05)
+
+
 @pytest.mark.parametrize("start", range(0, 300, 50))
 def test_bent_messages_raise_nothing_and_leave_nothing(start: int) -> None:
     for seed in range(start, start + 50):
-        chance = random.Random(seed)
         wire, alice, bob = lively_call(seed)
-        caller = alice.session
-        steps = [
-            lambda: wire.run(0.1),
-            lambda: attempt(bob, bob.sessions[0].accept, ANSWER) if bob.sessions else None,
-            lambda: attempt(alice, caller.reinvite, HOLD),
-            lambda: attempt(bob, bob.sessions[0].update, HOLD) if bob.sessions else None,
-            lambda: attempt(alice, caller.request, "INFO"),
-        ]
-        for step in steps:
-            step()
-            disturb(wire, chance)
-            wire.run(0.05)
+        live(wire, alice, bob, random.Random(seed))
         for end in (alice, bob):
             for session in end.sessions:
                 end.do(session.bye)
         wire.run_until_quiet(400)
-        assert wire.is_quiet, (
-            f"seed {seed}: {[(e.stack.pending, len(e.stack.deadlines), len(e.table)) for e in (alice, bob)]}"
-        )
+        left = [(end.stack.pending, len(end.stack.deadlines), len(end.table)) for end in (alice, bob)]
+        assert wire.is_quiet, f"seed {seed}: {left}"

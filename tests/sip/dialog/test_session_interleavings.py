@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any two things that two users may do at the same time, in every phase of a call, with messages that cross."""
+"""Any two things that two users may do at the same time, in every phase of a call, with messages that
+cross.
+"""
 
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
@@ -28,17 +31,15 @@ DEEDS: dict[str, Any] = {
     "inform": lambda session, now: session.request("INFO", now=now),
 }
 
-#: Seconds after the INVITE: before it arrives, at the 180, while the 2xx is under way, while the ACK is, later.
+#: Seconds after the INVITE: before it arrives, at the 180, with the 2xx under way, with the ACK, later.
 PHASES = [0.05, 0.15, 0.35, 0.45, 0.55, 1.5]
 
 
 def attempt(end: End, deed: str) -> None:
     if not end.sessions:
         return
-    try:
+    with suppress(InvalidState):
         DEEDS[deed](end.sessions[0], end.now)
-    except InvalidState:
-        pass
     end.drain()
 
 

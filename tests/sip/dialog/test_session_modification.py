@@ -128,7 +128,7 @@ def test_updates_that_cross_are_refused_with_491_and_tried_again() -> None:
 
 
 def test_a_second_reinvite_before_the_first_is_answered_gets_500_with_retry_after() -> None:
-    wire, alice, bob, caller, _ = call()
+    wire, alice, _bob, caller, _ = call()
     alice.do(caller.reinvite, HOLD)
     wire.run(0.1)
     second = caller.dialog.make_request("INVITE", body=HOLD, content_type="application/sdp")
@@ -177,7 +177,7 @@ def test_an_update_to_a_peer_that_does_not_allow_it_is_our_users_mistake() -> No
 
 
 def test_an_update_whose_offer_nobody_answers_gets_504() -> None:
-    wire, alice, bob, caller, _ = call()
+    wire, alice, _bob, caller, _ = call()
     alice.do(caller.update, HOLD)
     wire.run(20)
     assert [event.status for event in alice.heard(OfferRefused)] == [504]
@@ -248,7 +248,7 @@ def test_a_reinvite_whose_2xx_is_never_acknowledged_ends_the_session() -> None:
 
 
 def test_a_reinvite_that_its_sender_takes_back_leaves_the_session_as_it_was() -> None:
-    wire, alice, bob, caller, callee = call()
+    wire, alice, _bob, caller, callee = call()
     alice.do(caller.reinvite, HOLD)
     wire.run(1)
     invites = [each for each in alice.stack._sender.transactions if each.is_invite]
@@ -274,7 +274,7 @@ def test_a_reinvite_that_finds_no_dialog_ends_the_session_with_a_bye(status: int
 
 
 def test_a_reinvite_that_nobody_answers_ends_the_session() -> None:
-    wire, alice, bob, caller, _ = call()
+    wire, alice, _bob, caller, _ = call()
     wire.drop_all("INVITE")
     alice.do(caller.reinvite, HOLD)
     wire.run(40)
@@ -333,7 +333,7 @@ def test_info_is_passed_up_and_its_answer_comes_back() -> None:
 
 @pytest.mark.parametrize(("method", "status"), [("PUBLISH", 405), ("DANCE", 501)])
 def test_methods_that_have_no_place_in_a_call_are_refused(method: str, status: int) -> None:
-    wire, alice, bob, caller, _ = call()
+    wire, alice, _bob, caller, _ = call()
     alice.do(caller.request, method)
     wire.run(1)
     (refusal,) = wire.sent(status)
@@ -342,7 +342,7 @@ def test_methods_that_have_no_place_in_a_call_are_refused(method: str, status: i
 
 
 def test_an_extension_that_is_required_and_unknown_is_refused_by_name() -> None:
-    wire, alice, bob, caller, _ = call()
+    wire, alice, _bob, caller, _ = call()
     alice.do(caller.request, "INFO", headers=[("Require", "teleportation")])
     wire.run(1)
     (refusal,) = wire.sent(420)
@@ -350,7 +350,7 @@ def test_an_extension_that_is_required_and_unknown_is_refused_by_name() -> None:
 
 
 def test_a_bye_is_taken_whatever_it_requires() -> None:
-    wire, alice, bob, caller, callee = call()
+    wire, alice, _bob, caller, callee = call()
     bye = caller.dialog.make_request("BYE", headers=[("Require", "teleportation")])
     alice.stack.send_request(bye, now=alice.now)
     alice.drain()

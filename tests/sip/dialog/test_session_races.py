@@ -221,7 +221,7 @@ def test_a_reinvite_that_crosses_a_bye_is_told_that_the_call_is_gone() -> None:
 
 
 def test_a_bye_while_a_reinvite_waits_for_our_user_ends_both() -> None:
-    wire, alice, bob, caller, callee = call()
+    wire, alice, _bob, caller, callee = call()
     alice.do(caller.reinvite, OFFER + b"a=x\r\n")
     wire.run(0.1)
     alice.do(caller.bye)
@@ -243,7 +243,7 @@ def test_hanging_up_while_a_reinvite_waits_for_our_user_answers_it_first() -> No
 
 
 def test_a_2xx_to_our_reinvite_that_comes_after_the_bye_is_still_acknowledged() -> None:
-    wire, alice, bob, caller, callee = call(delay=(0.1, 0.1))
+    wire, alice, _bob, caller, _callee = call(delay=(0.1, 0.1))
     alice.do(caller.reinvite, OFFER)
     wire.run(0.15)
     alice.do(caller.bye)
@@ -253,7 +253,7 @@ def test_a_2xx_to_our_reinvite_that_comes_after_the_bye_is_still_acknowledged() 
 
 
 def test_a_bye_that_is_not_answered_ends_all_the_same() -> None:
-    wire, alice, bob, caller, _ = call()
+    wire, alice, _bob, caller, _ = call()
     wire.drop_all("BYE")
     alice.do(caller.bye)
     assert caller.ended.by == "local"
@@ -348,7 +348,7 @@ def test_a_second_2xx_does_not_make_a_second_call() -> None:
 
 
 def test_messages_of_the_peer_are_answered_and_no_response_is_answered() -> None:
-    wire, alice, bob, caller, _ = call()
+    wire, _alice, _bob, _caller, _ = call()
     for _, _, _, message in wire.trace:
         if isinstance(message, Response):
             assert message.cseq.method != "ACK"

@@ -94,7 +94,9 @@ def check_events(end: End) -> None:
 
 
 def check_numbers(wire: Wire) -> None:
-    """RFC 3261 12.2.1.1: CSeq strictly increases in each direction of a dialog; repetitions are the same request."""
+    """RFC 3261 12.2.1.1: CSeq strictly increases in each direction of a dialog; repetitions are the
+    same request.
+    """
     highest: dict[tuple[str, str, str], int] = defaultdict(int)
     seen: set[str] = set()
     for _, source, _, message in wire.trace:
@@ -119,9 +121,8 @@ def test_both_ends_agree_and_nothing_is_left(start: int) -> None:
             for session in end.sessions:
                 end.do(session.bye)
         wire.run_until_quiet(300)
-        assert wire.is_quiet, (
-            f"seed {seed}: {[(e.name, e.stack.pending, len(e.stack.deadlines)) for e in (alice, bob)]}"
-        )
+        left = [(end.stack.pending, len(end.stack.deadlines), len(end.table)) for end in (alice, bob)]
+        assert wire.is_quiet, f"seed {seed}: {left}"
         check_events(alice)
         check_events(bob)
         check_numbers(wire)

@@ -17,7 +17,7 @@ NO_UPDATE = ("INVITE", "ACK", "BYE", "CANCEL")
 
 
 def test_the_caller_asks_and_refreshes_by_update_at_half_of_the_interval() -> None:
-    wire, alice, bob, caller, callee = call(alice=expiring())
+    wire, _alice, _bob, caller, callee = call(alice=expiring())
     assert wire.sent("INVITE")[0].headers["Session-Expires"] == "200"
     assert wire.sent("200 INVITE")[0].headers["Session-Expires"] == "200;refresher=uac"
     assert wire.sent("200 INVITE")[0].require == ["timer"]
@@ -43,7 +43,7 @@ def test_a_peer_without_update_is_refreshed_by_reinvite_and_our_users_hear_nothi
 
 
 def test_without_refreshes_the_other_end_hangs_up_before_the_session_expires() -> None:
-    wire, alice, bob, caller, callee = call(alice=expiring())
+    wire, _alice, _bob, caller, callee = call(alice=expiring())
     wire.drop_all("UPDATE")
     start = wire.now
     wire.run_until_quiet()
@@ -54,7 +54,7 @@ def test_without_refreshes_the_other_end_hangs_up_before_the_session_expires() -
 
 
 def test_a_peer_that_vanished_is_hung_up_on_after_two_thirds_or_32_seconds_before_the_end() -> None:
-    wire, alice, bob, caller, callee = call(alice=expiring())
+    wire, _alice, _bob, _caller, callee = call(alice=expiring())
     start = wire.now
     wire.drops.append(lambda message: True)
     wire.run(400)
@@ -66,7 +66,9 @@ def test_a_peer_that_vanished_is_hung_up_on_after_two_thirds_or_32_seconds_befor
 
 
 def test_a_callee_that_wants_shorter_sessions_than_it_takes_says_422_and_the_caller_asks_for_more() -> None:
-    wire, alice, bob, caller, callee = call(alice=expiring(120), bob=expiring(1800, min_session_expires=600))
+    wire, _alice, _bob, caller, callee = call(
+        alice=expiring(120), bob=expiring(1800, min_session_expires=600)
+    )
     assert [m.headers["Min-SE"] for m in wire.sent("422 INVITE")] == ["600"]
     second = wire.sent("INVITE")[1]
     assert (second.headers["Session-Expires"], second.headers["Min-SE"]) == ("600", "600")
@@ -135,7 +137,7 @@ def test_the_caller_may_choose_the_callee_as_refresher() -> None:
 
 
 def test_roles_stay_when_the_callee_refreshes() -> None:
-    wire, alice, bob, caller, callee = call(alice=expiring(0), bob=expiring(300))
+    wire, _alice, _bob, caller, callee = call(alice=expiring(0), bob=expiring(300))
     wire.run(160)
     assert wire.sent("UPDATE")[0].headers["Session-Expires"] == "300;refresher=uac"
     assert callee.timer.is_refresher
@@ -143,7 +145,7 @@ def test_roles_stay_when_the_callee_refreshes() -> None:
 
 
 def test_no_interval_is_shorter_than_90_seconds_whatever_a_peer_says() -> None:
-    wire, alice, bob, caller, _ = call(alice=expiring(0))
+    wire, _alice, _bob, caller, _ = call(alice=expiring(0))
     response = Response(200)
     response.headers.add("Session-Expires", "1;refresher=uac")
     caller.timer.accept_response(response, now=wire.now)
@@ -151,7 +153,7 @@ def test_no_interval_is_shorter_than_90_seconds_whatever_a_peer_says() -> None:
 
 
 def test_a_refresh_that_is_refused_for_now_is_tried_again() -> None:
-    wire, alice, bob, caller, callee = call(alice=expiring())
+    wire, _alice, bob, caller, callee = call(alice=expiring())
     refused = []
 
     def on_drop(message: object) -> bool:
@@ -184,7 +186,7 @@ def test_a_refresh_that_is_refused_for_now_is_tried_again() -> None:
 
 
 def test_a_refresh_refused_with_405_goes_on_by_reinvite() -> None:
-    wire, alice, bob, caller, callee = call(alice=expiring())
+    wire, _alice, bob, caller, callee = call(alice=expiring())
     bob.table.allow = NO_UPDATE
     wire.run(500)
     assert len(wire.sent("405 UPDATE")) >= 1
@@ -194,7 +196,7 @@ def test_a_refresh_refused_with_405_goes_on_by_reinvite() -> None:
 
 
 def test_a_reinvite_of_our_user_counts_as_a_refresh() -> None:
-    wire, alice, bob, caller, callee = call(alice=expiring())
+    wire, alice, _bob, caller, callee = call(alice=expiring())
     wire.run(60)
     alice.do(caller.reinvite, OFFER)
     wire.run(80)

@@ -157,6 +157,7 @@ def test_lines_are_not_cut_at_commas():
     assert {row.name for row in ROWS if row.shape is Shape.LINES} == {
         "Authorization",
         "Identity",
+        "P-Visited-Network-ID",
         "Proxy-Authenticate",
         "Proxy-Authorization",
         "WWW-Authenticate",

@@ -166,7 +166,7 @@ _ROWS = (
     Field("P-Charging-Vector",       ONE,   _text,           "RFC 7315 4.6",   "icid-value=1234bc9876e;icid-generated-at=192.0.6.8"),
     Field("P-Early-Media",           LIST,  _words,          "RFC 5009 4",     "sendrecv, gated"),
     Field("P-Preferred-Identity",    LIST,  _addresses,      "RFC 3325 9.2",   '"Cullen Jennings" <sip:fluffy@cisco.com>'),
-    Field("P-Visited-Network-ID",    LIST,  list_of(_text),  "RFC 7315 4.3", '"Visited network number 1", other'),
+    Field("P-Visited-Network-ID",    LINES, _text,           "RFC 7315 4.3", '"Visited network number 1", other'),
     Field("Path",                    LIST,  _addresses,      "RFC 3327 4",     "<sip:P1.EXAMPLEVISITED.COM;lr>, <sip:P3.EXAMPLEHOME.COM;lr>"),
     Field("Priority",                ONE,   token,           "RFC 3261 20.26", "emergency"),
     Field("Priv-Answer-Mode",        ONE,   Parameterised.parse, "RFC 5373",   "Auto"),
