@@ -2,6 +2,7 @@
 # make run        start the phone system from this clone
 # make test       the tests that belong to every change; make test-all adds the slow ones
 # make check      style, types, layers
+# make bench      what a call through the server costs
 # make clean      remove what was made (not your data)
 
 SHELL := /bin/bash
@@ -21,7 +22,7 @@ ARGS ?=
 TESTS ?= tests
 JOBS ?= auto
 
-.PHONY: help run test test-all check format docs clean
+.PHONY: help run test test-all peers check bench format docs clean
 
 help:
 	@sed -n '/^# make/s/^# //p' $(MAKEFILE_LIST)
@@ -46,24 +47,34 @@ $(TOOLS): $(INSTALLED)
 run: $(INSTALLED)
 	@exec $(BIN)/ringback serve $(ARGS)
 
-test: $(TOOLS)
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(TESTS)
+# First everything that runs side by side, then the real phones one after another: they speak in real time.
+test: $(TOOLS) peers
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not interop" $(TESTS)
+	$(BIN)/python -m pytest -m "interop and not slow" tests/interop
 
-test-all: $(TOOLS)
-	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+test-all: $(TOOLS) peers
+	$(BIN)/python -m pytest -n $(JOBS) -m "not interop" $(TESTS)
+	$(BIN)/python -m pytest -m interop tests/interop
+
+peers:
+	@tools/install_peers.sh
 
 check: $(TOOLS)
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests bench tools
+	$(BIN)/ruff format --check src tests bench tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(TOOLS)
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests bench tools
+	$(BIN)/ruff format src tests bench tools
 
 docs: $(INSTALLED)
 	$(BIN)/ringback config reference > docs/settings.md
+	$(BIN)/python tools/draw_state_machines.py
+
+bench: $(TOOLS) peers
+	$(BIN)/python bench/call_cost.py
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -247,6 +247,26 @@ def test_strangers_may_call_users_if_the_setting_says_so_and_nobody_else() -> No
     on_a_server(test, settings=with_proxy(strangers_may_call=True))
 
 
+def test_a_client_that_ignores_record_route_can_still_hang_up_where_strangers_may_call() -> None:
+    async def test(rig: Rig) -> None:
+        bob = await rig.phone("102", "10.0.0.12")
+        eve = await Peer.bind(rig.network.host("192.0.2.50"), _at("192.0.2.50"))
+        parts = {"from_": "<sip:eve@example.com>;tag=1", "call_id": "careless@call"}
+        eve.request("INVITE", f"sip:102@{DOMAIN}", remote=SERVER, **parts)
+        await bob.peer.expect("INVITE")
+        bob.peer.reply(200, headers=[("Contact", f"<{bob.contact}>")])
+        answer = await eve.expect(200, skip=(100,))
+        parts["to"] = answer.headers["To"]
+        eve.request("ACK", f"sip:102@{DOMAIN}", remote=SERVER, **parts)
+        await bob.peer.expect("ACK")
+        eve.request("BYE", f"sip:102@{DOMAIN}", remote=SERVER, cseq=2, **parts)
+        await bob.peer.expect("BYE")
+        bob.peer.reply(200)
+        await eve.expect(200)
+
+    on_a_server(test, settings=with_proxy(strangers_may_call=True))
+
+
 def test_a_stranger_with_a_local_from_is_asked_for_the_password_all_the_same() -> None:
     async def test(rig: Rig) -> None:
         eve = await Peer.bind(rig.network.host("192.0.2.50"), _at("192.0.2.50"))

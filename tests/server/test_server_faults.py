@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Something of ours fails at the n-th step, for every n: the caller gets an answer, and nothing is left behind."""
+"""Something of ours fails at the n-th step, for every n: the caller gets an answer, and nothing is left."""
 
 import asyncio
 from collections.abc import Callable

@@ -5,7 +5,7 @@ import pytest
 
 from ringback.sip.flow import Address, Flow, Transport
 from ringback.testing import messages
-from ringback.testing.invariants import INVARIANTS, violations
+from ringback.testing.invariants import INVARIANTS, is_unlucky, violations
 from ringback.testing.ledger import Ledger
 
 FLOW = Flow(Transport.UDP, Address("10.0.0.1", 5060), Address("10.0.0.2", 5060))
@@ -124,6 +124,16 @@ def test_on_a_broken_network_a_request_may_stay_without_response():
     ledger = Ledger()
     ledger.tap("alice")(True, ask(), FLOW, 0.0)
     assert violations(ledger, is_broken=True) == []
+
+
+def test_bad_luck_is_seven_sendings_without_a_word():
+    ledger = Ledger()
+    for number in range(7):
+        assert not is_unlucky(ledger)
+        ledger.tap("alice")(True, INVITE, FLOW, float(number))
+    assert is_unlucky(ledger)
+    ledger.tap("alice")(False, answer(INVITE, 100), FLOW, 8.0)
+    assert not is_unlucky(ledger)
 
 
 def test_what_cannot_be_read_is_counted_and_a_ladder_is_written():

@@ -596,3 +596,31 @@ def test_who_is_called_directly_gives_the_address_they_were_called_at():
             return str(call.session.dialog.remote_target)
 
     assert run(main()) == "sip:bob@192.168.7.7:5060"
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [("MESSAGE", 200), ("OPTIONS", 200), ("REFER", 405), ("NOTIFY", 405)]
+)
+def test_other_requests_inside_a_call_are_answered(method, status):
+    async def main():
+        async def answer(call):
+            await call.answer()
+            await call.wait_ended()
+
+        rig = calling(Network(seed=26), answer)
+        got = []
+
+        @rig.bob.on_message
+        async def read(message):
+            got.append(message.text)
+
+        async with rig as call:
+            for _ in range(70):
+                response = await rig.alice.agent.session_request(
+                    call.session, method, body=b"hi", content_type="text/plain"
+                )
+            return response.status, got
+
+    answered, got = run(main())
+    assert answered == status
+    assert got == (["hi"] * 70 if method == "MESSAGE" else [])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ringback.sip.message.names import METHODS
 from ringback.sip.message.uri import OtherUri, SipUri
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, NOTIFY"
 ACCEPT = "application/sdp"
 SUPPORTED = "path, outbound"
+CAPABILITIES = (("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", SUPPORTED))
 
 #: Extensions of a REGISTER that we obey when they are required (RFC 3261 8.2.2.3).
 REGISTRAR_EXTENSIONS = frozenset(("path", "outbound"))
@@ -64,7 +66,7 @@ class Admission:
         request = exchange.request
         exchange.dialog = self._routes.take(request)
         if exchange.transaction is None:
-            return exchange.dialog is None or request.max_forwards == 0 or self._is_looping(exchange)
+            return request.to.tag is None or request.max_forwards == 0 or self._is_looping(exchange)
         return (
             self._refuses_uri(exchange)
             or self._refuses_hops(exchange)
@@ -130,8 +132,17 @@ class Admission:
         elif request.method in UNSUPPORTED_METHODS:
             exchange.respond(405, headers=[("Allow", ALLOW)])
         elif self._is_for_us(request) and request.method != "REGISTER":
-            exchange.respond(405 if request.to.tag is None else 481, headers=[("Allow", ALLOW)])
+            self._refuse_as_server(exchange)
         return exchange.is_answered
+
+    def _refuse_as_server(self, exchange: Exchange) -> None:
+        """Nobody lives at our bare address: there is no dialog, no such method, or no such user."""
+        if exchange.request.to.tag is not None:
+            exchange.respond(481)
+        elif exchange.request.method in METHODS:
+            exchange.respond(404)
+        else:
+            exchange.respond(405, headers=[("Allow", ALLOW)])
 
     def _is_for_us(self, request: Request) -> bool:
         """True for the server itself: an address of ours without a user."""
@@ -141,4 +152,4 @@ class Admission:
         return not uri.user or request.method == "REGISTER"
 
     def _describe_ourselves(self, exchange: Exchange) -> None:
-        exchange.respond(200, headers=[("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", SUPPORTED)])
+        exchange.respond(200, headers=CAPABILITIES)

@@ -14,7 +14,7 @@ import hmac
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from ringback.net.dns_client import SystemDns
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
 #: How often expired registrations are swept out, while there are any.
 SWEEP_INTERVAL = 60.0
 
-#: How long a server that closes waits for the callers of its own calls to hear of it.
-PATIENCE_AT_CLOSE = 2.0
+#: How long a server that closes waits for the callers of its own calls to hear of it: tenths of a second.
+PATIENCE_AT_CLOSE = 20
 
 
 class Server:
@@ -186,9 +186,10 @@ class Server:
 
     async def _hung_up(self) -> None:
         """Wait until the callers have answered our BYEs, but not for those that are gone."""
-        deadline = self.driver.now + PATIENCE_AT_CLOSE
-        while len(self.sessions) and self.driver.now < deadline:
-            await asyncio.sleep(0.05)
+        for _ in range(PATIENCE_AT_CLOSE):
+            if not len(self.sessions):
+                return
+            await asyncio.sleep(0.1)
 
     def reload(self, settings: Settings) -> None:
         """Policies change between two requests. Ports and addresses stay until a restart."""
@@ -222,6 +223,7 @@ class Server:
             "client_transactions": clients,
             "server_transactions": servers,
             "dialogs": dialogs,
+            "messages": asdict(self.stack.statistics),
         }
 
     def _digest(self, settings: Settings) -> DigestServer:

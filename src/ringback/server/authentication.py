@@ -13,6 +13,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ringback.server.admission import CAPABILITIES
 from ringback.server.device_quirks import speaks_only_md5
 from ringback.server.subscribers import Principal
 from ringback.sip.errors import PeerError
@@ -74,9 +75,11 @@ class Authentication:
         self._failures = failures
 
     def serve(self, exchange: Exchange) -> bool:
-        if exchange.transaction is None or exchange.dialog is not None:
-            return False
         request = exchange.request
+        if exchange.dialog is not None:
+            return False
+        if exchange.transaction is None:
+            return not (self.policy.strangers_may_call and self._stays_here(request))
         if request.method == "REGISTER":
             return self._serve_register(exchange)
         if self._claims_to_be_local(request):
@@ -111,14 +114,16 @@ class Authentication:
         return self._admit(exchange, principal)
 
     def _serve_stranger(self, exchange: Exchange) -> bool:
-        """Never a relay: strangers reach local users at most."""
+        """Never a relay: strangers reach local users at most. Where they may call, what belongs to a call may
+        come without our Route: some clients ignore Record-Route.
+        """
         request = exchange.request
         is_inside = self._stays_here(request)
         is_welcome = request.method in STRANGERS_METHODS or request.to.tag is not None
         if is_inside and self.policy.strangers_may_call and is_welcome:
             return not exchange.keep()
         if is_inside and request.method == "OPTIONS":
-            exchange.respond(200)
+            exchange.respond(200, headers=CAPABILITIES)  # the same for every user, existing or not
         elif is_inside and request.to.tag is not None:
             exchange.respond(481)
         else:

@@ -332,10 +332,13 @@ class ResponseContext:
             return
         if branch.state in (BranchState.WAITING, BranchState.RINGING):
             branch.state = BranchState.CANCELLED
-            driver = self.exchange.driver
-            driver.perform(driver.stack.cancel, branch.transaction, reason=reason)
+            self._send_cancel(branch.transaction, reason)
             if branch.transaction.last_response is None:
                 self._arm(SILENCE, lambda: self._give_up_silent(branch))
+
+    def _send_cancel(self, transaction: ClientTransaction, reason: str | None) -> None:
+        driver = self.exchange.driver
+        driver.perform(driver.stack.cancel, transaction, reason=reason)
 
     def _give_up_silent(self, branch: Branch) -> None:
         """A CANCEL waits for a first sign of life (9.1); the caller does not wait as long for a dead
@@ -381,8 +384,9 @@ class ResponseContext:
         self._groups.clear()
         for branch in self.branches:
             if branch.is_pending:
-                self._cancel(branch, None)
                 self._finish(branch)
+                if self._is_invite and branch.transaction is not None:
+                    self._send_cancel(branch.transaction, None)
         self._end()
 
     def _end(self) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ringback.sip.flow import Flow
     from ringback.sip.message.message import Request, Response
 
-#: RFC 3261 16.6 step 3 for an ACK, which is not admitted with fewer.
+#: The Max-Breadth of an ACK: it goes to one place.
 NO_FORK = 1
 
 #: 305 names a proxy, not a target (21.3.4); 380 is for people to read (21.3.5).
@@ -85,10 +85,9 @@ class Proxy:
         context.start()
 
     def _pass_ack(self, exchange: Exchange, targets: Sequence[Target]) -> None:
-        """16.11: the ACK to a 2xx has no transaction. It goes along its Route and nowhere else."""
-        for target in targets[:1]:
-            if target.is_gone:
-                return
+        """16.11: the ACK to a 2xx has no transaction. It goes along its Route, or to the only phone."""
+        if len(targets) == 1 and not targets[0].is_gone:
+            (target,) = targets
             request = self._forwarder.prepare(exchange, target, breadth=NO_FORK)
             exchange.driver.perform(
                 exchange.driver.stack.send_stateless,

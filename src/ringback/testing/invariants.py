@@ -4,7 +4,7 @@
 Each returns sentences that say what was violated and where; none when all is well. `INVARIANTS` is the table.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 from ringback.sip.message.message import Request, Response
@@ -16,6 +16,8 @@ SLACK = 3.0
 #: How long a phone may ring (the setting `ring_time`), and until its CANCEL is given up.
 LONGEST_RINGING = 120.0 + TRANSACTION_TIME
 SERVER = "server"
+#: Timer A lets an INVITE be sent so often (RFC 3261 17.1.1.2); others are sent more often.
+ALL_SENDINGS = 7
 NO_RESPONSE = "no final response"
 
 
@@ -66,12 +68,12 @@ def goodbyes_are_never_refused_for_load(ledger: Ledger) -> Iterator[str]:
 
 
 def cseq_increases(ledger: Ledger) -> Iterator[str]:
-    """RFC 3261 12.2.1.1 and 8.1.3.5: strictly, for each new request of one sender in one call."""
-    latest: dict[tuple[str, str, str], int] = {}
+    """RFC 3261 12.2.1.1 and 8.1.3.5: strictly, for each new request of one sender in one dialog."""
+    latest: dict[tuple[str, ...], int] = {}
     for entry, request in _first_sent(ledger):
         if entry.who == SERVER or request.method in ("ACK", "CANCEL"):
             continue
-        key = (entry.who, request.call_id, request.from_.tag or "")
+        key = (entry.who, request.call_id, request.from_.tag or "", request.to.tag or "")
         if request.cseq.number <= latest.get(key, -1):
             yield f"CSeq {request.cseq.number} after {latest[key]}: {entry}"
         latest[key] = request.cseq.number
@@ -149,6 +151,20 @@ def violations(ledger: Ledger, *, is_broken: bool = False) -> list[str]:
     """Every sentence of every invariant; on a network that broke, requests may stay without a response."""
     found = [f"{rule.__name__}: {sentence}" for rule in INVARIANTS for sentence in rule(ledger)]
     return [sentence for sentence in found if not (is_broken and NO_RESPONSE in sentence)]
+
+
+def is_unlucky(ledger: Ledger) -> bool:
+    """True when some request was sent as often as the timers say and no answer came through: loss can do that.
+
+    An INVITE is sent 7 times: with 10 % loss each way this happens to 9 of a million.
+    """
+    sendings = Counter(
+        (entry.who, entry.transaction)
+        for entry, request in ledger.requests(is_sent=True)
+        if request.method != "ACK"
+    )
+    answered = {(entry.who, entry.transaction) for entry, _response in ledger.responses(is_sent=False)}
+    return any(count >= ALL_SENDINGS and key not in answered for key, count in sendings.items())
 
 
 def _first_sent(ledger: Ledger) -> Iterator[tuple[Entry, Request]]:

@@ -24,21 +24,17 @@ DIGIT_TYPES = ("application/dtmf-relay", "application/dtmf")
 
 def answer_request(call: Call, agent: UserAgent, request: Request, transaction: ServerTransaction) -> None:
     """Answer one request inside the dialog of `call`."""
+    headers: list[tuple[str, str]] = []
     match request.method:
         case "INFO":
             status = _info(call, request)
         case "OPTIONS":
-            status = 200
+            status, headers = 200, agent.incoming.capabilities()
         case "MESSAGE":
-            agent.incoming.receive_message(transaction)
-            return
-        case "REFER":
-            status = 603  # nobody may send a phone's owner somewhere else unasked (RFC 3515 section 5)
-        case "NOTIFY":
-            status = 481  # we subscribed to nothing (RFC 6665 4.1.3)
+            status, headers = agent.incoming.take_message(request)
         case _:
             status = 501
-    agent.perform(call.session.respond, transaction, status)
+    agent.perform(call.session.respond, transaction, status, headers=headers)
 
 
 def _info(call: Call, request: Request) -> int:

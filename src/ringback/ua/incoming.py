@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from ringback.sip.events import Event, RequestReceived
 from ringback.sip.message import SipUri
@@ -20,12 +20,14 @@ from ringback.ua.errors import CallError
 from ringback.ua.messaging import TextMessage, text_of
 
 if TYPE_CHECKING:
+    from ringback.sip.message import Request
     from ringback.sip.transaction.server import ServerTransaction
     from ringback.ua.agent import UserAgent
 
 logger = logging.getLogger("ringback.ua")
 
 OnCall = Callable[[Call], Awaitable[None]]
+Fields = list[tuple[str, str]]
 OnMessage = Callable[[TextMessage], Awaitable[None]]
 
 #: Messages being handled at the same time; strangers cannot make us start more tasks.
@@ -37,11 +39,16 @@ class IncomingRequests:
 
     def __init__(self, agent: UserAgent, *, max_calls: int) -> None:
         self.on_call: OnCall | None = None
-        self.on_message: OnMessage | None = None
+        self._on_message: OnMessage | None = None
         self._agent = agent
         self._max_calls = max_calls
         self._handlers: dict[Call, asyncio.Task[None]] = {}
         self._messages: set[asyncio.Task[None]] = set()
+
+    def set_on_message(self, handler: OnMessage | None) -> None:
+        """Who reads messages; what we say that we can changes with it."""
+        self._on_message = handler
+        self._agent.sessions.allow = tuple(self.allowed)
 
     @property
     def calls(self) -> list[Call]:
@@ -125,26 +132,28 @@ class IncomingRequests:
 
     def _options(self, transaction: ServerTransaction) -> None:
         """11.2: what an INVITE would be answered with, and what we can."""
-        headers = [("Allow", ", ".join(self.allowed)), ("Accept", "application/sdp, text/plain")]
-        headers += [("Supported", ", ".join(self._agent.supported))]
-        self._respond(transaction, 200, headers=headers)
+        self._respond(transaction, 200, headers=self.capabilities())
 
-    def receive_message(self, transaction: ServerTransaction) -> None:
-        """RFC 3428 section 7: 200 says that it arrived, not that it was read."""
-        if self.on_message is None:
-            self._respond(transaction, 405, headers=[("Allow", ", ".join(self.allowed))])
-            return
-        message = text_of(transaction.request)
+    def _message(self, transaction: ServerTransaction) -> None:
+        status, headers = self.take_message(transaction.request)
+        self._respond(transaction, status, headers=headers)
+
+    def take_message(self, request: Request) -> tuple[int, Fields]:
+        """RFC 3428 section 7: give the text to its handler; 200 says that it arrived, not that it was
+        read.
+        """
+        if self._on_message is None:
+            return 405, [("Allow", ", ".join(self.allowed))]
+        message = text_of(request)
         if message is None:
-            self._respond(transaction, 415, headers=[("Accept", "text/plain")])
-            return
+            return 415, [("Accept", "text/plain")]
         if len(self._messages) >= MESSAGE_LIMIT:
-            self._respond(transaction, 503, headers=[("Retry-After", "5")])
-            return
-        self._respond(transaction, 200)
-        task = asyncio.create_task(self._deliver(message, self.on_message), name="ringback message")
+            return 503, [("Retry-After", "5")]
+        work = self._deliver(message, self._on_message)
+        task = asyncio.create_task(work, name="ringback message")
         self._messages.add(task)
         task.add_done_callback(self._messages.discard)
+        return 200, []
 
     async def _deliver(self, message: TextMessage, handler: OnMessage) -> None:
         try:
@@ -158,7 +167,15 @@ class IncomingRequests:
     def allowed(self) -> list[str]:
         """The methods that are answered, for Allow."""
         allowed = ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE"]
-        return [*allowed, "MESSAGE"] if self.on_message is not None else allowed
+        return [*allowed, "MESSAGE"] if self._on_message is not None else allowed
+
+    def capabilities(self) -> Fields:
+        """What we can, for answers to OPTIONS."""
+        return [
+            ("Allow", ", ".join(self.allowed)),
+            ("Accept", "application/sdp, text/plain"),
+            ("Supported", ", ".join(self._agent.supported)),
+        ]
 
     def _is_for_us(self, transaction: ServerTransaction) -> bool:
         """8.2.2.1. Scanners ring phones by guessing names, so strangers must know ours; our own server may
@@ -175,20 +192,17 @@ class IncomingRequests:
         known = self._agent.supported
         return [tag for tag in transaction.request.require if tag not in known]
 
-    def _respond(
-        self, transaction: ServerTransaction, status: int, *, headers: list[tuple[str, str]] | None = None
-    ) -> None:
+    def _respond(self, transaction: ServerTransaction, status: int, *, headers: Fields | None = None) -> None:
         self._agent.respond(transaction, status, headers=headers or [])
 
 
 Answer = Callable[[IncomingRequests, "ServerTransaction"], None]
-Handler = Coroutine[Any, Any, None]
 
 #: How each method is answered outside of a dialog.
 ANSWERS: dict[str, Answer] = {
     "INVITE":  IncomingRequests._invite,
     "OPTIONS": IncomingRequests._options,
-    "MESSAGE": IncomingRequests.receive_message,
+    "MESSAGE": IncomingRequests._message,
 }  # fmt: skip
 
 #: Methods that only make sense inside a dialog: without one, 481 (12.2.2, RFC 6665 4.1.3, RFC 6086 4.2.2).

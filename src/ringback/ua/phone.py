@@ -191,7 +191,8 @@ class Phone:
             options=self._options,
             random_bytes=self._random_bytes,
         )
-        agent.incoming.on_call, agent.incoming.on_message = self._on_call, self._on_message
+        agent.incoming.on_call = self._on_call
+        agent.incoming.set_on_message(self._on_message)
         for watcher in self._watchers:
             agent.driver.watch(watcher)
         try:
@@ -222,7 +223,7 @@ class Phone:
         """Use `handler` for every text message that comes in. A decorator."""
         self._on_message = handler
         if self._agent is not None:
-            self._agent.incoming.on_message = handler
+            self._agent.incoming.set_on_message(handler)
         return handler
 
     def on_registration(

@@ -4,11 +4,12 @@
 from typing import Any
 
 import pytest
-from session_harness import ANSWER, OFFER, End, call, pair, rings, rings_and_answers
+from session_harness import ANSWER, HELD, HOLD, OFFER, End, call, pair, rings, rings_and_answers
 
 from ringback.sip.dialog.session_states import Input, Occasion, State, advance
 from ringback.sip.digest_client import DigestClient
-from ringback.sip.events import RequestTimedOut, SessionRequestReceived
+from ringback.sip.errors import InvalidState
+from ringback.sip.events import OfferRefused, RequestTimedOut, SessionRequestReceived
 
 
 def answer_bare(end: End, session: Any) -> None:
@@ -250,3 +251,163 @@ def test_a_call_is_not_harmed_by_a_second_invite_of_the_same_number() -> None:
     assert len(wire.sent("500 INVITE")) == 1
     assert callee.is_established
     assert len(bob.sessions) == 1
+
+
+# --- changes of a session -------------------------------------------------------------------------------
+
+
+def answering_raw(end: End, handle: Any) -> None:
+    """Re-INVITEs reach `handle(transaction)` instead of the session, as another kind of peer would take them."""
+    session = end.session
+    usual = session.receive_request
+
+    class Peer:
+        def receive_request(self, request: Any, transaction: Any, flow: Any, now: float) -> None:
+            if request.method == "INVITE" and transaction is not None:
+                handle(transaction)
+            else:
+                usual(request, transaction, flow, now)
+
+    end.stack.register_dialog(session.dialog.id, Peer())
+
+
+def test_a_reliable_provisional_response_to_a_reinvite_is_acknowledged_too() -> None:
+    wire, alice, bob, caller, callee = call()
+
+    def handle(transaction: Any) -> None:
+        for status, headers, body in ((183, [("Require", "100rel"), ("RSeq", "7")], HELD), (200, [], b"")):
+            response = bob.stack.make_response(
+                transaction,
+                status,
+                headers=[("Contact", str(bob.contact)), *headers],
+                body=body,
+                content_type="application/sdp" if body else None,
+                to_tag=callee.local_tag,
+            )
+            bob.stack.respond(transaction, response, now=bob.now)
+
+    answering_raw(bob, handle)
+    alice.do(caller.reinvite, HOLD)
+    wire.run(0.1)
+    assert [message.headers["RAck"] for message in wire.sent("PRACK")] == ["7 2 INVITE"]
+    assert (caller.local_sdp, caller.remote_sdp) == (HOLD, HELD)
+    assert caller.modification is None
+    assert len(wire.sent("ACK")) == 2
+
+
+def test_a_change_whose_interval_is_too_short_is_asked_for_again_with_a_longer_one() -> None:
+    wire, alice, _bob, caller, callee = call(alice={"settings": {"session_expires": 120}})
+    callee.timer.shortest = 600
+    alice.do(caller.reinvite, OFFER)
+    wire.run(1)
+    assert [message.headers["Min-SE"] for message in wire.sent("422 INVITE")] == ["600"]
+    assert wire.sent("INVITE")[-1].headers["Session-Expires"] == "600;refresher=uac"
+    assert caller.timer.interval == callee.timer.interval == 600
+    callee.timer.shortest = 900
+    alice.do(caller.update)
+    wire.run(1)
+    assert len(wire.sent("422 UPDATE")) == 1
+    assert caller.timer.interval == callee.timer.interval == 900
+
+
+def test_a_change_that_finds_no_way_leaves_the_session_as_it_was() -> None:
+    wire, alice, _, caller, _ = call()
+    caller.dialog.remote_target = caller.dialog.remote_target.replace(host="nowhere.example")
+    alice.do(caller.reinvite, HOLD)
+    wire.run(0.1)
+    assert [event.status for event in alice.heard(OfferRefused)] == [503]
+    assert caller.local_sdp == OFFER
+    assert caller.is_established
+
+
+def test_a_refresh_waits_for_the_end_of_another_change() -> None:
+    wire, alice, bob, caller, _ = call(alice={"settings": {"session_expires": 200}})
+    wire.run(96)
+    alice.do(caller.reinvite, HOLD)
+    wire.run(4)
+    assert wire.sent("UPDATE") == []
+    bob.do(bob.session.refuse)
+    wire.run(60)
+    assert len(wire.sent("UPDATE")) == 1
+    assert caller.is_established
+
+
+def test_a_refusal_without_end_is_not_retried_for_ever() -> None:
+    wire, alice, bob, caller, callee = call()
+
+    def busy(transaction: Any) -> None:
+        response = bob.stack.make_response(transaction, 491, to_tag=callee.local_tag)
+        bob.stack.respond(transaction, response, now=bob.now)
+
+    answering_raw(bob, busy)
+    alice.do(caller.reinvite, HOLD)
+    wire.run(60)
+    assert len(wire.sent("491 INVITE")) == 9
+    assert [event.status for event in alice.heard(OfferRefused)] == [491]
+    assert (caller.local_sdp, caller.is_established) == (OFFER, True)
+
+
+def test_an_offer_in_a_prack_can_be_refused() -> None:
+    wire, alice, bob = pair()
+    bob.on_call = lambda session: session.ring(ANSWER, now=bob.now, status=183, reliable=True)
+    caller = alice.invite(bob)
+    wire.drop_first("PRACK")
+    wire.run(0.1)
+    prack = caller.dialog.make_request(
+        "PRACK",
+        headers=[("RAck", f"{wire.sent(183)[0].rseq} 1 INVITE")],
+        body=HOLD,
+        content_type="application/sdp",
+    )
+    alice.stack.send_request(prack, now=alice.now)
+    alice.drain()
+    wire.run(0.05)
+    bob.do(bob.session.accept)
+    bob.do(bob.session.refuse)
+    wire.run(0.05)
+    assert len(wire.sent("488 PRACK")) == 1
+    assert (bob.session.local_sdp, bob.session.remote_sdp) == (ANSWER, OFFER)
+    assert bob.session.is_established
+
+
+def test_headers_of_our_user_go_out_with_its_answers() -> None:
+    wire, alice, bob = pair()
+
+    def answer(session: Any) -> None:
+        session.ring(now=bob.now, headers=[("Alert-Info", "<urn:alert:tone>")])
+        session.accept(ANSWER, now=bob.now, headers=[("Organization", "Us")])
+
+    bob.on_call = answer
+    alice.invite(bob)
+    wire.run(0.1)
+    assert wire.sent(180)[0].headers["Alert-Info"] == "<urn:alert:tone>"
+    assert wire.sent("200 INVITE")[0].headers["Organization"] == "Us"
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("ring", 100), ("ring", 200), ("reject", 200), ("reject", 700)]
+)
+def test_a_status_that_means_something_else_is_our_users_mistake(command: str, status: int) -> None:
+    wire, alice, bob = pair()
+    bob.on_call = rings(bob)
+    alice.invite(bob)
+    wire.run(0.1)
+    with pytest.raises(InvalidState):
+        bob.do(getattr(bob.session, command), status=status)
+
+
+def test_a_caller_does_not_answer_its_own_call() -> None:
+    wire, alice, bob = pair()
+    bob.on_call = rings(bob)
+    caller = alice.invite(bob)
+    wire.run(0.1)
+    for command in (caller.ring, caller.accept, caller.reject):
+        with pytest.raises(InvalidState):
+            alice.do(command)
+
+
+def test_a_session_shows_who_it_is_and_no_more() -> None:
+    _, alice, _, caller, callee = call()
+    assert repr(caller) == f"<InviteSession {caller.invite.call_id} caller ESTABLISHED>"
+    assert repr(callee).endswith("callee ESTABLISHED>")
+    assert alice.table.sessions == [caller]

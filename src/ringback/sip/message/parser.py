@@ -66,7 +66,7 @@ def parse_message(data: bytes) -> Message:
         return _parse_unfinished(data)
     message = _parse_start_line(start_line, Headers(lines))
     message.body = data[offset:]
-    defect = _find_defect(data[:offset], lines) or _trim_body(message)
+    defect = _find_defect(data[:offset], lines) or _trim_body(message, MAX_MESSAGE - offset)
     if message.defect is None:
         message.defect = defect
     return message
@@ -139,7 +139,7 @@ def _find_control(head: bytes) -> PeerError | None:
     return None
 
 
-def _trim_body(message: Message) -> PeerError | None:
+def _trim_body(message: Message, room: int) -> PeerError | None:
     """Obey Content-Length in a datagram: less than there is cuts, more than there is is an error (18.3)."""
     value = message.headers.first("content-length")
     if value is None:
@@ -151,6 +151,8 @@ def _trim_body(message: Message) -> PeerError | None:
     except PeerError as error:
         return PeerError(f"Content-Length: {error.detail}", section="RFC 3261 20.14")
     missing = length - len(message.body)
+    if missing > 0 and length > room:
+        return PeerError("message too large", status=513, section="RFC 3261 21.5.7")
     if missing > 0:
         return PeerError("body shorter than Content-Length", section="RFC 3261 18.3")
     if missing < 0:

@@ -121,7 +121,7 @@ class SipUri:
         return SipUri(self.user, self.host, self.port, secure=self.secure)
 
     def is_equivalent(self, other: object) -> bool:
-        """The comparison of 19.1.4."""
+        """The comparison of 19.1.4, on unescaped text: "%3B" and ";" in a user part count as the same."""
         return (
             isinstance(other, SipUri)
             and self.secure == other.secure
