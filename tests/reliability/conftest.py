@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ringback.server.log_limit import LogLimit
+
 TESTS = Path(__file__).parents[1]
 for folder in ("server", "cli", "net"):
     sys.path.append(str(TESTS / folder))
@@ -35,3 +37,13 @@ def nothing_is_our_fault() -> Iterator[FaultLog]:
     for logger in loggers:
         logger.removeHandler(log)
     assert log.lines == []
+
+
+@pytest.fixture(autouse=True)
+def fresh_log_limits() -> None:
+    """Sources that wrote a line in the test before may write one now."""
+    for name in ("ringback.server", "ringback.authentication"):
+        logger = logging.getLogger(name)
+        for old in [each for each in logger.filters if isinstance(each, LogLimit)]:
+            logger.removeFilter(old)
+            logger.addFilter(LogLimit())

@@ -115,6 +115,8 @@ async def test_one_message_is_one_line_of_the_log(tmp_path: Path, log: io.String
         phone.number = forged.replace(" ", "%20").replace(":", "%3A")
         answer = await phone.register(headers=[("User-Agent", forged)], to=f"<sip:101@{phone.domain}>")
         assert answer.status in (400, 401)
+        while not phone.peer._inbox.empty():
+            phone.peer._inbox.get_nowait()
         phone.number = "101"
         assert (await phone.register(headers=[("User-Agent", forged)])).status == 401
         await asyncio.sleep(0.1)
@@ -238,12 +240,18 @@ def test_no_statement_is_made_of_text() -> None:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name in runs and node.args:
                 first = node.args[0]
-                is_constant = isinstance(first, ast.Constant) or (
-                    isinstance(first, ast.Name) and (first.id.strip("_").isupper() or first.id == "sql")
-                )
-                assert is_constant, f"{file}:{node.lineno}"
+                assert is_constant(first), f"{file}:{node.lineno}"
                 found += 1
     assert found > 10
+
+
+def is_constant(node: ast.expr) -> bool:
+    """A text of ours, or a name for one; a PRAGMA takes no bound value, so a constant may stand in it."""
+    if isinstance(node, ast.JoinedStr):
+        return all(is_constant(part.value) for part in node.values if isinstance(part, ast.FormattedValue))
+    if isinstance(node, ast.Name):
+        return node.id.strip("_").isupper() or node.id in ("sql", "statement")
+    return isinstance(node, ast.Constant)
 
 
 def test_what_a_phone_stores_has_a_limit_and_survives_a_restart(store: SqliteStore) -> None:
@@ -254,7 +262,7 @@ def test_what_a_phone_stores_has_a_limit_and_survives_a_restart(store: SqliteSto
         await rig.restart()
         anna = await rig.phone("101", "10.0.0.11")
         bob = await rig.device("102", "10.0.0.12")
-        long = "é\u202e" * 1500
+        long = "é\u202e" * 700
         contact = f'"{long}" <{bob.contact}>;+sip.instance="<urn:{"i" * 2000}>"'
         answer = await bob.register(contact=contact, headers=[("User-Agent", long)])
         assert answer.status == 200
@@ -278,8 +286,8 @@ def test_the_longest_contact_is_kept_or_refused_but_never_lost(store: SqliteStor
         restarted(rig, store)
         await rig.restart()
         bob = await rig.device("102", "10.0.0.12")
-        for number, filler in enumerate(("a", "%41", "ÿ".encode("latin-1").decode("utf-8", "replace"))):
-            contact = f"<sip:102@10.0.0.12;x={filler * (size // len(filler.encode()))}>"
+        for number, filler in enumerate(("a", "%41", "%FF", "%E2%80%AE")):
+            contact = f"<sip:102@10.0.0.12;x={filler * (size // len(filler))}>"
             answer = await bob.register(contact=contact, call_id=f"long-{number}")
             registered = len(rig.server.registrations())
             await asyncio.to_thread(store.flush)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ringback.server.admission import CAPABILITIES
 from ringback.server.device_quirks import speaks_only_md5
+from ringback.server.log_limit import LogLimit
 from ringback.server.subscribers import Principal
 from ringback.sip.errors import PeerError
 from ringback.sip.message.credentials import Challenge, Credentials
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ringback.sip.message.uri import Uri
 
 logger = logging.getLogger("ringback.authentication")
+logger.addFilter(LogLimit())
 
 #: What strangers may send to local users, where the setting lets them.
 STRANGERS_METHODS = frozenset(("INVITE", "MESSAGE", "OPTIONS"))

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from ringback.server.log_limit import LogLimit
 from ringback.sip.errors import PeerError
 from ringback.sip.events import AckReceived, CancelReceived, Event, RequestReceived
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ringback.sip.transaction.server import ServerTransaction
 
 logger = logging.getLogger("ringback.server")
+logger.addFilter(LogLimit())
 
 #: Requests of one Call-ID that may queue behind a waiting service, and Call-IDs that may have a queue.
 QUEUE_LIMIT = 32

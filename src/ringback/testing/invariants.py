@@ -47,7 +47,7 @@ def no_second_final_response_upstream(ledger: Ledger) -> Iterator[str]:
     for entry, response in ledger.responses(is_sent=True):
         # A CANCEL that comes again when its INVITE is forgotten gets 481 after its 200.
         if response.status >= 200 and response.cseq.method != "CANCEL":
-            kinds = sent[entry.who, entry.transaction, response.call_id, entry.flow.remote]
+            kinds = sent[entry.who, entry.life, entry.transaction, response.call_id, entry.flow.remote]
             kinds.add(_verdict(response))
             if len(kinds) > 1:
                 yield f"second final response {sorted(kinds)}: {entry}"
@@ -154,7 +154,7 @@ def violations(ledger: Ledger, *, is_broken: bool = False) -> list[str]:
 
 
 def is_unlucky(ledger: Ledger) -> bool:
-    """True when some request was sent as often as the timers say and no answer came through: loss can do that.
+    """True when some request was sent as often as the timers say and no answer came: loss can do that.
 
     An INVITE is sent 7 times: with 10 % loss each way this happens to 9 of a million.
     """

@@ -27,6 +27,8 @@ class Entry:
     is_sent: bool
     message: Request | Response
     flow: Flow
+    #: Counts the starts of who sent or received it.
+    life: int = 1
 
     @property
     def transaction(self) -> tuple[str, str]:
@@ -49,13 +51,13 @@ class Ledger:
         #: Messages that could not be placed in a transaction.
         self.unreadable = 0
 
-    def tap(self, who: str) -> Callable[[bool, bytes, Flow, float], None]:
+    def tap(self, who: str, *, life: int = 1) -> Callable[[bool, bytes, Flow, float], None]:
         """A watcher for `StackDriver.watch` (or `Phone.watch`)."""
 
         def watcher(is_sent: bool, data: bytes, flow: Flow, now: float) -> None:
             try:
                 message = parse_message(data)
-                entry = Entry(now, who, is_sent, message, flow)
+                entry = Entry(now, who, is_sent, message, flow, life)
                 entry.transaction  # noqa: B018 - raises when the message cannot be placed
             except PeerError:
                 self.unreadable += 1

@@ -64,11 +64,13 @@ class Weather:
     resets: int = 0
     #: For how long one phone is cut off in the middle of the calls.
     cut: float = 0.0
+    #: The server loses its power in the middle of the calls and comes back with its store.
+    restarts: bool = False
 
     @property
     def is_broken(self) -> bool:
         """True when calls may fail and nobody is to blame."""
-        return bool(self.resets or self.cut)
+        return bool(self.resets or self.cut or self.restarts)
 
     @classmethod
     def of(cls, chance: random.Random) -> "Weather":
@@ -80,6 +82,7 @@ class Weather:
             reorder=chance.choice((0.0, 0.05)),
             resets=chance.choice((0, 0, 0, 1, 2)),
             cut=chance.choice((0.0, 0.0, 0.0, 1.0, 10.0, 60.0)),
+            restarts=chance.random() < 0.15,
         )
 
 
@@ -153,6 +156,8 @@ class Simulation:
         self.report = Report(seed, self.weather)
         self.ledger = Ledger()
         self.plans = make_plans(self.chance, NUMBERS, calls)
+        self._store = MemoryStore()
+        self._starts = 0
         self.server = self._make_server()
         self.phones = {name: self._make_phone(name) for name in PHONES}
         self.stranger = Stranger(self.network, SERVER, DOMAIN)
@@ -164,8 +169,7 @@ class Simulation:
         loop.set_exception_handler(
             lambda _loop, context: failures.append(f"no unhandled exception: {context}")
         )
-        await self.server.start()
-        self.server.driver.watch(self.ledger.tap("server"))
+        await self._start_server()
         await asyncio.gather(*(phone.start() for phone in self.phones.values()))
         await self.stranger.arrive()
         script = Script(self.phones, self.plans)
@@ -193,6 +197,17 @@ class Simulation:
             self.network.cut(SERVER.host, host)
             await asyncio.sleep(self.weather.cut)
             self.network.heal()
+        if self.weather.restarts:
+            await asyncio.sleep(self.chance.uniform(0.2, 4.0))
+            self.network.host(SERVER.host).crash()
+            await self.server.close()
+            await asyncio.sleep(self.chance.uniform(0.1, 3.0))
+            self.server = self._make_server()
+            await self._start_server()
+
+    async def _start_server(self) -> None:
+        await self.server.start()
+        self.server.driver.watch(self.ledger.tap("server", life=self._starts))
 
     async def _say_goodbye(self) -> None:
         """Phones unregister; then nobody is reachable, and nothing is left of anything."""
@@ -225,7 +240,8 @@ class Simulation:
             self.report.violations.append(f"quiescence: tasks are left: {sorted(others)}")
 
     def _make_server(self) -> Server:
-        seeded = random.Random(f"server {self.network.seed}")  # noqa: S311
+        self._starts += 1
+        seeded = random.Random(f"server {self.network.seed} {self._starts}")  # noqa: S311
         identity = Identity(
             domain=DOMAIN, advertised=(SERVER.host,), realm=DOMAIN, secret=b"simulation secret of 32 bytes..."
         )
@@ -233,7 +249,7 @@ class Simulation:
             Settings(sip=SipSettings(domain=DOMAIN, host=(SERVER.host,))),
             identity,
             subscribers=Subscribers(),
-            store=MemoryStore(),
+            store=self._store,
             network=self.network.host(SERVER.host),
             dns=self.network.dns,
             random_bytes=seeded.randbytes,
