@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ringback.net.limits import ConnectionGate, TransportLimits
 from ringback.net.tcp import TcpFraming
 from ringback.sip.flow import Address, Transport
+from ringback.sip.message.uri import parse_uri
 from ringback.testing import Network, Peer, messages, run
 
 ALICE, BOB = "10.0.0.1", "10.0.0.2"
@@ -341,6 +342,26 @@ def test_a_peer_that_never_knew_pings_is_left_alone():
         return alive
 
     assert run(main()) is True
+
+
+def test_an_idle_connection_of_ours_is_closed_after_an_hour_unless_it_is_trusted():
+    async def main(is_trusted: bool) -> list[bool]:
+        network = Network(segment=False)
+        peer = await Peer.listen(network.host(BOB), AT_BOB)
+        alice = Element(network.host(ALICE))
+        flow = await alice.driver.flow_to(parse_uri(f"sip:{BOB};transport=tcp"))
+        if is_trusted:
+            alice.driver.trust(flow)
+        alive = []
+        for _ in range(2):
+            await asyncio.sleep(1900)
+            alive.append(alice.driver.is_alive(flow))
+        await alice.close()
+        peer.close()
+        return alive
+
+    assert run(main(False)) == [True, False]
+    assert run(main(True)) == [True, True]
 
 
 @settings(max_examples=60)

@@ -82,6 +82,7 @@ class Caller:
         parts.setdefault("call_id", f"{method}-{self._cseq}@{self.peer.local}")
         parts.setdefault("from_", f"<sip:{self.number}@{self.domain}>;tag=t{self._cseq}")
         sent = self.send(method, target, headers=headers, **parts)
+        self.last = sent
         challenge = await self.heard(200)
         if challenge.status not in (401, 407):
             return challenge

@@ -170,7 +170,8 @@ class Connection:
         if not self._has_spoken:
             deadlines.append((self._opened + limits.first_message, "no message in time"))
         if not self.is_trusted:
-            deadlines.append((self._active + limits.idle, "idle"))
+            patience = limits.idle_ours if self.is_ours else limits.idle
+            deadlines.append((self._active + patience, "idle"))
         if self._partial_since is not None:
             deadlines.append((self._last_byte + limits.progress, UNFINISHED))
             deadlines.append((self._partial_since + limits.message, UNFINISHED))

@@ -30,6 +30,8 @@ class TransportLimits:
     message: float = 30.0
     #: A connection nobody vouches for (`StackDriver.trust`) is closed after so much silence.
     idle: float = 300.0
+    #: The same for a connection that we opened, to a next hop that nobody vouches for.
+    idle_ours: float = 3600.0
     #: Connections from one IPv4 address or one IPv6 /64.
     connections_per_host: int = 100
     #: Connections in all.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ringback.net.network import Network
 from ringback.server.config import Settings
+from ringback.server.interfaces import interface_addresses
 
 #: Documentation addresses (RFC 5737, RFC 3849): nothing is sent there, the route to them is the default
 #: route.
@@ -60,7 +61,7 @@ def other_names(settings: Settings, advertised: list[Choice]) -> tuple[str, ...]
     names = [*settings.sip.aliases, *(choice.value for choice in advertised)]
     names += [host for host in settings.sip.host if host not in ANY]
     if any(host in ANY for host in settings.sip.host):
-        names += ["localhost", "127.0.0.1", "::1", *_host_names()]
+        names += ["localhost", "127.0.0.1", "::1", *_host_names(), *interface_addresses()]
     return tuple(dict.fromkeys(names))
 
 

@@ -145,6 +145,7 @@ class ClientRegistration:
         account, reachability = self._agent.account, self._agent.reachability
         flow = await reachability.flow_to(account.first_hop())
         reachability.home = flow
+        self._agent.driver.trust(flow)  # our registrar may be silent until the next refresh
         contact = reachability.contact_on(flow, secure=account.uri.secure)
         contact = contact.with_parameter("+sip.instance", f"<{self._instance}>")
         return contact.with_parameter("reg-id", "1") if flow.transport.is_reliable else contact

@@ -130,3 +130,9 @@ def session_description(message: Request | Response) -> bytes | None:
         return find_part(message.content_type, message.body, SDP)
     except PeerError:
         return None
+
+
+def check_body(request: Request) -> None:
+    """Raise PeerError for a multipart body that cannot be taken apart: it may hold an offer (RFC 5621 7)."""
+    if request.body:
+        find_part(request.content_type, request.body, SDP)

@@ -11,7 +11,7 @@ from ringback.sip.dialog import answering, calling
 from ringback.sip.dialog.dialog import Dialog
 from ringback.sip.dialog.invite_session import InviteSession
 from ringback.sip.dialog.invite_usage import InviteUsage
-from ringback.sip.dialog.negotiation import SDP, session_description
+from ringback.sip.dialog.negotiation import SDP, check_body, session_description
 from ringback.sip.dialog.requests import DialogRequests
 from ringback.sip.dialog.session_states import Input, Occasion, State, advance
 from ringback.sip.dialog.session_timer import SHORTEST_INTERVAL, SessionTimer
@@ -33,6 +33,9 @@ ALLOW = ("INVITE", "ACK", "CANCEL", "BYE", "UPDATE", "PRACK", "INFO", "MESSAGE",
 
 #: Extensions of the session itself: RFC 3262 and RFC 4028.
 SUPPORTED = ("100rel", "timer")
+
+#: Requests whose body may be an offer or an answer. An ACK is not refused, and a BYE is always taken.
+OFFER_METHODS = ("INVITE", "UPDATE", "PRACK")
 
 Fields = list[tuple[str, str]]
 
@@ -183,8 +186,11 @@ class SessionTable:
     def refusal(self, request: Request) -> tuple[int, Fields]:
         """8.2.1, 8.2.2.3: the status for a method or an extension we do not know, and 0 for none.
 
-        PeerError when the option tags of the request cannot be read: nothing that follows must fail for them.
+        PeerError when its option tags or the parts of its body cannot be read: nothing that follows must fail
+        for them.
         """
+        if request.method in OFFER_METHODS:
+            check_body(request)
         tags = [*request.require, *request.supported]
         if request.method not in self.allow:
             return (405 if request.method in METHODS else 501), [("Allow", ", ".join(self.allow))]
