@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 from interop_baresip import Baresip
+from interop_jssip import Jssip
 from interop_kamailio import Kamailio
 from interop_linphone import Linphone
 from interop_ringback import Ringback
@@ -65,6 +66,14 @@ class Rig:
         )  # fmt: skip
         self.keep(phone)
         phone.wait_registered()
+        return phone
+
+    def jssip(self, server: Ringback, user: str, *, transport: str = "ws", **settings: Any) -> Jssip:
+        phone = Jssip(
+            self._place(f"jssip-{user}"), user=user, domain=server.domain, ca=server.ca,
+            url=f"{transport}://{server.address(transport)}/ws", **{"password": PASSWORD, **settings},
+        )  # fmt: skip
+        self.keep(phone)
         return phone
 
     def sipp(self, *arguments: str) -> Sipp:

@@ -3,16 +3,15 @@
 
 import json
 import shutil
-import socket
 from pathlib import Path
 
-from interop_process import Program, free_port, require, wait_until
+from interop_process import HERE, Place, Program, free_port, require, wait_until
 from interop_sound import write_tone
 
 CONFIG = """\
-sip_listen 127.0.0.1:{port}
+sip_listen {host}:{port}
 {certificate}
-net_interface 127.0.0.1
+net_interface {host}
 audio_source aufile,{folder}/in.wav
 audio_player aubridge,x
 audio_alert aubridge,alert
@@ -52,6 +51,7 @@ class Baresip:
         answer: str = "auto",
         contacts: tuple[str, ...] = (),
         expires: int = 600,
+        place: Place = HERE,
     ) -> None:
         program = require("baresip", "baresip")
         folder.mkdir(parents=True)
@@ -64,6 +64,7 @@ class Baresip:
         rtp = free_port()
         (folder / "config").write_text(
             CONFIG.format(
+                host=place.host,
                 port=self.port,
                 certificate="",
                 folder=folder,
@@ -78,9 +79,9 @@ class Baresip:
             f'regint={expires};answermode={answer};outbound="sip:{server};transport={transport}"\n'
         )
         (folder / "contacts").write_text("".join(f"{contact}\n" for contact in contacts))
-        self.program = Program([program, "-4", "-v", "-s", "-f", str(folder)], folder / "log")
+        self.program = Program([*place.prefix, program, "-4", "-v", "-s", "-f", str(folder)], folder / "log")
         self.program.wait_for("baresip is ready", 10)
-        self._control = socket.create_connection(("127.0.0.1", self.control_port), 5)
+        self._control = place.connect(self.control_port)
         self._control.settimeout(0.05)
         self._buffer = b""
         self.events: list[dict[str, object]] = []

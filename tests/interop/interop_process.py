@@ -73,6 +73,22 @@ def _is_free(port: int) -> bool:
     return True
 
 
+class Place:
+    """Where a program runs, and the address it has there: this machine, unless a subclass knows better."""
+
+    def __init__(self, host: str = "127.0.0.1", prefix: Sequence[str] = ()) -> None:
+        self.host = host
+        #: What comes before a command to run it there.
+        self.prefix = tuple(prefix)
+
+    def connect(self, port: int) -> socket.socket:
+        """A TCP connection to a program there that listens on loopback."""
+        return socket.create_connection(("127.0.0.1", port), 5)
+
+
+HERE = Place()
+
+
 class Program:
     """A running program. `output` is everything it printed; stop it with `stop` (TERM, then KILL)."""
 

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from interop_process import Program, wait_until
+from interop_process import HERE, Place, Program, wait_until
 
 RINGBACK = [sys.executable, "-m", "ringback"]
 
 
 class Ringback:
-    """A running server. `sip`, `tls`, `ws`, `wss` are its addresses as host:port."""
+    """A running server. `sip`, `tls`, `ws`, `wss` are its addresses as host:port, `ca` is its CA's certificate."""
 
     def __init__(
         self,
@@ -23,11 +23,13 @@ class Ringback:
         domain: str = "ringback.test",
         sip_port: int = 0,
         config: str = "",
+        place: Place = HERE,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.data = folder / "data"
         self.domain = domain
+        self.place = place
         self.arguments = list(arguments)
         self.ports = {"sip": str(sip_port), "tls": "0", "http": "0", "https": "0"}
         self.config = folder / "ringback.toml"
@@ -41,8 +43,8 @@ class Ringback:
         ready = self.folder / f"ready-{self.starts}.json"
         ports = [word for name, port in self.ports.items() for word in (f"--{name}-port", port)]
         self.program = Program(
-            [*RINGBACK, "serve", "--data", str(self.data), "--domain", self.domain, "--host", "127.0.0.1",
-             "--advertise", "127.0.0.1", "--config", str(self.config), *ports, "--ready-file", str(ready),
+            [*self.place.prefix, *RINGBACK, "serve", "--data", str(self.data), "--domain", self.domain,
+             "--host", self.place.host, "--advertise", self.place.host, "--config", str(self.config), *ports, "--ready-file", str(ready),
              *self.arguments],
             self.folder / f"serve-{self.starts}.log",
         )  # fmt: skip
@@ -56,6 +58,7 @@ class Ringback:
         addresses: dict[str, Any] = json.loads(ready.read_text())
         self.sip, self.tls = addresses["sip"], addresses["tls"]
         self.ws, self.wss = addresses["ws"], addresses["wss"]
+        self.ca: str = addresses["ca"]
         for name, address in (("sip", self.sip), ("tls", self.tls), ("http", self.ws), ("https", self.wss)):
             self.ports[name] = address.rsplit(":", 1)[1]
 

@@ -173,6 +173,18 @@ async def test_half_a_message_is_put_out(elements: Callable[..., Element]):
     assert (await end_of(reader, writer)).startswith(b"SIP/2.0 400")
 
 
+@pytest.mark.parametrize(("cut", "status"), [(None, b"SIP/2.0 200"), (-2, b"SIP/2.0 400")])
+async def test_who_sends_no_more_still_gets_the_answer(
+    cut: int | None, status: bytes, elements: Callable[..., Element]
+):
+    bob = elements()
+    at = await bob.listen(Transport.TCP, Address(HERE, 0))
+    reader, writer = await raw(at.local)
+    writer.write(OPTIONS[:cut])
+    writer.write_eof()
+    assert (await end_of(reader, writer)).startswith(status)
+
+
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS, Transport.WS])
 async def test_silence_is_put_out(
     transport: Transport, elements: Callable[..., Element], tls: tuple[ssl.SSLContext, ssl.SSLContext]

@@ -42,5 +42,12 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
         ("Users", status["users"]),
         ("Registrations", status["registrations"]),
         ("Store", disk),
-        *((name.replace("_", " ").capitalize(), value) for name, value in counters.items()),
+        *((name.replace("_", " ").capitalize(), _value(value)) for name, value in counters.items()),
     ]
+
+
+def _value(value: object) -> object:
+    """A table of counters in one line, without the zeros."""
+    if not isinstance(value, dict):
+        return value
+    return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in value.items() if count) or "none"

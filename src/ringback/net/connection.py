@@ -107,6 +107,9 @@ class Connection:
         """Bytes came: whole messages go to the owner."""
         if self._detail:
             return
+        if not data:
+            self._end_of_stream()
+            return
         now = self._loop.time()
         self._last_byte = now
         found = self._framing.receive(data)
@@ -140,6 +143,14 @@ class Connection:
             self._active = now
             self._has_spoken = True
             self._owner.message_received(self, item)
+
+    def _end_of_stream(self) -> None:
+        """Nothing can follow, so what is unfinished is all there is: it may still deserve an answer."""
+        unfinished = self._framing.unfinished()
+        if unfinished:
+            self._owner.message_received(self, unfinished)
+        self._flush()
+        self.close("closed by the peer")
 
     def _flush(self) -> None:
         self._write(self._framing.output())

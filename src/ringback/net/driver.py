@@ -211,15 +211,16 @@ class StackDriver:
             return
         self._is_draining = True
         try:
-            self._transmit()
+            self.transmit()
             while (event := self.stack.next_event()) is not None:
                 self._dispatch(event)
-                self._transmit()
+                self.transmit()
         finally:
             self._is_draining = False
         self._arm()
 
-    def _transmit(self) -> None:
+    def transmit(self) -> None:
+        """Send what the stack wants sent, in its order."""
         for data, flow in self.stack.to_send():
             if self.transports.send(data, flow):
                 self._show(True, data, flow)

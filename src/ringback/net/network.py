@@ -25,7 +25,11 @@ DatagramsReceived = Callable[[Sequence[tuple[bytes, Address]]], None]
 
 
 class StreamReader(Protocol):
-    """What the owner of a stream implements. `connection_lost` is called exactly once."""
+    """What the owner of a stream implements.
+
+    `data_received` with no data says: the peer will send no more. What is written then still goes out, and
+    the stream closes. `connection_lost` is called exactly once, at the very end.
+    """
 
     def data_received(self, data: bytes) -> None: ...
     def connection_lost(self, detail: str) -> None: ...

@@ -99,6 +99,11 @@ class StreamConnection(asyncio.Protocol):
         if self._reader is not None:
             self._reader.data_received(data)
 
+    def eof_received(self) -> None:
+        """The peer sends no more; asyncio closes the transport when its last answer is out."""
+        if self._reader is not None:
+            self._reader.data_received(b"")
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, by whomever."""
         self._lost = str(exc) if exc is not None else "closed"

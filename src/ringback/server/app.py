@@ -27,6 +27,7 @@ from ringback.server.authentication import Authentication
 from ringback.server.backoff import FailureTable
 from ringback.server.flow_token import FlowTokens
 from ringback.server.forwarding import Forwarder
+from ringback.server.keep_alive import KeepAlive
 from ringback.server.listening import Listening
 from ringback.server.locality import Locality
 from ringback.server.location import Location
@@ -93,6 +94,7 @@ class Server:
         self.sessions = SessionTable(self.stack)
         self.locality = Locality((identity.domain,), (*identity.aliases, *identity.advertised))
         self.location = Location(store, wall_clock=wall_clock, restore=self._restore)
+        self._keep_alive = KeepAlive(self.location, domain=identity.domain, interval=settings.nat.keepalive)
         tokens = FlowTokens(identity.secret, restore=self._restore)
         dial_plan = dial_plan or UsersByNumber(subscribers)
         self._admission = Admission(
@@ -173,12 +175,14 @@ class Server:
         for endpoint in self.endpoints:
             self.locality.add_endpoint(endpoint)
         self.location.load(now=self.driver.now)
+        self._keep_alive.start(self.driver)
         self._arm_sweep()
 
     async def close(self) -> None:
         """Hang up what applications have answered, then close every socket. The store keeps registrations."""
         if self._sweep is not None:
             self._sweep.cancel()
+        self._keep_alive.close()
         await self._calls.close()
         await self._hung_up()
         await self.pipeline.close()
@@ -199,6 +203,7 @@ class Server:
         self._admission.policy = policies.admission_policy(settings)
         self._authentication.policy = policies.authentication_policy(settings)
         self._registrar.policy = policies.registrar_policy(settings)
+        self._keep_alive.change(settings.nat.keepalive)
         self._redirect.is_enabled = settings.proxy.redirect_instead_of_proxy
         self._forwarder.policy = policies.forwarding_policy(settings, self._identity)
         self._proxy.policy = policies.forking_policy(settings)
@@ -217,6 +222,7 @@ class Server:
         clients, servers, dialogs = self.stack.pending
         return {
             "registrations": len(self.location),
+            "kept_alive": len(self._keep_alive),
             "forwarding": self._proxy.pending,
             "applications": self._calls.running,
             "waiting": self.pipeline.waiting,

@@ -3,6 +3,7 @@
 
 What others claim about the caller stops here: phones and strangers can write anything. What passes
 instead is our own assertion, made from the proof the caller gave, and only to phones of this domain.
+A challenge for our realm is such a claim, too: who answers it would prove a password to whoever asked.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.sip.errors import PeerError
+from ringback.sip.message.credentials import Challenge
 from ringback.sip.message.uri import NameAddr, SipUri
 
 if TYPE_CHECKING:
     from ringback.server.subscribers import Principal
-    from ringback.sip.message.message import Message, Request
+    from ringback.sip.message.message import Message, Request, Response
 
 #: Fields that only a trusted element may set. The names are looked up case-blind and in every spelling.
 CLAIMS = (
@@ -39,6 +41,29 @@ def strip_claims(message: Message) -> None:
     for name in CLAIMS:
         if name in message.headers:
             message.headers.remove(name)
+
+
+def strip_challenges(response: Response, realm: str) -> None:
+    """Drop challenges for our realm from what others answered: those we make are never passed on. A callee
+    that challenges the BYE of its caller in our name would get a digest to guess the password from.
+    """
+    for name in ("WWW-Authenticate", "Proxy-Authenticate"):
+        lines = response.headers.get_all(name)
+        kept = [line for line in lines if not _names_realm(line, realm)]
+        if len(kept) < len(lines):
+            response.headers.remove(name)
+            for line in kept:
+                response.headers.add(name, line)
+
+
+def _names_realm(line: str, realm: str) -> bool:
+    """True for a challenge for `realm`, and for one that a careless phone might take for it."""
+    if realm.lower() in line.lower():
+        return True
+    try:
+        return Challenge.parse(line).parameters.get("realm", "").lower() == realm.lower()
+    except PeerError:
+        return True
 
 
 def assert_identity(request: Request, principal: Principal | None, domain: str) -> None:

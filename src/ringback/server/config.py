@@ -177,6 +177,15 @@ class ProxySettings(Section):
     """How many branches a call may have in all proxies together (RFC 5393)."""
 
 
+class NatSettings(Section):
+    """Phones behind routers that translate addresses (RFC 4787)."""
+
+    keepalive: Annotated[float, Field(ge=0, le=3600)] = 25.0
+    """How often a phone that registered through such a router over UDP is asked for a sign of life
+    (OPTIONS), in seconds, so that the router does not forget the way to it: many forget it after 30.
+    0: never."""
+
+
 class MediaSettings(Section):
     """Where sound flows for the calls this server answers itself."""
 
@@ -241,6 +250,7 @@ class Settings(Section):
     authentication: AuthenticationSettings = AuthenticationSettings()
     registrar: RegistrarSettings = RegistrarSettings()
     proxy: ProxySettings = ProxySettings()
+    nat: NatSettings = NatSettings()
     media: MediaSettings = MediaSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ringback.server.asserted_identity import assert_identity, strip_claims
+from ringback.server.asserted_identity import assert_identity, strip_challenges, strip_claims
 from ringback.server.flow_token import FlowTokens, Side
 from ringback.server.nat import is_numeric, rewrite_contact
 from ringback.server.record_route import DIALOG_METHODS, add_record_route
@@ -34,6 +34,7 @@ class ForwardingPolicy:
     """What is done to every request that passes."""
 
     domain: str
+    realm: str
     record_route: bool = True
 
 
@@ -67,6 +68,8 @@ class Forwarder:
         if "Via" not in response.headers:
             return None
         strip_claims(response)
+        if response.status in (401, 407):
+            strip_challenges(response, self.policy.realm)
         if flow is not None and not self.policy.record_route:
             rewrite_contact(response, flow)
         return response

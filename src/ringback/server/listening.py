@@ -72,7 +72,7 @@ class Listening:
         port = port or self._ports.get(transport, 0) or await self._free_port(transport, host)
         endpoint = await self._listen(transport, Address(host, port))
         self._ports[transport] = port
-        logger.info("listening on %s %s", transport, endpoint.local)
+        logger.debug("listening on %s %s", transport, endpoint.local)
         return endpoint
 
     async def _free_port(self, transport: Transport, host: str) -> int:

@@ -23,7 +23,7 @@ logger = logging.getLogger("ringback.location")
 class Location:
     """Address of record (a user's number) -> bindings."""
 
-    __slots__ = ("_by_handle", "_by_user", "_restore", "_store", "_wall_clock")
+    __slots__ = ("_by_handle", "_by_user", "_restore", "_store", "_wall_clock", "on_bound")
 
     def __init__(
         self, store: Store, *, wall_clock: Callable[[], float], restore: Restore = lambda flow: flow
@@ -31,11 +31,17 @@ class Location:
         self._store = store
         self._wall_clock = wall_clock
         self._restore = restore
+        #: Told of each binding that a REGISTER made or refreshed.
+        self.on_bound: list[Callable[[Binding], None]] = []
         self._by_user: dict[str, dict[str, Binding]] = {}
         self._by_handle: dict[bytes, tuple[str, str]] = {}
 
     def __len__(self) -> int:
         return len(self._by_handle)
+
+    def __iter__(self) -> Iterator[Binding]:
+        for bindings in self._by_user.values():
+            yield from bindings.values()
 
     def bindings(self, user: str, *, now: float) -> list[Binding]:
         """The live bindings of a user: best q first, and among equals the newest."""
@@ -58,6 +64,8 @@ class Location:
         for binding in put:
             self._remember(binding)
             self._store.put_binding(to_record(binding, now=now, wall_now=self._wall_clock()))
+            for tell in self.on_bound:
+                tell(binding)
 
     def forget_user(self, user: str) -> None:
         """The user is gone, and so are all bindings."""
@@ -81,7 +89,7 @@ class Location:
 
     def expire(self, *, now: float) -> int:
         """Drop what has expired; how many bindings that were."""
-        dead = [binding for binding in self._all() if binding.expires_at <= now]
+        dead = [binding for binding in self if binding.expires_at <= now]
         for binding in dead:
             self._forget(binding.user, binding.key)
             self._store.remove_binding(binding.user, binding.key)
@@ -91,15 +99,9 @@ class Location:
         """Everything alive, for people to look at."""
         wall_now = self._wall_clock()
         alive = [
-            to_record(binding, now=now, wall_now=wall_now)
-            for binding in self._all()
-            if binding.expires_at > now
+            to_record(binding, now=now, wall_now=wall_now) for binding in self if binding.expires_at > now
         ]
         return sorted(alive, key=lambda record: (record.user, record.key))
-
-    def _all(self) -> Iterator[Binding]:
-        for bindings in self._by_user.values():
-            yield from bindings.values()
 
     def _remember(self, binding: Binding) -> None:
         self._by_user.setdefault(binding.user, {})[binding.key] = binding

@@ -73,6 +73,11 @@ def is_reachable(host: str, seen_from: str) -> bool:
     return not _is_private(address) or _is_private(source)
 
 
+def is_behind_nat(contact: Uri, flow: Flow) -> bool:
+    """True when a phone that is reached by `flow` believes to be somewhere else."""
+    return isinstance(contact, SipUri) and (contact.host, contact.port or 5060) != flow.remote
+
+
 def is_numeric(host: str) -> bool:
     """True for an IP address."""
     try:

@@ -44,7 +44,7 @@ def registrar_policy(settings: Settings) -> RegistrarPolicy:
 
 def forwarding_policy(settings: Settings, identity: Identity) -> ForwardingPolicy:
     """What is done to requests that pass."""
-    return ForwardingPolicy(domain=identity.domain, record_route=settings.proxy.record_route)
+    return ForwardingPolicy(identity.domain, identity.realm, record_route=settings.proxy.record_route)
 
 
 def forking_policy(settings: Settings) -> ForkingPolicy:

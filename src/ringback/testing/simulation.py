@@ -49,6 +49,8 @@ PHONES = {
 NUMBERS = ("101", "102", "103")
 #: Nobody speaks TLS here; making a real context would take most of the time of a run.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+#: Client and server transactions of a call that forks to two phones, its CANCELs and BYEs, and registrations.
+PENDING_PER_CALL = 12
 EPOCH = 1_700_000_000.0
 
 
@@ -157,7 +159,7 @@ class Simulation:
         self.ledger = Ledger()
         self.plans = make_plans(self.chance, NUMBERS, calls)
         self._store = MemoryStore()
-        self._starts = 0
+        self._starts = self._most_pending = 0
         self.server = self._make_server()
         self.phones = {name: self._make_phone(name) for name in PHONES}
         self.stranger = Stranger(self.network, SERVER, DOMAIN)
@@ -178,6 +180,8 @@ class Simulation:
         is_broken = self.weather.is_broken or (self.weather.loss > 0 and is_unlucky(self.ledger))
         failures += script.violations(is_broken=is_broken)
         failures += self.stranger.violations()
+        if self._most_pending > PENDING_PER_CALL * len(self.plans):
+            failures.append(f"bounded queues: {self._most_pending} transactions were pending at once")
         failures += violations(self.ledger, is_broken=is_broken)
         await self._say_goodbye()
         self._check_silence()
@@ -205,8 +209,12 @@ class Simulation:
             self.server = self._make_server()
             await self._start_server()
 
+    def _measure(self, *_message: object) -> None:
+        self._most_pending = max(self._most_pending, sum(self.server.stack.pending))
+
     async def _start_server(self) -> None:
         await self.server.start()
+        self.server.driver.watch(self._measure)
         self.server.driver.watch(self.ledger.tap("server", life=self._starts))
 
     async def _say_goodbye(self) -> None:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JsSIP, a phone for browsers, running in Node without a browser: SIP over WebSocket, no sound.
+
+npm installs it once into the virtual environment; `jssip/phone.mjs` is what runs there.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from interop_process import Program, require, wait_until
+
+SOURCE = Path(__file__).parent / "jssip"
+NAMES = ("package.json", "package-lock.json", ".npmrc")
+
+
+def installed() -> Path:
+    """The folder with JsSIP in it; filled the first time, and again when the wanted versions change."""
+    npm = require("npm", "npm")
+    wanted = b"".join((SOURCE / name).read_bytes() for name in NAMES)
+    folder = Path(sys.prefix) / f"jssip-{hashlib.sha256(wanted).hexdigest()[:12]}"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=sys.prefix, prefix="jssip-new-") as fresh:
+            _install(npm, Path(fresh) / "jssip")
+            try:
+                (Path(fresh) / "jssip").rename(folder)
+            except OSError:  # another test run was faster
+                assert folder.exists()
+    return folder
+
+
+def _install(npm: str, folder: Path) -> None:
+    folder.mkdir()
+    for name in NAMES:
+        shutil.copy(SOURCE / name, folder)
+    done = subprocess.run(
+        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+        cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        reason = f"npm could not install JsSIP: {(done.stderr + done.stdout)[-600:]}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+class Jssip:
+    """One JsSIP phone with one account. `contact` is what the server has registered."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        user: str,
+        password: str,
+        domain: str,
+        url: str,
+        ca: str = "",
+        expires: int = 600,
+        **settings: Any,
+    ) -> None:
+        node = require("node", "nodejs")
+        home = installed()
+        folder.mkdir(parents=True)
+        self.user = user
+        account = {"url": url, "user": user, "password": password, "domain": domain, "expires": expires}
+        self.program = Program(
+            [node, str(SOURCE / "phone.mjs"), json.dumps({**account, "settings": settings})],
+            folder / "log",
+            cwd=home,
+            env={"DEBUG": "JsSIP:*", "NO_COLOR": "1", **({"NODE_EXTRA_CA_CERTS": ca} if ca else {})},
+        )
+        self._taken = 0
+        self.events: list[dict[str, Any]] = []
+
+    def command(self, name: str, **details: Any) -> None:
+        self.program.say(json.dumps({"command": name, **details}))
+
+    def wait_registered(self, timeout: float = 10.0) -> dict[str, Any]:
+        return self.wait_event("registered", timeout)
+
+    def wait_event(self, kind: str, timeout: float = 10.0) -> dict[str, Any]:
+        """Wait for an event of phone.mjs; it and those before it are forgotten."""
+
+        def find() -> dict[str, Any] | None:
+            self._read()
+            for index, event in enumerate(self.events):
+                if event["event"] == kind:
+                    del self.events[: index + 1]
+                    return event
+            if self.program.process.poll() is not None:
+                raise AssertionError(f"JsSIP ended\n{self.log_tail()}")
+            return None
+
+        event = wait_until(find, timeout, f"{kind} at {self.user}, got {self.events}\n{self.log_tail()}")
+        assert isinstance(event, dict)
+        return event
+
+    def message(self, to: str, text: str) -> int:
+        """Send a text; the status that answered it."""
+        self.command("message", to=to, text=text)
+        return int(self.wait_event("messageSent")["status"])
+
+    def options(self, to: str) -> int:
+        self.command("options", to=to)
+        return int(self.wait_event("optionsAnswered")["status"])
+
+    def log_tail(self) -> str:
+        return self.program.output[-4000:]
+
+    def kill(self) -> None:
+        """End it so that it can say goodbye to nobody."""
+        self.program.process.kill()
+        self.program.process.wait(5)
+
+    def stop(self) -> None:
+        self.program.stop(timeout=3)
+
+    def _read(self) -> None:
+        """Take in whole lines that are events; JsSIP's own account stands between them."""
+        text = self.program.log.read_bytes()
+        end = text.rfind(b"\n") + 1
+        for line in text[self._taken : end].split(b"\n"):
+            if line.startswith(b'{"event":'):
+                self.events.append(json.loads(line))
+        self._taken = end
