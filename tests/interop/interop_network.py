@@ -15,8 +15,8 @@ import re
 import secrets
 import socket
 import subprocess
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +34,7 @@ PORTS = range(20_000, 25_000)
 PORTS_AFTERWARDS = range(25_000, 30_000)
 
 Result = TypeVar("Result")
+Kind = TypeVar("Kind", bound="Namespace")
 
 
 class Namespace(Place):
@@ -51,22 +52,13 @@ class Namespace(Place):
 
     def inside(self, call: Callable[[], Result]) -> Result:
         """Do something in here; sockets stay here for ever. A thread of its own: namespaces belong to threads."""
-        outcome: list[Result] = []
-        failure: list[BaseException] = []
 
-        def enter() -> None:
-            try:
-                _enter(self.name)
-                outcome.append(call())
-            except BaseException as error:
-                failure.append(error)
+        def enter() -> Result:
+            _enter(self.name)
+            return call()
 
-        thread = threading.Thread(target=enter)
-        thread.start()
-        thread.join()
-        if failure:
-            raise failure[0]
-        return outcome[0]
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(enter).result()
 
     def connect(self, port: int) -> socket.socket:
         return self.inside(lambda: Place.connect(self, port))
@@ -139,7 +131,7 @@ class SmallInternet:
         self._names.clear()
 
     def _make(self) -> None:
-        street = self._namespace("street", "")
+        street = self._namespace("street", "", Namespace)
         street.ip("link", "add", "street", "type", "bridge")
         street.ip("link", "set", "street", "up")
         self.server = self._outside(street, Namespace, "server", SERVER)
@@ -150,7 +142,7 @@ class SmallInternet:
         self.phone_a = self._home(self.nat_a, "phone-a")
         self.phone_b = self._home(self.nat_b, "phone-b")
 
-    def _namespace(self, role: str, host: str, kind: type[Namespace] = Namespace) -> Namespace:
+    def _namespace(self, role: str, host: str, kind: type[Kind]) -> Kind:
         name = f"{self._run}-{role}"
         made = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True, text=True)
         if made.returncode:
@@ -160,15 +152,15 @@ class SmallInternet:
         namespace.ip("link", "set", "lo", "up")
         return namespace
 
-    def _outside(self, street: Namespace, kind: type[Result], role: str, host: str) -> Result:
-        namespace = self._namespace(role, host, kind)  # type: ignore[arg-type]
+    def _outside(self, street: Namespace, kind: type[Kind], role: str, host: str) -> Kind:
+        namespace = self._namespace(role, host, kind)
         _plug(namespace, "wan", street, role)
         street.ip("link", "set", role, "master", "street", "up")
         namespace.ip("address", "add", f"{host}/24", "dev", "wan")
-        return namespace  # type: ignore[return-value]
+        return namespace
 
     def _home(self, router: Router, role: str) -> Namespace:
-        phone = self._namespace(role, INSIDE)
+        phone = self._namespace(role, INSIDE, Namespace)
         _plug(phone, "lan", router, "lan")
         router.ip("address", "add", "192.168.1.1/24", "dev", "lan")
         router.ip("link", "set", "lan", "up")

@@ -79,6 +79,7 @@ def test_bent_credentials_are_a_challenge_or_400_and_nothing_else(method: str) -
         to = f"<{anna.address}>" if method == "REGISTER" else f"<{uri}>"
         heard = len(bob.peer.heard)
         for number, (name, bend) in enumerate(BENT.items()):
+            await asyncio.sleep(1000)  # who makes that many mistakes has to wait
             sent = anna.send(
                 method, uri, to=to, headers=[("Contact", f"<{anna.contact}>")], call_id=f"b{number}"
             )
@@ -95,7 +96,7 @@ def test_bent_credentials_are_a_challenge_or_400_and_nothing_else(method: str) -
                 (status,) = await answers_to(anna.peer, data, 0.3)
                 assert status in (400, challenge.status), (name, field)
         assert len(bob.peer.heard) == heard
-        assert [each.user for each in rig.server.registrations()] == ["102"]
+        assert [each.user for each in rig.server.registrations()] == []
 
     on_a_server(test)
 
@@ -144,12 +145,7 @@ def test_everything_that_was_overheard_is_worth_nothing() -> None:
             other = fresh.replace(b"MESSAGE", b"INVITE").replace(b"REGISTER", b"INVITE")
             for attempt in (fresh, other.replace(b"r%d;" % number, b"i%d;" % number, 1)):
                 assert set(await answers_to(anna.peer, attempt)) <= REFUSED
-                assert set(await answers_to(thief, attempt.replace(b"10.0.0.11", b"198.51.100.9"))) <= {
-                    401,
-                    403,
-                    405,
-                    407,
-                }
+                assert set(await answers_to(thief, attempt.replace(b"10.0.0.11", b"198.51.100.9"))) <= REFUSED
         assert len(bob.peer.heard) == before
         assert keys(rig) == registered
 

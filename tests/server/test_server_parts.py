@@ -179,6 +179,26 @@ def test_a_source_that_tries_many_accounts_waits_too() -> None:
     assert table.wait("1.2.3.4", "never tried", now=0.0) > 0
 
 
+def test_neighbours_wait_together() -> None:
+    table = FailureTable(BackoffPolicy(free_per_network=10))
+    for number in range(12):
+        table.failed(f"1.2.3.{number}", str(number), now=0.0)
+        table.failed(f"2001:db8:0:{number}::1", str(number), now=0.0)
+    assert table.wait("1.2.3.200", "never tried", now=0.0) > 0
+    assert table.wait("2001:db8:0:99::1", "never tried", now=0.0) > 0
+    assert table.wait("1.2.4.1", "never tried", now=0.0) == 0
+
+
+def test_an_account_that_everybody_tries_waits_a_little_but_not_for_its_owner() -> None:
+    table = FailureTable(BackoffPolicy(free_from_everywhere=10, longest_for_everywhere=5.0))
+    table.succeeded("9.9.9.9", "101")
+    for number in range(100):
+        table.failed(f"1.{number}.3.4", "101", now=0.0)
+    assert table.wait("8.8.8.8", "101", now=0.0) == 5.0
+    assert table.wait("8.8.8.8", "102", now=0.0) == 0
+    assert table.wait("9.9.9.9", "101", now=0.0) == 0
+
+
 def test_the_table_of_failures_is_bounded() -> None:
     table = FailureTable(BackoffPolicy(table_size=50))
     for number in range(1000):

@@ -236,6 +236,7 @@ class Authentication:
     def _admit(self, exchange: Exchange, principal: Principal) -> bool:
         """Check, then commit: from here on there is state, and our credentials travel no further (22.3)."""
         exchange.principal = principal
+        exchange.driver.trust(exchange.flow)  # a caller who never registers keeps its connection too
         self._drop_credentials(exchange.request)
         return not exchange.keep()
 
