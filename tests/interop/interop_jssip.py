@@ -52,7 +52,7 @@ def _install(npm: str, folder: Path) -> None:
 
 
 class Jssip:
-    """One JsSIP phone with one account. `contact` is what the server has registered."""
+    """One JsSIP phone with one account. `calls`: "reject" them with 486, "answer" them, or let them "ring"."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Jssip:
         domain: str,
         url: str,
         ca: str = "",
+        calls: str = "reject",
         expires: int = 600,
         **settings: Any,
     ) -> None:
@@ -70,9 +71,12 @@ class Jssip:
         home = installed()
         folder.mkdir(parents=True)
         self.user = user
-        account = {"url": url, "user": user, "password": password, "domain": domain, "expires": expires}
+        account = {
+            "url": url, "user": user, "password": password, "domain": domain, "calls": calls, "expires": expires,
+            "settings": settings,
+        }  # fmt: skip
         self.program = Program(
-            [node, str(SOURCE / "phone.mjs"), json.dumps({**account, "settings": settings})],
+            [node, str(SOURCE / "phone.mjs"), json.dumps(account)],
             folder / "log",
             cwd=home,
             env={"DEBUG": "JsSIP:*", "NO_COLOR": "1", **({"NODE_EXTRA_CA_CERTS": ca} if ca else {})},

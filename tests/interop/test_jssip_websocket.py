@@ -2,17 +2,30 @@
 """JsSIP over WebSocket, plain and encrypted: a phone that listens nowhere and is reached all the same (RFC 7118)."""
 
 import signal
-import time
+from collections.abc import Iterator
 
 import pytest
 from conftest import PASSWORD, Rig
 from interop_baresip import Baresip
 from interop_jssip import Jssip
-from interop_process import wait_until
 from interop_ringback import Ringback
 
 WEB = pytest.mark.parametrize("transport", ["ws", "wss"])
 TEXT = "Grüße, 電話 📞"
+RENEWED = r"received text message:\s+SIP/2.0 200 OK\r?\n[^{]*?CSeq: \d+ REGISTER"
+UNREACHABLE = ("480", "408", "430")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ringback]:
+    """One that lets phones register for ten seconds, the least JsSIP asks for."""
+    running = Ringback(tmp_path_factory.mktemp("server"), config="[registrar]\nminimum_expires = 10\n")
+    try:
+        for number in ("101", "102", "103"):
+            running.add_user(number, password=PASSWORD)
+        yield running
+    finally:
+        running.stop()
 
 
 def registered(rig: Rig, server: Ringback, user: str, transport: str, **settings: object) -> Jssip:
@@ -21,10 +34,18 @@ def registered(rig: Rig, server: Ringback, user: str, transport: str, **settings
     return phone
 
 
-def call_ends(caller: Baresip, server: Ringback, number: str, *, within: float) -> str:
-    """Dial; what the caller was told at the end, which must come soon."""
+def end_of_call(caller: Baresip, server: Ringback, number: str, *, within: float) -> str:
+    """Dial; what the caller is told at the end, which must come soon."""
     caller.command("dial", f"sip:{number}@{server.domain}")
     return str(caller.wait_event("CALL_CLOSED", within)["param"])
+
+
+def message(server: Ringback, number: str, text: str, *, expect: int = 0) -> str:
+    """`ringback message` from 103."""
+    return server.run(
+        "message", f"sip:{number}@{server.domain}", text, "--as", f"103@{server.domain}", "--password", PASSWORD,
+        "--server", server.sip, expect=expect,
+    )  # fmt: skip
 
 
 @WEB
@@ -32,3 +53,153 @@ def test_it_registers_again_and_unregisters(rig: Rig, server: Ringback, transpor
     phone = rig.jssip(server, "101", transport=transport)
     granted = phone.wait_registered()
     assert granted["instance"] in granted["contact"]
+    before = len(phone.program.output)
+    phone.command("register")
+    phone.program.wait_for(RENEWED, after=before)
+    assert server.run("registrations").count("101") == 1
+    phone.command("unregister")
+    assert phone.wait_event("unregistered") == {"event": "unregistered", "status": 200, "cause": ""}
+    message(server, "101", "anybody?", expect=11)
+
+
+def test_it_stays_registered_beyond_the_time_it_asked_for(rig: Rig, server: Ringback) -> None:
+    phone = registered(rig, server, "101", "wss", expires=10)
+    for _ in range(2):
+        before = len(phone.program.output)
+        phone.program.wait_for(RENEWED, 8, after=before)
+    message(server, "101", "still there?")
+    assert phone.wait_event("message")["text"] == "still there?"
+
+
+@WEB
+def test_a_wrong_password_never_registers(rig: Rig, server: Ringback, transport: str) -> None:
+    thief = rig.jssip(server, "101", transport=transport, password="wrong")
+    failure = thief.wait_event("registrationFailed")
+    assert (failure["status"], failure["cause"]) == (401, "Authentication Error")
+
+
+@WEB
+def test_text_goes_both_ways_between_it_and_phones_on_udp(
+    rig: Rig, server: Ringback, transport: str
+) -> None:
+    phone = registered(rig, server, "101", transport)
+    bob = rig.baresip(server, "102")
+    assert phone.message(f"sip:102@{server.domain}", TEXT) == 200
+    bob.program.wait_for(TEXT)
+    message(server, "101", TEXT)
+    assert phone.wait_event("message") == {"event": "message", "by": "103", "text": TEXT}
+
+
+def test_two_of_them_send_each_other_a_text_that_fits_no_datagram(rig: Rig, server: Ringback) -> None:
+    plain, encrypted = registered(rig, server, "101", "ws"), registered(rig, server, "102", "wss")
+    text = TEXT * 1000
+    assert plain.message(f"sip:102@{server.domain}", text) == 200
+    assert encrypted.wait_event("message")["text"] == text
+    assert encrypted.message(f"sip:101@{server.domain}", text) == 200
+    assert plain.wait_event("message")["text"] == text
+
+
+@WEB
+def test_options_are_answered_by_the_server_and_by_the_other_phone(
+    rig: Rig, server: Ringback, transport: str
+) -> None:
+    phone = registered(rig, server, "101", transport)
+    assert phone.options(f"sip:{server.domain}") == 200
+    rig.baresip(server, "102")
+    assert phone.options(f"sip:102@{server.domain}") == 200
+    assert phone.options(f"sip:103@{server.domain}") == 480
+
+
+@WEB
+def test_a_call_reaches_it_and_its_busy_reaches_the_caller(
+    rig: Rig, server: Ringback, transport: str
+) -> None:
+    phone = registered(rig, server, "101", transport)
+    bob = rig.baresip(server, "102")
+    assert "486" in end_of_call(bob, server, "101", within=5)
+    called = phone.wait_event("call")
+    assert called["by"] == "102"
+    assert called["sdp"] > 100
+    assert phone.wait_event("callFailed")["by"] == "local"
+
+
+@WEB
+def test_it_answers_and_hangs_up(rig: Rig, server: Ringback, transport: str) -> None:
+    phone = registered(rig, server, "101", transport, calls="answer")
+    bob = rig.baresip(server, "102")
+    bob.command("dial", f"sip:101@{server.domain}")
+    bob.wait_event("CALL_ESTABLISHED")
+    phone.wait_event("callEstablished")
+    phone.command("hangup")
+    bob.wait_event("CALL_CLOSED", 3)
+    assert phone.wait_event("callEnded")["by"] == "local"
+
+
+@WEB
+def test_it_calls_and_the_other_side_hangs_up(rig: Rig, server: Ringback, transport: str) -> None:
+    phone = registered(rig, server, "101", transport)
+    bob = rig.baresip(server, "102")
+    phone.command("call", to=f"sip:102@{server.domain}")
+    phone.wait_event("callEstablished")
+    bob.wait_event("CALL_ESTABLISHED")
+    bob.command("hangup")
+    assert phone.wait_event("callEnded", 3)["by"] == "remote"
+
+
+def test_one_that_listens_nowhere_calls_another(rig: Rig, server: Ringback) -> None:
+    plain = registered(rig, server, "101", "ws")
+    encrypted = registered(rig, server, "102", "wss", calls="answer")
+    plain.command("call", to=f"sip:102@{server.domain}")
+    plain.wait_event("callEstablished")
+    encrypted.wait_event("callEstablished")
+    encrypted.command("hangup")
+    assert plain.wait_event("callEnded", 3)["by"] == "remote"
+    plain.command("call", to=f"sip:103@{server.domain}")
+    assert plain.wait_event("callFailed", 3)["status"] == 480
+
+
+@WEB
+def test_a_caller_that_gives_up_stops_its_ringing(rig: Rig, server: Ringback, transport: str) -> None:
+    phone = registered(rig, server, "101", transport, calls="ring")
+    bob = rig.baresip(server, "102")
+    bob.command("dial", f"sip:101@{server.domain}")
+    bob.wait_event("CALL_RINGING")
+    bob.command("hangup")
+    failure = phone.wait_event("callFailed", 3)
+    assert (failure["by"], failure["cause"]) == ("remote", "Canceled")
+
+
+@WEB
+def test_a_call_to_one_that_was_killed_ends_at_once(rig: Rig, server: Ringback, transport: str) -> None:
+    phone = registered(rig, server, "101", transport)
+    bob = rig.baresip(server, "102")
+    phone.kill()
+    assert end_of_call(bob, server, "101", within=3)[:3] in UNREACHABLE
+
+
+@WEB
+def test_one_that_is_killed_while_it_rings_ends_the_call(rig: Rig, server: Ringback, transport: str) -> None:
+    phone = registered(rig, server, "101", transport, calls="ring")
+    bob = rig.baresip(server, "102")
+    bob.command("dial", f"sip:101@{server.domain}")
+    bob.wait_event("CALL_RINGING")
+    phone.kill()
+    assert str(bob.wait_event("CALL_CLOSED", 3)["param"])[:3] in UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("transport", "end"), [("ws", signal.SIGTERM), ("wss", signal.SIGKILL)], ids=["ws stop", "wss kill"]
+)
+def test_it_comes_back_after_the_server_restarted(rig: Rig, transport: str, end: signal.Signals) -> None:
+    server = rig.ringback()
+    for number in ("101", "102", "103"):
+        server.add_user(number, password=PASSWORD)
+    phone = registered(rig, server, "101", transport)
+    server.program.stop(end, timeout=10)
+    phone.wait_event("disconnected")
+    server.start()
+    message(server, "101", "too early", expect=11)
+    phone.wait_registered()
+    message(server, "101", "welcome back")
+    assert phone.wait_event("message")["text"] == "welcome back"
+    assert server.run("registrations").count("101") == 1

@@ -7,14 +7,20 @@
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
+import { SilentConnection } from './silent_connection.mjs';
 
 const require = createRequire(`${process.cwd()}/`);
-globalThis.WebSocket = require('ws').WebSocket;
-// JsSIP takes an INVITE only where there is WebRTC; this phone rejects before it would be used.
-globalThis.window = { RTCPeerConnection: class {} };
+// What JsSIP expects a browser to have.
+Object.assign(globalThis, {
+  WebSocket: require('ws').WebSocket,
+  window: globalThis,
+  RTCPeerConnection: SilentConnection,
+  RTCSessionDescription: class { constructor(description) { Object.assign(this, description); } },
+});
 const JsSIP = require('jssip');
 
-const { url, user, domain, password, expires, settings } = JSON.parse(process.argv[2]);
+const { url, user, domain, password, calls, expires, settings } = JSON.parse(process.argv[2]);
+const silent = { mediaConstraints: { audio: false, video: false } };
 
 function tell(event, details = {}) {
   console.log(JSON.stringify({ event, ...details }));
@@ -49,18 +55,23 @@ phone.on('newMessage', ({ originator, request }) => {
   if (originator === 'remote') tell('message', { by: request.from.uri.user, text: request.body });
 });
 phone.on('newRTCSession', ({ originator, session, request }) => {
+  session.on('confirmed', () => tell('callEstablished'));
+  session.on('ended', ({ originator: by, cause }) => tell('callEnded', { by, cause }));
+  session.on('failed', ({ originator: by, cause, message }) =>
+    tell('callFailed', { by, cause, status: message?.status_code ?? 0 }));
   if (originator !== 'remote') return;
-  tell('call', { by: request.from.uri.user, sdp: request.body.length, hops: request.countHeader('Via') });
-  session.on('failed', ({ cause, originator: by }) => tell('callEnded', { cause, by }));
-  session.on('progress', () => session.terminate({ status_code: 486 }));
+  tell('call', { by: request.from.uri.user, sdp: request.body.length });
+  if (calls === 'reject') session.on('progress', () => session.terminate({ status_code: 486 }));
+  if (calls === 'answer') session.on('progress', () => session.answer(silent));
 });
 
 const commands = {
   register: () => phone.register(),
   unregister: () => phone.unregister(),
-  stop: () => phone.stop(),
+  call: ({ to }) => phone.call(to, silent),
+  hangup: () => phone.terminateSessions(),
   message: ({ to, text }) => phone.sendMessage(to, text, { eventHandlers: outcome('messageSent') }),
-  options: ({ to }) => phone.sendOptions(to, null, { eventHandlers: outcome('optionsAnswered') }),
+  options: ({ to }) => phone.sendOptions(JsSIP.URI.parse(to), null, { eventHandlers: outcome('optionsAnswered') }),
 };
 
 createInterface({ input: process.stdin }).on('line', (line) => {

@@ -2,18 +2,17 @@
 """What is in the body, and which parts has it (RFC 3261 7.4, RFC 2046 5.1, RFC 5621)?"""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from ringback.kernel import split_head
 from ringback.sip.errors import PeerError
 from ringback.sip.message.parameters import (
     TOKEN,
+    HasParameters,
     Parameters,
-    find_parameter,
     parse_parameters,
     print_parameters,
-    put_parameter,
 )
 
 MAX_DEPTH = 3
@@ -25,7 +24,7 @@ _BOUNDARY = re.compile(r"[A-Za-z0-9'()+_,\-./:=? ]{0,69}[A-Za-z0-9'()+_,\-./:=?]
 
 
 @dataclass(frozen=True, slots=True)
-class ContentType:
+class ContentType(HasParameters):
     """A media type or, in Accept, a media range: type and subtype in lower case."""
 
     type: str
@@ -47,14 +46,6 @@ class ContentType:
     def media_type(self) -> str:
         """ "type/subtype" without parameters."""
         return f"{self.type}/{self.subtype}"
-
-    def parameter(self, name: str) -> str | None:
-        """The value of a parameter, without quotes; None if it is absent or valueless."""
-        return find_parameter(self.parameters, name.lower())
-
-    def with_parameter(self, name: str, value: str | None = None) -> Self:
-        """A copy in which the parameter has this value."""
-        return replace(self, parameters=put_parameter(self.parameters, name, value))
 
     def covers(self, other: "ContentType") -> bool:
         """True if this media range takes in the type `other` (20.1)."""

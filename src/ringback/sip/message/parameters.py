@@ -8,7 +8,7 @@ there is no "=". `parameter()` gives the meaning: without quotes and quoted pair
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self, cast
 
 from ringback.sip.errors import PeerError
 from ringback.sip.message.escapes import quote_string, unquote_string
@@ -113,8 +113,35 @@ def filled(elements: Iterable[str]) -> list[str]:
     return checked
 
 
+class HasParameters:
+    """What every dataclass with ";name=value" parameters can do."""
+
+    __slots__ = ()
+    parameters: Parameters
+
+    def parameter(self, name: str) -> str | None:
+        """The value of a parameter, without quotes; None if it is absent or valueless."""
+        return find_parameter(self.parameters, name.lower())
+
+    def has_parameter(self, name: str) -> bool:
+        """True if the parameter is there, with or without a value."""
+        wanted = name.lower()
+        return any(key.lower() == wanted for key, _ in self.parameters)
+
+    def with_parameter(self, name: str, value: str | None = None) -> Self:
+        """A copy in which the parameter `name` has this value, in its old place or at the end."""
+        return self._with(put_parameter(self.parameters, name, value))
+
+    def without_parameter(self, name: str) -> Self:
+        """A copy without the parameter."""
+        return self._with(drop_parameters(self.parameters, name))
+
+    def _with(self, parameters: Parameters) -> Self:
+        return cast(Self, replace(cast(Any, self), parameters=parameters))
+
+
 @dataclass(frozen=True, slots=True)
-class Parameterised:
+class Parameterised(HasParameters):
     """A token, URI reference or other short text with parameters behind it: "session;handling=optional"."""
 
     value: str
@@ -130,23 +157,6 @@ class Parameterised:
 
     def __str__(self) -> str:
         return self.value + print_parameters(self.parameters)
-
-    def parameter(self, name: str) -> str | None:
-        """The value of a parameter, without quotes; None if it is absent or valueless."""
-        return find_parameter(self.parameters, name.lower())
-
-    def has_parameter(self, name: str) -> bool:
-        """True if the parameter is there, with or without a value."""
-        wanted = name.lower()
-        return any(key.lower() == wanted for key, _ in self.parameters)
-
-    def with_parameter(self, name: str, value: str | None = None) -> Self:
-        """A copy in which the parameter `name` has this value, in its old place or at the end."""
-        return replace(self, parameters=put_parameter(self.parameters, name, value))
-
-    def without_parameter(self, name: str) -> Self:
-        """A copy without the parameter."""
-        return replace(self, parameters=drop_parameters(self.parameters, name))
 
 
 def put_parameter(parameters: Parameters, name: str, value: str | None) -> Parameters:

@@ -17,7 +17,7 @@ from ringback.sip.message.escapes import (
 )
 from ringback.sip.message.host import HOST, bracketed, canonical_host
 from ringback.sip.message.numbers import decimal
-from ringback.sip.message.parameters import Parameters, check_unique, find_parameter
+from ringback.sip.message.parameters import HasParameters, Parameters, check_unique
 
 #: The grammar in one pass; every class excludes what follows it, so nothing backtracks. "#" in the user part
 #: is not in the grammar, but many phones send feature codes so.
@@ -35,7 +35,7 @@ _SIGNIFICANT = ("user", "ttl", "method", "maddr", "transport")
 
 
 @dataclass(frozen=True, slots=True)
-class SipUri:
+class SipUri(HasParameters):
     """sip:user:password@host:port;parameters?headers. All parts are unescaped text.
 
     A URI that was parsed prints as it was written; a changed one is written anew.
@@ -94,19 +94,6 @@ class SipUri:
         value = self.parameter("transport")
         return None if value is None else value.upper()
 
-    def parameter(self, name: str) -> str | None:
-        """The value of a parameter; None if it is absent or has no value."""
-        return find_parameter(self.parameters, name.lower())
-
-    def has_parameter(self, name: str) -> bool:
-        """True if the parameter is there, with or without a value."""
-        wanted = name.lower()
-        return any(key.lower() == wanted for key, _ in self.parameters)
-
-    def with_parameter(self, name: str, value: str | None = None) -> Self:
-        """A copy in which the parameter has this value."""
-        return self.replace(parameters=(*self.without_parameters(name).parameters, (name, value)))
-
     def without_parameters(self, *names: str) -> Self:
         """A copy without the parameters named."""
         unwanted = {name.lower() for name in names}
@@ -115,6 +102,9 @@ class SipUri:
     def replace(self, **changes: Any) -> Self:
         """A copy with some parts changed; it is written anew."""
         return replace(self, text="", **changes)
+
+    def _with(self, parameters: Parameters) -> Self:
+        return self.replace(parameters=parameters)
 
     def address_of_record(self) -> "SipUri":
         """Scheme, user, host and port alone (10.3 step 5: what a registrar looks up)."""

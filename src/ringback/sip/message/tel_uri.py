@@ -7,7 +7,7 @@ from typing import Self
 
 from ringback.sip.errors import PeerError
 from ringback.sip.message.escapes import PARAMETER_SAFE, escape, unescape
-from ringback.sip.message.parameters import Parameters, check_unique, find_parameter
+from ringback.sip.message.parameters import HasParameters, Parameters, check_unique
 
 #: Global: "+" and digits. Local: hexadecimal digits, "*" and "#". Both with visual separators (section 3).
 _TEL_URI = re.compile(
@@ -19,7 +19,7 @@ _SEPARATORS = str.maketrans("", "", "-.()")
 
 
 @dataclass(frozen=True, slots=True)
-class TelUri:
+class TelUri(HasParameters):
     """tel:number;parameters. A local number should say its phone-context; we read it without, too."""
 
     number: str
@@ -54,10 +54,6 @@ class TelUri:
     def digits(self) -> str:
         """The number without its visual separators."""
         return self.number.translate(_SEPARATORS)
-
-    def parameter(self, name: str) -> str | None:
-        """The value of a parameter; None if it is absent or has no value."""
-        return find_parameter(self.parameters, name.lower())
 
     def is_equivalent(self, other: object) -> bool:
         """The comparison of section 4: separators, case and the order of parameters say nothing."""

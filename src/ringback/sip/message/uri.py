@@ -2,19 +2,18 @@
 """Which URI is this, and whose name stands before it? Any scheme, and name-addr (RFC 3261 19.1 and 25.1)."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from ringback.sip.errors import PeerError
 from ringback.sip.message.escapes import quote_string, unquote_string
 from ringback.sip.message.parameters import (
     QUOTED,
+    HasParameters,
     Parameters,
-    drop_parameters,
     find_parameter,
     parse_parameters,
     print_parameters,
-    put_parameter,
 )
 from ringback.sip.message.sip_uri import SipUri
 from ringback.sip.message.tel_uri import TelUri
@@ -67,7 +66,7 @@ def parse_uri(text: str) -> Uri:
 
 
 @dataclass(frozen=True, slots=True)
-class NameAddr:
+class NameAddr(HasParameters):
     """A URI, perhaps with a display name before and header field parameters behind it (20.10)."""
 
     uri: Uri
@@ -96,20 +95,3 @@ class NameAddr:
     def tag(self) -> str | None:
         """The tag parameter of From and To (19.3)."""
         return find_parameter(self.parameters, "tag")
-
-    def parameter(self, name: str) -> str | None:
-        """The value of a parameter, without quotes; None if it is absent or valueless."""
-        return find_parameter(self.parameters, name.lower())
-
-    def has_parameter(self, name: str) -> bool:
-        """True if the parameter is there, with or without a value."""
-        wanted = name.lower()
-        return any(key.lower() == wanted for key, _ in self.parameters)
-
-    def with_parameter(self, name: str, value: str | None = None) -> Self:
-        """A copy in which the parameter has this value, in its old place or at the end."""
-        return replace(self, parameters=put_parameter(self.parameters, name, value))
-
-    def without_parameter(self, name: str) -> Self:
-        """A copy without the parameter."""
-        return replace(self, parameters=drop_parameters(self.parameters, name))

@@ -12,6 +12,7 @@ from ringback.sip.message.numbers import MAX_32, MAX_CSEQ, decimal
 from ringback.sip.message.parameters import (
     QUOTED,
     TOKEN,
+    HasParameters,
     Parameterised,
     Parameters,
     find_parameter,
@@ -187,8 +188,11 @@ class Timestamp:
 
 
 @dataclass(frozen=True, slots=True)
-class DialogReference:
-    """A dialog of somebody else: Replaces (RFC 3891), Join (RFC 3911), Target-Dialog (RFC 4538)."""
+class DialogReference(HasParameters):
+    """A dialog of somebody else: Replaces (RFC 3891), Join (RFC 3911), Target-Dialog (RFC 4538).
+
+    Its parameters: to-tag, from-tag, early-only, local-tag, remote-tag.
+    """
 
     call_id: str
     parameters: Parameters = ()
@@ -200,15 +204,6 @@ class DialogReference:
 
     def __str__(self) -> str:
         return self.call_id + print_parameters(self.parameters)
-
-    def parameter(self, name: str) -> str | None:
-        """to-tag, from-tag, early-only, local-tag, remote-tag."""
-        return find_parameter(self.parameters, name.lower())
-
-    def has_parameter(self, name: str) -> bool:
-        """True if the parameter is there, with or without a value."""
-        wanted = name.lower()
-        return any(key.lower() == wanted for key, _ in self.parameters)
 
 
 def call_id(text: str) -> str:

@@ -2,7 +2,7 @@
 """Where did this message come by, and where do responses go? The Via header field (RFC 3261 20.42)."""
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 
 from ringback.sip.errors import PeerError
@@ -10,13 +10,12 @@ from ringback.sip.message.host import HOST, bracketed, canonical_host
 from ringback.sip.message.numbers import decimal
 from ringback.sip.message.parameters import (
     TOKEN,
+    HasParameters,
     Parameters,
-    drop_parameters,
     filled,
     find_parameter,
     parse_parameters,
     print_parameters,
-    put_parameter,
     split_list,
 )
 
@@ -29,7 +28,7 @@ _VIA = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Via:
+class Via(HasParameters):
     """One hop: protocol/transport, sent-by and parameters."""
 
     transport: str
@@ -99,15 +98,3 @@ class Via:
         """The time to live of multicast (20.42)."""
         value = find_parameter(self.parameters, "ttl")
         return decimal(value, limit=255) if value else None
-
-    def parameter(self, name: str) -> str | None:
-        """The value of a parameter, without quotes; None if it is absent or valueless."""
-        return find_parameter(self.parameters, name.lower())
-
-    def with_parameter(self, name: str, value: str | None = None) -> Self:
-        """A copy in which the parameter has this value, in its old place or at the end."""
-        return replace(self, parameters=put_parameter(self.parameters, name, value))
-
-    def without_parameter(self, name: str) -> Self:
-        """A copy without the parameter."""
-        return replace(self, parameters=drop_parameters(self.parameters, name))
