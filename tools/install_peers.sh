@@ -6,6 +6,8 @@ set -euo pipefail
 
 declare -A package_of=(
     [baresip]=baresip [linphonec]=linphone-cli [sipp]=sip-tester [sipsak]=sipsak [kamailio]=kamailio [espeak-ng]=espeak-ng
+    [ip]=iproute2 [iptables]=iptables
+    [node]=nodejs [npm]=npm
 )
 missing=()
 for program in "${!package_of[@]}"; do

@@ -69,9 +69,10 @@ class Rig:
         return phone
 
     def jssip(self, server: Ringback, user: str, *, transport: str = "ws", **settings: Any) -> Jssip:
+        account: dict[str, Any] = {"password": PASSWORD, "ca": server.ca, **settings}
         phone = Jssip(
-            self._place(f"jssip-{user}"), user=user, domain=server.domain, ca=server.ca,
-            url=f"{transport}://{server.address(transport)}/ws", **{"password": PASSWORD, **settings},
+            self._place(f"jssip-{user}"), user=user, domain=server.domain,
+            url=f"{transport}://{server.address(transport)}/ws", **account,
         )  # fmt: skip
         self.keep(phone)
         return phone

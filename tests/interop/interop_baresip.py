@@ -92,13 +92,20 @@ class Baresip:
         message = json.dumps({"command": name, "params": parameters, "token": "t"}).encode()
         self._control.sendall(b"%d:%s," % (len(message), message))
         self._answers.clear()
-        wait_until(lambda: self._read() or self._answers, 5, f"an answer to {name}")
+
+        def answered() -> object:
+            self._read()
+            return self._answers
+
+        wait_until(answered, 5, f"an answer to {name}")
         return str(self._answers.pop().get("data", ""))
 
     def wait_registered(self, timeout: float = 10.0) -> None:
         # baresip prints the state in colour: the OK stands behind an escape sequence
         wait_until(
-            lambda: "OK" in self.command("reginfo"), timeout, f"{self.user} registered\n{self.log_tail()}"
+            lambda: "OK" in self.command("reginfo"),
+            timeout,
+            lambda: f"{self.user} registered\n{self.log_tail()}",
         )
 
     def wait_event(self, kind: str, timeout: float = 10.0) -> dict[str, object]:
@@ -111,7 +118,7 @@ class Baresip:
                     return self.events.pop(index)
             return None
 
-        event = wait_until(find, timeout, f"{kind} at {self.user}\n{self.log_tail()}")
+        event = wait_until(find, timeout, lambda: f"{kind} at {self.user}\n{self.log_tail()}")
         assert isinstance(event, dict)
         return event
 

@@ -34,14 +34,16 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def wait_until(condition: Callable[[], object], timeout: float, what: str) -> object:
-    """Poll until `condition()` is true; its value is returned. Fails the test with `what` otherwise."""
+def wait_until(condition: Callable[[], object], timeout: float, what: str | Callable[[], str]) -> object:
+    """Poll until `condition()` is true; its value is returned. Fails the test with `what` otherwise; a callable
+    is asked when it has failed.
+    """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if value := condition():
             return value
         time.sleep(POLL_INTERVAL)
-    raise AssertionError(f"waited {timeout:g} s in vain: {what}")
+    raise AssertionError(f"waited {timeout:g} s in vain: {what if isinstance(what, str) else what()}")
 
 
 def free_port(*, pair: bool = False) -> int:
@@ -49,7 +51,7 @@ def free_port(*, pair: bool = False) -> int:
     for _ in range(200):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            port: int = probe.getsockname()[1]
         if all(_is_free(port + offset) for offset in range(2 if pair else 1)):
             return port
     raise AssertionError("no free port")

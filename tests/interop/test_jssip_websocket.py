@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """JsSIP over WebSocket, plain and encrypted: a phone that listens nowhere and is reached all the same (RFC 7118)."""
 
+import json
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from conftest import PASSWORD, Rig
@@ -48,6 +50,10 @@ def message(server: Ringback, number: str, text: str, *, expect: int = 0) -> str
     )  # fmt: skip
 
 
+def registrations(server: Ringback, user: str) -> list[dict[str, Any]]:
+    return [each for each in json.loads(server.run("registrations", "--json")) if each["user"] == user]
+
+
 @WEB
 def test_it_registers_again_and_unregisters(rig: Rig, server: Ringback, transport: str) -> None:
     phone = rig.jssip(server, "101", transport=transport)
@@ -56,19 +62,26 @@ def test_it_registers_again_and_unregisters(rig: Rig, server: Ringback, transpor
     before = len(phone.program.output)
     phone.command("register")
     phone.program.wait_for(RENEWED, after=before)
-    assert server.run("registrations").count("101") == 1
+    assert len(registrations(server, "101")) == 1
     phone.command("unregister")
     assert phone.wait_event("unregistered") == {"event": "unregistered", "status": 200, "cause": ""}
     message(server, "101", "anybody?", expect=11)
 
 
-def test_it_stays_registered_beyond_the_time_it_asked_for(rig: Rig, server: Ringback) -> None:
+def test_it_renews_its_registration_before_that_ends(rig: Rig, server: Ringback) -> None:
+    """JsSIP renews half-way through the ten seconds, with the next challenge."""
     phone = registered(rig, server, "101", "wss", expires=10)
-    for _ in range(2):
-        before = len(phone.program.output)
-        phone.program.wait_for(RENEWED, 8, after=before)
+    phone.program.wait_for(RENEWED, 8, after=len(phone.program.output))
+    (registration,) = registrations(server, "101")
+    assert registration["expires"] > 7
     message(server, "101", "still there?")
     assert phone.wait_event("message")["text"] == "still there?"
+
+
+def test_it_does_not_talk_to_a_server_whose_certificate_it_cannot_trust(rig: Rig, server: Ringback) -> None:
+    phone = rig.jssip(server, "101", transport="wss", ca="")
+    phone.wait_event("disconnected")
+    phone.program.wait_for("unable to verify|self-signed|unable to get local issuer")
 
 
 @WEB
@@ -79,9 +92,7 @@ def test_a_wrong_password_never_registers(rig: Rig, server: Ringback, transport:
 
 
 @WEB
-def test_text_goes_both_ways_between_it_and_phones_on_udp(
-    rig: Rig, server: Ringback, transport: str
-) -> None:
+def test_text_goes_both_ways_between_it_and_phones_on_udp(rig: Rig, server: Ringback, transport: str) -> None:
     phone = registered(rig, server, "101", transport)
     bob = rig.baresip(server, "102")
     assert phone.message(f"sip:102@{server.domain}", TEXT) == 200
@@ -174,7 +185,7 @@ def test_a_call_to_one_that_was_killed_ends_at_once(rig: Rig, server: Ringback, 
     phone = registered(rig, server, "101", transport)
     bob = rig.baresip(server, "102")
     phone.kill()
-    assert end_of_call(bob, server, "101", within=3)[:3] in UNREACHABLE
+    assert end_of_call(bob, server, "101", within=5)[:3] in UNREACHABLE
 
 
 @WEB
@@ -184,7 +195,7 @@ def test_one_that_is_killed_while_it_rings_ends_the_call(rig: Rig, server: Ringb
     bob.command("dial", f"sip:101@{server.domain}")
     bob.wait_event("CALL_RINGING")
     phone.kill()
-    assert str(bob.wait_event("CALL_CLOSED", 3)["param"])[:3] in UNREACHABLE
+    assert str(bob.wait_event("CALL_CLOSED", 5)["param"])[:3] in UNREACHABLE
 
 
 @pytest.mark.parametrize(
@@ -198,8 +209,7 @@ def test_it_comes_back_after_the_server_restarted(rig: Rig, transport: str, end:
     server.program.stop(end, timeout=10)
     phone.wait_event("disconnected")
     server.start()
-    message(server, "101", "too early", expect=11)
     phone.wait_registered()
     message(server, "101", "welcome back")
     assert phone.wait_event("message")["text"] == "welcome back"
-    assert server.run("registrations").count("101") == 1
+    assert len(registrations(server, "101")) == 1

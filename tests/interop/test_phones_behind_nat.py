@@ -5,6 +5,7 @@ Sound between two phones behind NAT needs a relay, which is not there yet: those
 """
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -116,6 +117,19 @@ def test_the_binding_shows_the_address_outside(rig: Rig, office: Ringback, inter
     assert NAT_A in office.run("registrations")
 
 
+def test_stun_on_the_sip_port_tells_the_address_outside(office: Ringback, internet: SmallInternet) -> None:
+    """What phones with outbound ask for to keep their mapping (RFC 5626 section 4.4.2)."""
+    cookie = b"\x21\x12\xa4\x42"
+    with internet.phone_a.udp_socket() as phone:
+        phone.settimeout(2)
+        host, _, port = office.sip.rpartition(":")
+        phone.sendto(b"\0\1\0\0" + cookie + bytes(12), (host, int(port)))
+        answer = phone.recv(100)
+    assert answer[:8] == b"\1\1\0\x0c" + cookie
+    address = bytes(a ^ b for a, b in zip(answer[-4:], cookie, strict=True))
+    assert socket.inet_ntoa(address) == NAT_A
+
+
 def test_the_echo_finds_its_way_through_the_nat(rig: Rig, office: Ringback, internet: SmallInternet) -> None:
     anna = anna_at_home(rig, office, internet)
     anna.command("dial", f"sip:*43@{office.domain}")
@@ -166,12 +180,27 @@ def test_a_mapping_that_nobody_keeps_is_gone_until_the_phone_registers_again(
     rig: Rig, office: Ringback, internet: SmallInternet, short_memory: int
 ) -> None:
     carol = neighbour(rig, office, internet)
-    bob = bob_at_home(rig, office, internet, answer="manual", expires=10)
+    bob = bob_at_home(rig, office, internet, answer="manual", expires=short_memory + 4)
+    before = source_of(office, "102")
     time.sleep(short_memory + 1)
     carol.command("dial", f"sip:102@{office.domain}")
     time.sleep(1)
     assert "INVITE sip:" not in bob.program.output
-    bob.wait_event("CALL_INCOMING", 12)
+    carol.command("hangup")
+    wait_until(lambda: source_of(office, "102") != before, 5, "another registration")
+    carol.command("dial", f"sip:102@{office.domain}")
+    bob.wait_event("CALL_INCOMING", 1)
+
+
+def test_a_phone_can_hang_up_though_its_mapping_is_gone(
+    rig: Rig, office: Ringback, internet: SmallInternet, short_memory: int
+) -> None:
+    """The other way the BYE would be lost, until the phone has registered again: hence the keep-alive."""
+    carol = neighbour(rig, office, internet)
+    bob = bob_at_home(rig, office, internet)
+    call(carol, bob, office)
+    time.sleep(short_memory + 1)
+    hang_up(bob, carol)
 
 
 def test_registering_often_keeps_the_mapping(
@@ -191,10 +220,11 @@ def test_the_servers_questions_keep_the_mapping(
 ) -> None:
     keep_alive(office, 1)
     carol = neighbour(rig, office, internet)
-    bob = bob_at_home(rig, office, internet, answer="manual")
+    bob = bob_at_home(rig, office, internet)
+    call(carol, bob, office)
     time.sleep(2 * short_memory)
-    carol.command("dial", f"sip:102@{office.domain}")
-    bob.wait_event("CALL_INCOMING", 1)
+    hang_up(carol, bob)
+    call(carol, bob, office)
     assert "OPTIONS sip:" in bob.program.output
     assert "OPTIONS sip:" not in carol.program.output
     keep_alive(office, 0)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.sip.flow import Address, Flow, Transport
-from ringback.ua.ladder import Ladder, label_of, without_secrets
+from ringback.ua.ladder import Ladder, label_of
 
 US = Address("192.0.2.9", 5060)
 SERVER = Flow(Transport.UDP, US, Address("192.0.2.1", 5060))
@@ -91,7 +91,6 @@ def test_a_ladder_does_not_grow_for_ever(monkeypatch):
 @given(st.binary())
 def test_any_bytes_have_a_label_and_can_be_shown(data):
     assert "\x1b" not in label_of(data)
-    without_secrets(data)
     ladder = Ladder()
     ladder.record(False, data, SERVER, 0.0)
     ladder.text()

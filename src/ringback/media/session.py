@@ -28,6 +28,7 @@ from ringback.media.tones import key_tone
 from ringback.net.network import Network
 from ringback.rtp.telephone_event import event_code
 from ringback.sdp.attributes import Direction
+from ringback.sdp.errors import UnacceptableSession
 from ringback.sdp.offer_answer import AudioCapabilities, NegotiatedAudio, make_answer, make_offer, negotiate
 from ringback.sdp.session import SessionDescription
 from ringback.sip.errors import InvalidState
@@ -38,15 +39,22 @@ MOST_KEYS = 64
 
 Source = Path | str | bytes | Iterable[bytes]
 RandomBytes = Callable[[int], bytes]
+IsSelf = Callable[[Address], bool]
 
 
 class AudioSession:
     """One audio stream and its negotiation. Make it with `open`; `close` it whatever happens."""
 
     def __init__(
-        self, capabilities: AudioCapabilities, stream: AudioStream, random_bytes: RandomBytes
+        self,
+        capabilities: AudioCapabilities,
+        stream: AudioStream,
+        random_bytes: RandomBytes,
+        *,
+        is_self: IsSelf,
     ) -> None:
         self._capabilities = capabilities
+        self._is_self = is_self
         self._stream = stream
         stream.receiver.on_key = self._key_pressed
         self._session_id = int.from_bytes(random_bytes(4), "big") >> 1
@@ -75,8 +83,13 @@ class AudioSession:
         ports: PortRange | None = None,
         codecs: Sequence[str] = ("PCMU", "PCMA"),
         random_bytes: RandomBytes = os.urandom,
+        is_self: IsSelf = lambda address: False,
     ) -> AudioSession:
-        """Bind two ports on `host`; `advertise` is the address that peers see, when it is another one."""
+        """Bind two ports on `host`; `advertise` is the address that peers see, when it is another one.
+
+        `is_self` knows the sockets of this program: a description that names one of them is refused (488),
+        so that nobody makes us talk to ourselves.
+        """
         formats = formats_for(codecs)
         stream = AudioStream(random_bytes)
         sockets = await stream.bind(network, host, ports)
@@ -85,7 +98,7 @@ class AudioSession:
             Address(advertise or host, sockets.rtp.local.port),
             rtcp_port=sockets.rtcp.local.port,
         )
-        return cls(capabilities, stream, random_bytes)
+        return cls(capabilities, stream, random_bytes, is_self=is_self)
 
     # --- negotiating ------------------------------------------------------------------------------
 
@@ -113,7 +126,7 @@ class AudioSession:
             wanted=Direction.SENDONLY if self.is_held else Direction.SENDRECV,
             previous=self._last_sent,
         )
-        negotiated = negotiate(answer, remote)
+        negotiated = self._negotiate(answer, remote)
         self._last_sent = answer
         self._agree(answer, remote, negotiated, signalling_host)
         return answer.to_bytes()
@@ -125,7 +138,7 @@ class AudioSession:
         remote = SessionDescription.parse(answer)
         if remote == self._remote and self._last_sent == self._local:
             return
-        negotiated = negotiate(self._last_sent, remote)
+        negotiated = self._negotiate(self._last_sent, remote)
         self._agree(self._last_sent, remote, negotiated, signalling_host)
 
     def hold(self, on: bool) -> bytes:
@@ -213,9 +226,26 @@ class AudioSession:
         return self._keys.popleft()
 
     @property
+    def local(self) -> Address:
+        """Where our RTP socket is, as peers see it; RTCP is the next port."""
+        return self._capabilities.address
+
+    @property
+    def is_closed(self) -> bool:
+        """True once its ports are free again."""
+        return self._stream.is_closed
+
+    @property
     def statistics(self) -> StreamStatistics:
         """How the stream is doing, or did."""
         return self._stream.statistics
+
+    def _negotiate(self, local: SessionDescription, remote: SessionDescription) -> NegotiatedAudio | None:
+        negotiated = negotiate(local, remote)
+        named = (negotiated.remote, negotiated.remote_rtcp) if negotiated else ()
+        if any(address is not None and self._is_self(address) for address in named):
+            raise UnacceptableSession("the media address is one of ours", section="RFC 3264 5")
+        return negotiated
 
     def _agree(
         self,

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens on a SIP port over UDP? A datagram is a message; keep-alives and STUN are dropped."""
+"""What happens on a SIP port over UDP? A datagram is a message; keep-alives are dropped, or answered (STUN)."""
 
 from collections.abc import Callable, Sequence
 
 from ringback.net.network import DatagramSocket, Network
+from ringback.net.stun import binding_response, is_stun
 from ringback.sip.flow import Address, Flow, Transport
-
-#: RFC 5389 section 6: the magic cookie of every STUN message.
-STUN_COOKIE = b"\x21\x12\xa4\x42"
 
 Received = Callable[[bytes, Flow], None]
 
@@ -33,10 +31,12 @@ class UdpPort:
         for data, remote in batch:
             if not is_noise(data):
                 self._received(data, Flow(Transport.UDP, local, remote, 0, self.sent_by))
+            elif answer := binding_response(data, remote):
+                self._socket.send(answer, remote)
 
 
 def is_noise(data: bytes) -> bool:
     """True for what keeps NAT bindings open: nothing, CRLFs, zeros, STUN (RFC 5626 3.5.2)."""
     if len(data) <= 4:
         return not data.strip(b"\r\n\0 ")
-    return data[0] < 4 and data[4:8] == STUN_COOKIE
+    return is_stun(data)

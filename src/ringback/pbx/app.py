@@ -45,14 +45,19 @@ class PhoneSystem:
         self._wall_clock = wall_clock
         self.directory = Directory(store)
         self.dial_plan = OfficeDialPlan(self.directory)
-        ports = PortRange(settings.media.first_port, settings.media.last_port)
+        media = OwnMedia(
+            network,
+            identity,
+            PortRange(settings.media.first_port, settings.media.last_port),
+            signalling_ports=lambda: {endpoint.local.port for endpoint in self.endpoints},
+        )
         self.server = Server(
             settings,
             identity,
             subscribers=self.directory,
             store=store,
             network=network,
-            applications=BuiltInNumbers(OwnMedia(network, identity, ports), wall_clock=wall_clock),
+            applications=BuiltInNumbers(media, wall_clock=wall_clock),
             dial_plan=self.dial_plan,
             wall_clock=wall_clock,
         )

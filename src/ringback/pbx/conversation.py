@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ringback.media.errors import NoFreePort
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ringback.server.applications import IncomingCall
     from ringback.server.identity import Identity
     from ringback.server.subscribers import Principal
-    from ringback.sip.flow import Flow
+    from ringback.sip.flow import Address, Flow
 
 logger = logging.getLogger("ringback.pbx")
 
@@ -44,6 +44,10 @@ class OwnMedia:
     identity: Identity
     ports: PortRange | None = None
     random_bytes: Callable[[int], bytes] = os.urandom
+    #: The ports the server listens on for SIP.
+    signalling_ports: Callable[[], Iterable[int]] = tuple
+    _hosts: set[str] = field(default_factory=set)
+    _open: list[AudioSession] = field(default_factory=list)
 
     async def open(self, flow: Flow) -> AudioSession:
         """Sound towards whoever is at the other end of `flow`. NoFreePort when there is no room."""
@@ -52,9 +56,24 @@ class OwnMedia:
         except OSError as error:
             raise NoFreePort(f"no way to {flow.remote.host}: {error}") from error
         advertise = host if is_loopback(host) else self.identity.advertised_for(host)
-        return await AudioSession.open(
-            self.network, host=host, advertise=advertise, ports=self.ports, random_bytes=self.random_bytes
+        audio = await AudioSession.open(
+            self.network,
+            host=host,
+            advertise=advertise,
+            ports=self.ports,
+            random_bytes=self.random_bytes,
+            is_self=self.is_self,
         )
+        self._hosts.update((host, audio.local.host))
+        self._open = [*(session for session in self._open if not session.is_closed), audio]
+        return audio
+
+    def is_self(self, address: Address) -> bool:
+        """True for our SIP sockets and those of our calls: nobody's sound belongs there."""
+        if address.host not in self._hosts:
+            return False
+        media = {port for session in self._open for port in (session.local.port, session.local.port + 1)}
+        return address.port in media or address.port in self.signalling_ports()
 
 
 class Conversation:

@@ -114,7 +114,10 @@ class Server:
         self._redirect = Redirect(self.location, is_enabled=settings.proxy.redirect_instead_of_proxy)
         self._forwarder = Forwarder(tokens, self.location, policies.forwarding_policy(settings, identity))
         self._proxy = self._make_proxy(dial_plan)
-        self.pipeline = Pipeline(
+        self.pipeline = self._make_pipeline()
+
+    def _make_pipeline(self) -> Pipeline:
+        return Pipeline(
             (
                 self._admission,
                 self._authentication,

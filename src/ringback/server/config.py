@@ -113,7 +113,8 @@ class AuthenticationSettings(Section):
     """How users prove who they are (RFC 7616, RFC 8760)."""
 
     algorithms: Annotated[tuple[DigestAlgorithm, ...], Field(min_length=1)] = ("SHA-256", "MD5")
-    """The digest algorithms that are offered, the preferred one first. Many older phones speak only MD5."""
+    """The digest algorithms that are offered, the preferred one first. Many older phones speak only MD5.
+    Browser phones (JsSIP, SIP.js) know only MD5 and look at nothing but the last one: keep it there."""
 
     md5_only_agents: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     """How the User-Agent of phones begins that give up when they are offered anything but MD5, as

@@ -20,9 +20,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from ringback.server.amplification import keep_small
 from ringback.server.log_limit import LogLimit
 from ringback.sip.errors import PeerError
 from ringback.sip.events import AckReceived, CancelReceived, Event, RequestReceived
+from ringback.sip.flow import Transport
 
 if TYPE_CHECKING:
     from ringback.net.driver import StackDriver
@@ -102,6 +104,8 @@ class Exchange:
         self.is_answered = was_answered or response.status >= 200
         stack = self.driver.stack
         respond = stack.respond if self.transaction.is_kept else stack.respond_stateless
+        if not self.transaction.is_kept and self.flow.transport is Transport.UDP:
+            keep_small(response, self.arrived)
         try:
             self.driver.perform(respond, self.transaction, response)
             is_sent = True

@@ -7,8 +7,7 @@ message.
       0.000  │── INVITE sip:102@192.0.2.1 (SDP) ───────────────────────▶│
       0.004  │◀── 401 Unauthorized (INVITE) ────────────────────────────│
 
-A ladder is fed by `StackDriver.watch(ladder.record)`. It never shows a secret: credentials, passwords in
-URIs, keys in SDP, digits sent by INFO.
+A ladder is fed by `StackDriver.watch(ladder.record)`. It never shows a secret (`sip/message/secrets.py`).
 """
 
 from __future__ import annotations
@@ -20,30 +19,21 @@ from ringback import kernel
 from ringback.sip.errors import PeerError
 from ringback.sip.flow import Flow
 from ringback.sip.message import SipUri, parse_uri
+from ringback.sip.message.secrets import without_secrets
 
 #: Messages kept; a ladder is for people, and a phone may run for months.
 LIMIT = 2000
 LONGEST_LABEL = 60
-SHORTEST_ARROW = 6
+LONGEST_NAME = 40
+#: What an arrow has besides its label: "── label ─▶".
+SHAFT = 6
+#: Before the first bar: the time.
+MARGIN = 10
+#: Bars are never nearer to each other, whatever the width asked for.
+SHORTEST_GAP = 18
 
-HIDDEN = "(hidden)"
-#: Header fields whose values prove who somebody is.
-SECRET_FIELDS = frozenset(
-    {
-        b"authorization",
-        b"proxy-authorization",
-        b"authentication-info",
-        b"proxy-authentication-info",
-        b"identity",
-        b"y",
-    }
-)
-#: Lines of SDP that carry keys (RFC 4568, RFC 8866 5.12, RFC 8839 5.4, RFC 4567).
-SECRET_LINES = re.compile(rb"(?im)^(a=crypto:|a=key-mgmt:|a=ice-pwd:|k=)[^\r\n]*")
-#: Digits in INFO (application/dtmf-relay, application/dtmf): often somebody's PIN.
-SECRET_DIGITS = re.compile(rb"(?im)^(signal[ \t]*=)[^\r\n]*")
-#: The password of a SIP URI (RFC 3261 19.1.1).
-SECRET_PASSWORD = re.compile(rb"(?i)(sips?:[^\s:@<>;?]{1,256}:)[^\s@<>]{1,256}(?=@)")
+#: What stands behind the label proper, and is kept when it is shortened: "(INVITE)", "(SDP)", "(again)".
+_REMARKS = re.compile(r"(?: \([^()]{1,20}\)){1,3}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +48,15 @@ class Rung:
 
 
 class Ladder:
-    """Messages in the order they crossed our border."""
+    """Messages in the order they crossed our border.
 
-    def __init__(self, name: str = "here") -> None:
-        self._name = _visible(name)
+    Our own bar is the first. With `between` it stands behind whoever spoke to us first: a server is drawn
+    between the caller and the called.
+    """
+
+    def __init__(self, name: str = "here", *, between: bool = False) -> None:
+        self._name = shortened(_visible(name), LONGEST_NAME)
+        self._between = between
         self._rungs: list[Rung] = []
         self._seen: set[tuple[bool, str, bytes]] = set()
         self._left_out = 0
@@ -84,15 +79,19 @@ class Ladder:
         """What each message is, in order; for tests and programs."""
         return [rung.label for rung in self._rungs]
 
-    def text(self) -> str:
-        """The ladder."""
+    def text(self, *, width: int | None = None) -> str:
+        """The ladder; labels are shortened to keep it within `width` characters as far as that goes."""
         if not self._rungs:
             return "no message was sent or received"
-        peers = list(dict.fromkeys(rung.peer for rung in self._rungs))
-        width = self._width(peers)
-        lines = [self._head(peers, width), "".ljust(10) + "│" + ("│".rjust(width)) * len(peers)]
+        names = list(dict.fromkeys(rung.peer for rung in self._rungs))
+        ours = 1 if self._between and not self._rungs[0].sent else 0
+        columns = {name: index + (index >= ours) for index, name in enumerate(names)}
+        names.insert(ours, self._name)
+        gap = self._gap(names, width)
+        bars = [MARGIN + index * gap for index in range(len(names))]
+        lines = [*_head(names, bars, ours), _bars(bars)]
         start = self._rungs[0].at
-        lines += [_line(rung, start, peers.index(rung.peer), len(peers), width) for rung in self._rungs]
+        lines += [_line(rung, start, bars, ours=ours, theirs=columns[rung.peer]) for rung in self._rungs]
         if self._left_out:
             lines.append(f"{self._left_out} more messages are not shown")
         return "\n".join(lines)
@@ -107,13 +106,13 @@ class Ladder:
             parts.append(f"--- {rung.at - start:.3f} {way} {rung.peer}\n{body.rstrip(chr(10))}\n")
         return "\n".join(parts)
 
-    def _width(self, peers: list[str]) -> int:
-        longest = max(len(rung.label) for rung in self._rungs)
-        return max(longest + SHORTEST_ARROW + 3, *(len(peer) + 2 for peer in peers), len(self._name) + 2)
-
-    def _head(self, peers: list[str], width: int) -> str:
-        first = self._name + peers[0].rjust(width + 1 - len(self._name))
-        return " seconds  " + first + "".join(peer.rjust(width) for peer in peers[1:])
+    def _gap(self, names: list[str], width: int | None) -> int:
+        """From bar to bar: as much as labels and names need, unless that is too wide."""
+        labels = max(len(rung.label) for rung in self._rungs) + SHAFT + 3
+        gap = max(labels, len(names[0]) + len(names[1]) + 1, *(len(name) + 2 for name in names))
+        if width is None:
+            return gap
+        return min(gap, max(SHORTEST_GAP, (width - MARGIN - 1) // (len(names) - 1)))
 
 
 def label_of(data: bytes) -> str:
@@ -126,41 +125,48 @@ def label_of(data: bytes) -> str:
     label = f"{rest} ({_cseq_method(fields)})" if first.upper() == "SIP/2.0" else f"{first} {_target(rest)}"
     if _has_sdp(fields):
         label += " (SDP)"
-    label = _visible(label)
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+    return shortened(_visible(label), LONGEST_LABEL)
 
 
-def without_secrets(data: bytes) -> bytes:
-    """The message with everything hidden that could be used by who reads it."""
-    head, gap, body = data.partition(b"\r\n\r\n")
-    data = _without_secret_fields(head) + gap + body
-    for pattern in (SECRET_LINES, SECRET_DIGITS, SECRET_PASSWORD):
-        data = pattern.sub(rb"\1" + HIDDEN.encode(), data)
-    return data
+def shortened(text: str, room: int) -> str:
+    """At most `room` characters; the remarks at the end outlive what is before them."""
+    if len(text) <= room:
+        return text
+    found = _REMARKS.search(text)
+    remarks = found[0] if found and len(found[0]) <= room // 2 else ""
+    return text[: max(room - len(remarks) - 1, 0)].rstrip(" ") + "…" + remarks
 
 
-def _without_secret_fields(head: bytes) -> bytes:
-    """The head with the values of SECRET_FIELDS hidden, their folded lines (RFC 3261 7.3.1) too."""
-    kept: list[bytes] = []
-    hiding = False
-    for line in head.split(b"\n"):
-        if hiding and line[:1] in (b" ", b"\t"):
-            continue
-        name, colon, _value = line.partition(b":")
-        hiding = bool(colon) and name.strip(b" \t").lower() in SECRET_FIELDS
-        kept.append(name + b": " + HIDDEN.encode() + b"\r" if hiding else line)
-    return b"\n".join(kept)
+def _head(names: list[str], bars: list[int], ours: int) -> list[str]:
+    """The names above their bars; numbers and a list of their meanings where names have no room."""
+    gap = bars[1] - bars[0]
+    lines: list[str] = []
+    if len(names[0]) + len(names[1]) > gap or any(len(name) >= gap for name in names):
+        peers = [name for index, name in enumerate(names) if index != ours]
+        lines = [f"{number:8}  {name}" for number, name in enumerate(peers, 1)]
+        heads = [str(number) for number in range(1, len(names))]
+        heads.insert(ours, shortened(names[ours], gap - 3))
+        names = heads
+    first = names[0] + names[1].rjust(gap + 1 - len(names[0]))
+    return [*lines, " seconds".ljust(MARGIN) + first + "".join(name.rjust(gap) for name in names[2:])]
 
 
-def _line(rung: Rung, start: float, column: int, columns: int, width: int) -> str:
-    """One rung: an arrow from our bar to the peer's; bars of the peers in between are crossed."""
-    span = (column + 1) * width - 1
-    if rung.sent:
-        arrow = f"── {rung.label} ".ljust(span - 1, "─") + "▶"
+def _bars(bars: list[int]) -> str:
+    gap = bars[1] - bars[0]
+    return " " * MARGIN + "│" + "│".rjust(gap) * (len(bars) - 1)
+
+
+def _line(rung: Rung, start: float, bars: list[int], *, ours: int, theirs: int) -> str:
+    """One rung: an arrow between our bar and the peer's; bars in between are crossed."""
+    left, right = sorted((bars[ours], bars[theirs]))
+    span = right - left - 1
+    label = shortened(rung.label, span - SHAFT)
+    if rung.sent == (theirs > ours):
+        arrow = f"── {label} ".ljust(span - 1, "─") + "▶"
     else:
-        arrow = f"◀── {rung.label} ".ljust(span, "─")
-    rest = "│".rjust(width) * (columns - column - 1)
-    return f"{rung.at - start:8.3f}  │{arrow}│{rest}"
+        arrow = f"◀── {label} ".ljust(span, "─")
+    row = _bars(bars)
+    return f"{rung.at - start:8.3f}".ljust(MARGIN) + row[MARGIN : left + 1] + arrow + row[right:]
 
 
 def _cseq_method(fields: list[tuple[bytes, bytes]]) -> str:
