@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests with real programs share: a server, phones that are stopped, and a ladder when something fails."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,8 +13,10 @@ from interop_kamailio import Kamailio
 from interop_linphone import Linphone
 from interop_ringback import Ringback
 from interop_sipp import Sipp
+from interop_trace import ladders
 
 PASSWORD = "secret-pass-1234"
+STARTED = pytest.StashKey[float]()
 
 
 class Stoppable(Protocol):
@@ -25,6 +28,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "interop" in item.path.parts:
             item.add_marker(pytest.mark.interop)
             item.add_marker(pytest.mark.timeout(120))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[STARTED] = time.time()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed shows the ladders of its calls."""
+    report = yield
+    if report.failed and STARTED in item.stash:
+        report.sections += ladders(Ringback.traces, since=item.stash[STARTED])
+    return report
 
 
 @pytest.fixture(scope="module")

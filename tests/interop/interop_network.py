@@ -191,5 +191,13 @@ def _enter(name: str) -> None:
 def _remove_leftovers() -> None:
     for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else ():
         match = NAME.fullmatch(name)
-        if match and not os.path.exists(f"/proc/{match[1]}"):
+        if match and not _is_running(match[1]):
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def _is_running(process: str) -> bool:
+    """False for one that ended, also when nobody has noticed yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from interop_process import HERE, Place, Program, wait_until
 
@@ -14,7 +14,12 @@ RINGBACK = [sys.executable, "-m", "ringback"]
 
 
 class Ringback:
-    """A running server. `sip`, `tls`, `ws`, `wss` are its addresses as host:port, `ca` is its CA's certificate."""
+    """A running server. `sip`, `tls`, `ws`, `wss` are its addresses as host:port, `ca` is its CA's certificate.
+
+    `trace` is the file of all its messages; `traces` are those of all servers that were started here.
+    """
+
+    traces: ClassVar[list[Path]] = []
 
     def __init__(
         self,
@@ -34,6 +39,8 @@ class Ringback:
         self.ports = {"sip": str(sip_port), "tls": "0", "http": "0", "https": "0"}
         self.config = folder / "ringback.toml"
         self.config.write_text(config)
+        self.trace = folder / "sip.trace"
+        self.traces.append(self.trace)
         self.starts = 0
         self.start()
 
@@ -45,6 +52,7 @@ class Ringback:
         self.program = Program(
             [*self.place.prefix, *RINGBACK, "serve", "--data", str(self.data), "--domain", self.domain,
              "--host", self.place.host, "--advertise", self.place.host, "--config", str(self.config), *ports, "--ready-file", str(ready),
+             "--trace", str(self.trace),
              *self.arguments],
             self.folder / f"serve-{self.starts}.log",
         )  # fmt: skip

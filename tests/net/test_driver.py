@@ -417,7 +417,7 @@ def test_watchers_see_both_directions_in_order():
 
 
 @pytest.mark.parametrize(
-    "junk", [b"", b"\r\n\r\n", b"\0", b"\0\0\0\0", b"\r\n", b"\x00\x01\x00\x00\x21\x12\xa4\x42" + b"\0" * 12]
+    "junk", [b"", b"\r\n\r\n", b"\0", b"\0\0\0\0", b"\r\n", b"\x00\x11\x00\x00\x21\x12\xa4\x42" + b"\0" * 12]
 )
 def test_keep_alives_over_udp_are_dropped_without_a_word(junk: bytes):
     async def main() -> tuple[int, int]:

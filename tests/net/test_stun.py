@@ -63,7 +63,7 @@ def test_all_else_is_not_answered(data: bytes) -> None:
     assert binding_response(data, Address("192.0.2.1", 5060)) is None
 
 
-@given(st.binary(max_size=64) | st.binary(max_size=64).map(lambda tail: request(tail)))
+@given(st.binary(max_size=64) | st.binary(max_size=64).map(request))
 def test_no_bytes_make_it_fail_or_answer_more_than_an_address(data: bytes) -> None:
     answer = binding_response(data, Address("192.0.2.1", 5060))
     assert answer is None or len(answer) == 32

@@ -81,7 +81,7 @@ def in_a_call(test: Callable[[EchoCall], Awaitable[None]]) -> None:
             await test(call)
             before = call.echoes
             await call.speak(2)
-            assert call.echoes >= before + 80
+            assert call.echoes >= before + 60
             await call.hang_up()
             await office.assert_quiet()
 

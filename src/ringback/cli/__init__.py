@@ -31,6 +31,7 @@ COMMANDS: dict[str, Row] = {
     "config": Row("ringback.cli.config", "Check a settings file, or print what is set."),
     "reload": Row("ringback.cli.reload", "Make the running server read its settings again."),
     "status": Row("ringback.cli.status", "Say how the running server is."),
+    "ladder": Row("ringback.cli.ladder", "Draw a call from the trace of a server."),
     "call": Row("ringback.cli.call", "Call somebody, from the command line."),
     "answer": Row("ringback.cli.answer", "Be a phone that answers."),
     "register": Row("ringback.cli.register", "Register like a phone, and say what happened."),

@@ -44,6 +44,9 @@ OPTIONS = (
         "--demo", is_flag=True, default=None, help="Make users 101 and 102 and print their passwords."
     ),
     click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[info]"),
+    click.option(
+        "--trace", metavar="FILE", help="Write every SIP message there, for `ringback ladder FILE`."
+    ),
     click.option("--ready-file", metavar="PATH", help="Write the real addresses there (JSON) when ready."),
 )
 

@@ -42,8 +42,16 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
         ("Users", status["users"]),
         ("Registrations", status["registrations"]),
         ("Store", disk),
+        *([("Trace", _trace(status["trace"]))] if status.get("trace") else []),
         *((name.replace("_", " ").capitalize(), _value(value)) for name, value in counters.items()),
     ]
+
+
+def _trace(trace: dict[str, Any]) -> str:
+    """Where it goes, and whether all of it gets there."""
+    failing = f"failing: {trace['failure']}; " if trace["failure"] else ""
+    missing = f", {trace['dropped']} dropped" if trace["dropped"] else ""
+    return f"{trace['file']} ({failing}{trace['written']} messages{missing})"
 
 
 def _value(value: object) -> object:

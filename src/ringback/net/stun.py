@@ -22,12 +22,12 @@ LAST_REQUIRED = 0x7FFF
 
 
 def is_stun(data: bytes) -> bool:
-    """True for what is STUN and not SIP: no SIP message begins with a control character (RFC 8489 section 5)."""
+    """True for what is STUN and not SIP: no SIP message begins with a control character (section 5)."""
     return len(data) > 4 and data[0] < 4 and data[4:8] == COOKIE
 
 
 def binding_response(data: bytes, source: Address) -> bytes | None:
-    """The answer to a Binding request from `source`; None for all else, and for requests that ask for more."""
+    """The answer to a Binding request from `source`; None for all else, and when more is asked for."""
     if len(data) < HEADER_SIZE or not is_stun(data):
         return None
     kind, size = struct.unpack_from("!HH", data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens on a SIP port over UDP? A datagram is a message; keep-alives are dropped, or answered (STUN)."""
+"""What happens on a SIP port over UDP? A datagram is a message; keep-alives are dropped, STUN is answered."""
 
 from collections.abc import Callable, Sequence
 

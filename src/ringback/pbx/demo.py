@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ringback.pbx.accounts import make_password, new_user
 from ringback.server.storage.store import Store, UserRecord
@@ -20,7 +20,7 @@ class DemoUser:
 
     number: str
     name: str
-    password: str
+    password: str = field(repr=False)
 
 
 def make_demo_users(store: Store, *, realm: str) -> list[DemoUser]:

@@ -36,6 +36,7 @@ from ringback.server.first_start import (
 )
 from ringback.server.reload import Change, applicable, changes
 from ringback.server.storage.snapshot import SnapshotStore
+from ringback.server.trace import Tracing
 from ringback.version import VERSION
 
 logger = logging.getLogger("ringback.process")
@@ -57,6 +58,7 @@ class ServerProcess:
         self._started = time.monotonic()
         self._reloading = asyncio.Lock()
         self._upkeep = self._certificate_upkeep()
+        self._tracing = Tracing()
         self._undo = contextlib.AsyncExitStack()
 
     @classmethod
@@ -84,7 +86,10 @@ class ServerProcess:
         store = self.installation.store
         if self._settings.demo:
             self.demo_users = make_demo_users(store, realm=self.installation.identity.realm)
+        undo.push_async_callback(self._tracing.close)
+        await self._tracing.switch(self._settings.log.trace_file)
         await self.system.start()
+        self._tracing.watch(self.system.server.driver)
         undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, self.system.close)
         self._write_snapshot()
         store.put_later("addresses", json.dumps(self.addresses()))
@@ -113,6 +118,7 @@ class ServerProcess:
             found = changes(self._settings, loaded.settings)
             new = applicable(self._settings, loaded.settings)
             await asyncio.to_thread(self._certificate_files, new)  # raises before anything has changed
+            await self._tracing.switch(new.log.trace_file)  # and so does this
             self.system.reload(new)
             self._settings = new
             await asyncio.to_thread(self._upkeep.look)
@@ -137,6 +143,7 @@ class ServerProcess:
             "registrations": len(self.system.server.registrations()),
             "store": {"pending": health.pending, "dropped": health.dropped, "failure": health.failure},
             "server": self.system.server.status(),
+            "trace": self._tracing.status(),
         }
 
     def _verbs(self) -> dict[str, Verb]:

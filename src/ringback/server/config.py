@@ -234,6 +234,11 @@ class LogSettings(Section):
     level: LogLevel = "info"
     """How much is written: debug, info, warning or error."""
 
+    trace_file: Path | None = None
+    """A file to which every SIP message that is sent or received is appended, as one line of JSON, secrets
+    hidden. `ringback ladder FILE` draws the calls in it. At 10 MB it is moved to FILE.1, over the one before;
+    only its owner can read it. Empty: no message is written down."""
+
 
 class Settings(Section):
     """Everything that can be set. A change in `data`, `[sip]`, `[web]` or `[media]` needs a restart."""

@@ -37,6 +37,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "http_port": ("web", "http_port"),
     "https_port": ("web", "https_port"),
     "log_level": ("log", "level"),
+    "trace": ("log", "trace_file"),
     "demo": ("demo",),
 }
 #: Variables of ours that are no settings.
@@ -289,7 +290,10 @@ def _with_absolute_paths(settings: Settings, draft: _Draft) -> Settings:
             "key": absolute(settings.tls.key, ("tls", "key")),
         }
     )
-    return settings.model_copy(update={"data": absolute(settings.data, ("data",)), "tls": tls})
+    log = settings.log.model_copy(
+        update={"trace_file": absolute(settings.log.trace_file, ("log", "trace_file"))}
+    )
+    return settings.model_copy(update={"data": absolute(settings.data, ("data",)), "tls": tls, "log": log})
 
 
 def _file_place(file: Path | None, position: Position) -> str:

@@ -5,14 +5,16 @@ No call waits for the disk: the event loop puts a message into a ring and goes o
 writes. When the disk is slower than the calls, or full, the oldest messages in the ring are dropped, counted,
 and the gap is written down. Without a trace nothing is called at all.
 
-    tracing = Tracing(driver)
-    tracing.use(await asyncio.to_thread(Trace.open, Path("calls.trace")))
+    tracing = Tracing()
+    await tracing.switch(Path("calls.trace"))
+    tracing.watch(driver)
     ...
-    await asyncio.to_thread(tracing.close)
+    await tracing.close()
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
@@ -40,6 +42,9 @@ MAX_WAITING_BYTES = 8_388_608
 RETRY = 1.0
 PATIENCE_AT_CLOSE = 1.0
 
+#: In the place of a descriptor, which the system may give to somebody else.
+CLOSED = -1
+
 
 class TraceFile:
     """The file: readable by its owner only, never much longer than MAX_FILE. Its methods may block."""
@@ -48,6 +53,10 @@ class TraceFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._descriptor = CLOSED
+        self._size = 0
+        #: The last line is not whole: its rest had no room.
+        self._is_torn = False
         self._open()
 
     def write(self, line: bytes) -> None:
@@ -69,27 +78,36 @@ class TraceFile:
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._descriptor)
+        descriptor, self._descriptor = self._descriptor, CLOSED
+        if descriptor != CLOSED:
+            os.close(descriptor)
 
     def _open(self) -> None:
-        """Open the file, make it if it is not there. What is no trace is left alone."""
+        """Open the file, make it if it is not there."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         self._descriptor = os.open(self.path, flags, 0o600)
         try:
-            found = os.fstat(self._descriptor)
-            self._size = found.st_size
-            beginning = os.pread(self._descriptor, len(FIRST_BYTES), 0) if stat.S_ISREG(found.st_mode) else b""
-            if not stat.S_ISREG(found.st_mode) or not FIRST_BYTES.startswith(beginning):
-                raise OSError(errno.EEXIST, "it is there and is no trace")
-            if stat.S_IMODE(found.st_mode) & 0o077:
-                os.fchmod(self._descriptor, 0o600)
-            self._is_torn = bool(self._size) and os.pread(self._descriptor, 1, self._size - 1) != b"\n"
+            self._take()
         except OSError:
-            os.close(self._descriptor)
+            self.close()
             raise
 
+    def _take(self) -> None:
+        """Make the file ours. What is no trace is left alone."""
+        found = os.fstat(self._descriptor)
+        if not stat.S_ISREG(found.st_mode) or not FIRST_BYTES.startswith(
+            os.pread(self._descriptor, len(FIRST_BYTES), 0)
+        ):
+            raise OSError(errno.EEXIST, "it is there and is no trace")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            os.fchmod(self._descriptor, 0o600)
+        self._size = found.st_size
+        self._is_torn = self._size > 0 and os.pread(self._descriptor, 1, self._size - 1) != b"\n"
+
     def _is_in_place(self) -> bool:
-        """False when somebody removed or moved the file."""
+        """False when somebody removed or moved the file, or it could not be opened again."""
+        if self._descriptor == CLOSED:
+            return False
         try:
             return os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
         except FileNotFoundError:
@@ -226,29 +244,36 @@ class Trace:
 class Tracing:
     """The trace of one driver: switched on, off, or to another file."""
 
-    def __init__(self, driver: StackDriver) -> None:
-        self._driver = driver
+    def __init__(self) -> None:
+        self._driver: StackDriver | None = None
         self._trace: Trace | None = None
         self._stop: Callable[[], None] | None = None
 
-    @property
-    def path(self) -> Path | None:
-        """Where it goes; None when it is off."""
-        return self._trace.path if self._trace is not None else None
+    def watch(self, driver: StackDriver) -> None:
+        """Trace this driver whenever there is a trace."""
+        self._driver = driver
+        self._use(self._trace)
 
     def status(self) -> dict[str, object] | None:
         """Of the trace; None when it is off."""
         return self._trace.status() if self._trace is not None else None
 
-    def use(self, trace: Trace | None) -> Trace | None:
-        """From now on this one. The one before is returned, for its `close`, which may block."""
-        before, self._trace = self._trace, trace
+    async def switch(self, path: Path | None) -> None:
+        """Trace to this file from now on, or not at all. TraceError, and no change, if it cannot be used."""
+        before = self._trace
+        if path == (before.path if before is not None else None):
+            return
+        self._use(await asyncio.to_thread(Trace.open, path) if path is not None else None)
+        if before is not None:
+            await asyncio.to_thread(before.close)
+
+    async def close(self) -> None:
+        """Switch off; waits for the disk a moment."""
+        await self.switch(None)
+
+    def _use(self, trace: Trace | None) -> None:
         if self._stop is not None:
             self._stop()
-        self._stop = self._driver.watch(trace.record) if trace is not None else None
-        return before
-
-    def close(self) -> None:
-        """Switch off; waits for the disk a moment."""
-        if (trace := self.use(None)) is not None:
-            trace.close()
+        self._trace, self._stop = trace, None
+        if trace is not None and self._driver is not None:
+            self._stop = self._driver.watch(trace.record)

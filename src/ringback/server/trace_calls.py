@@ -73,7 +73,7 @@ class Exchange:
         at, response = final
         if not self.is_success or self.method != "INVITE":
             return f"{response.status} {response.reason}".rstrip(" ")
-        end = self._ended()
+        end = self._ended(response.to_tag)
         return "answered" if end is None else f"answered, {max(end - at, 0.0):.1f} s"
 
     def ladder(self, name: str = "ringback") -> Ladder:
@@ -100,13 +100,15 @@ class Exchange:
                     break  # what comes later belongs to re-INVITEs
         return last
 
-    def _ended(self) -> float | None:
-        """When somebody hung up."""
+    def _ended(self, tag: str | None) -> float | None:
+        """When somebody hung up the dialog with this tag of the called phone; others lost a race."""
         return next(
             (
                 record.offset
                 for record, message in zip(self.records, self.messages, strict=True)
-                if isinstance(message, Request) and message.method == "BYE"
+                if isinstance(message, Request)
+                and message.method == "BYE"
+                and tag in (message.from_tag, message.to_tag)
             ),
             None,
         )

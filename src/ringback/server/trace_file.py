@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What does a trace look like in its file? One JSON object a line, for each message that was sent or received.
+"""What does a trace look like in its file? One JSON object a line, for each message sent or received.
 
     {"time": "2026-03-01T14:03:05.123456+00:00", "offset": 1.25, "direction": "received", "transport": "UDP",
      "local": "192.0.2.1:5060", "remote": "192.0.2.9:5060", "message": "INVITE sip:102@..."}
@@ -86,14 +86,14 @@ class TraceContents:
 def parse_line(line: bytes) -> TraceRecord | Missing:
     """One line of a trace. ValueError if it is none."""
     values = json.loads(line)
-    if not isinstance(values, dict):
-        raise ValueError("no object")
     try:
         time = datetime.fromisoformat(values["time"]).timestamp()
         if "missing" in values:
             return Missing(time, int(values["missing"]))
         flow = Flow(
-            Transport(values["transport"]), _parsed_address(values["local"]), _parsed_address(values["remote"])
+            Transport(values["transport"]),
+            _parsed_address(values["local"]),
+            _parsed_address(values["remote"]),
         )
         data = values["message"].encode("utf-8", "surrogateescape")
         sent = {"sent": True, "received": False}[values["direction"]]
@@ -106,7 +106,7 @@ def parse_line(line: bytes) -> TraceRecord | Missing:
 
 
 def read_trace(file: Path) -> TraceContents:
-    """All of a trace; what was moved to FILE.1 when the file was full comes first. TraceError if it is none."""
+    """All of a trace; what was moved to FILE.1 comes first. TraceError if it is none."""
     contents, clock = TraceContents([]), _Clock()
     older = file.with_name(f"{file.name}.1")
     with _opened(file) as newer:  # first: it must be there

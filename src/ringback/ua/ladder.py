@@ -12,18 +12,14 @@ A ladder is fed by `StackDriver.watch(ladder.record)`. It never shows a secret (
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
-from ringback import kernel
-from ringback.sip.errors import PeerError
 from ringback.sip.flow import Flow
-from ringback.sip.message import SipUri, parse_uri
 from ringback.sip.message.secrets import without_secrets
+from ringback.ua.ladder_label import cut, fitted, label_of, visible
 
 #: Messages kept; a ladder is for people, and a phone may run for months.
 LIMIT = 2000
-LONGEST_LABEL = 60
 LONGEST_NAME = 40
 #: What an arrow has besides its label: "── label ─▶".
 SHAFT = 6
@@ -31,9 +27,6 @@ SHAFT = 6
 MARGIN = 10
 #: Bars are never nearer to each other, whatever the width asked for.
 SHORTEST_GAP = 18
-
-#: What stands behind the label proper, and is kept when it is shortened: "(INVITE)", "(SDP)", "(again)".
-_REMARKS = re.compile(r"(?: \([^()]{1,20}\)){1,3}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +48,7 @@ class Ladder:
     """
 
     def __init__(self, name: str = "here", *, between: bool = False) -> None:
-        self._name = shortened(_visible(name), LONGEST_NAME)
+        self._name = cut(visible(name), LONGEST_NAME)
         self._between = between
         self._rungs: list[Rung] = []
         self._seen: set[tuple[bool, str, bytes]] = set()
@@ -102,7 +95,7 @@ class Ladder:
         parts = []
         for rung in self._rungs:
             way = "to" if rung.sent else "from"
-            body = _visible(without_secrets(rung.data).decode("utf-8", "replace"), keep_lines=True)
+            body = visible(without_secrets(rung.data).decode("utf-8", "replace"), keep_lines=True)
             parts.append(f"--- {rung.at - start:.3f} {way} {rung.peer}\n{body.rstrip(chr(10))}\n")
         return "\n".join(parts)
 
@@ -115,28 +108,6 @@ class Ladder:
         return min(gap, max(SHORTEST_GAP, (width - MARGIN - 1) // (len(names) - 1)))
 
 
-def label_of(data: bytes) -> str:
-    """One message in a few words, without secrets."""
-    try:
-        start, fields, _body = kernel.split_head(data)
-    except ValueError:
-        return "bytes that are no SIP message"
-    first, _, rest = start.decode("utf-8", "replace").partition(" ")
-    label = f"{rest} ({_cseq_method(fields)})" if first.upper() == "SIP/2.0" else f"{first} {_target(rest)}"
-    if _has_sdp(fields):
-        label += " (SDP)"
-    return shortened(_visible(label), LONGEST_LABEL)
-
-
-def shortened(text: str, room: int) -> str:
-    """At most `room` characters; the remarks at the end outlive what is before them."""
-    if len(text) <= room:
-        return text
-    found = _REMARKS.search(text)
-    remarks = found[0] if found and len(found[0]) <= room // 2 else ""
-    return text[: max(room - len(remarks) - 1, 0)].rstrip(" ") + "…" + remarks
-
-
 def _head(names: list[str], bars: list[int], ours: int) -> list[str]:
     """The names above their bars; numbers and a list of their meanings where names have no room."""
     gap = bars[1] - bars[0]
@@ -145,7 +116,7 @@ def _head(names: list[str], bars: list[int], ours: int) -> list[str]:
         peers = [name for index, name in enumerate(names) if index != ours]
         lines = [f"{number:8}  {name}" for number, name in enumerate(peers, 1)]
         heads = [str(number) for number in range(1, len(names))]
-        heads.insert(ours, shortened(names[ours], gap - 3))
+        heads.insert(ours, cut(names[ours], gap - 3))
         names = heads
     first = names[0] + names[1].rjust(gap + 1 - len(names[0]))
     return [*lines, " seconds".ljust(MARGIN) + first + "".join(name.rjust(gap) for name in names[2:])]
@@ -160,44 +131,10 @@ def _line(rung: Rung, start: float, bars: list[int], *, ours: int, theirs: int) 
     """One rung: an arrow between our bar and the peer's; bars in between are crossed."""
     left, right = sorted((bars[ours], bars[theirs]))
     span = right - left - 1
-    label = shortened(rung.label, span - SHAFT)
+    label = fitted(rung.label, span - SHAFT)
     if rung.sent == (theirs > ours):
         arrow = f"── {label} ".ljust(span - 1, "─") + "▶"
     else:
         arrow = f"◀── {label} ".ljust(span, "─")
     row = _bars(bars)
     return f"{rung.at - start:8.3f}".ljust(MARGIN) + row[MARGIN : left + 1] + arrow + row[right:]
-
-
-def _cseq_method(fields: list[tuple[bytes, bytes]]) -> str:
-    value = _field(fields, b"cseq")
-    return value.rpartition(b" ")[2].decode("utf-8", "replace") or "?"
-
-
-def _has_sdp(fields: list[tuple[bytes, bytes]]) -> bool:
-    value = _field(fields, b"content-type") or _field(fields, b"c")
-    return value.lower().startswith((b"application/sdp", b"multipart/"))
-
-
-def _field(fields: list[tuple[bytes, bytes]], name: bytes) -> bytes:
-    return next((value for given, value in fields if given.lower() == name), b"")
-
-
-def _target(rest: str) -> str:
-    """The Request-URI, without password, parameters and headers."""
-    text = rest.rpartition(" ")[0]
-    try:
-        uri = parse_uri(text)
-    except PeerError:
-        return "(unreadable target)"
-    return str(uri.address_of_record()) if isinstance(uri, SipUri) else str(uri)
-
-
-def _visible(text: str, *, keep_lines: bool = False) -> str:
-    """No byte of a peer's may steer the terminal the ladder is shown on."""
-    if keep_lines:
-        text = text.replace("\r\n", "\n")
-    return "".join(
-        character if character.isprintable() or (keep_lines and character == "\n") else "·"
-        for character in text
-    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a message may be shown or written down? Everything but what its reader could use or should not know.
+"""What of a message may be shown or written down? All but what its reader could use or should not know.
 
 The one place that hides secrets: ladders and traces ask here. Hidden are credentials, keys in SDP, passwords
 in URIs, dialled digits (often somebody's PIN), and what people write to each other.
@@ -20,9 +20,7 @@ _SECRET_FIELD = re.compile(
 )
 #: Lines of SDP that carry keys (RFC 4568, RFC 8866 5.12, RFC 8839 5.4, RFC 4567), and digits in INFO
 #: (application/dtmf-relay).
-_SECRET_LINE = re.compile(
-    rb"(?i)((?:^|[\r\n])(?:a=crypto:|a=key-mgmt:|a=ice-pwd:|k=|signal[ \t]*=))[^\r\n]*"
-)
+_SECRET_LINE = re.compile(rb"(?i)((?:^|[\r\n])(?:a=crypto:|a=key-mgmt:|a=ice-pwd:|k=|signal[ \t]*=))[^\r\n]*")
 #: The password of a SIP URI (RFC 3261 19.1.1), and credentials among its headers.
 _SECRET_IN_URI = re.compile(rb"(?i)(sips?:[^\s:@<>]{1,256}:)[^\s@<>]{1,256}(?=@)")
 _SECRET_URI_HEADER = re.compile(rb"(?i)([?&](?:proxy-)?authorization=)[^\s&<>]*")
