@@ -231,6 +231,47 @@ def test_a_reload_takes_what_is_good_and_refuses_what_is_bad(serve, tmp_path: Pa
     assert server.end() == 0
 
 
+def test_a_trace_is_switched_on_and_off_by_a_reload_and_has_no_secret(serve, tmp_path: Path) -> None:
+    file, trace = tmp_path / "ringback.toml", tmp_path / "sip.trace"
+    file.write_text("")
+    server = serve("--config", str(file))
+    assert ringback("user", "add", "101", "--password", "s3cret-s3cret", data=server.data).returncode == 0
+    assert register(server.port("udp"), "101", "s3cret-s3cret") == 200
+    assert not trace.exists()
+    file.write_text("[log]\ntrace_file = 'sip.trace'\n")  # beside the settings file
+    done = ringback("reload", data=server.data)
+    assert f"log.trace_file: (empty) -> {trace}\n" in done.stdout, done.stderr
+    assert register(server.port("udp"), "101", "s3cret-s3cret") == 200
+    wait_for(lambda: "200 OK" in trace.read_text())
+    assert f"Trace                {trace} (4 messages)" in ringback("status", data=server.data).stdout
+    file.write_text("[log]\ntrace_file = 'ringback.toml'\nlevel = 'debug'\n")
+    done = ringback("reload", data=server.data)
+    assert (done.returncode, "it is there and is no trace" in done.stderr) == (1, True)
+    file.write_text("")
+    assert ringback("reload", data=server.data).returncode == 0
+    size = trace.stat().st_size
+    assert register(server.port("udp"), "101", "s3cret-s3cret") == 200
+    assert server.end() == 0
+    assert trace.stat().st_size == size
+    assert "response=" not in trace.read_text()
+    listed = ringback("ladder", str(trace), "--all").stdout
+    assert listed.count("101@127.0.0.1") == 2
+    assert "Result   REGISTER: 200 OK" in listed
+
+
+def test_a_trace_begins_with_the_server_and_goes_on_after_a_restart(serve, tmp_path: Path) -> None:
+    trace = tmp_path / "sip.trace"
+    for _ in range(2):
+        server = serve("--trace", str(trace))
+        assert register(server.port("udp"), "101", "x") in (401, 403)
+        assert server.end() == 0
+    assert ringback("ladder", str(trace), "--all").stdout.count("101@127.0.0.1  101@127.0.0.1") == 2
+    assert trace.stat().st_mode & 0o777 == 0o600
+    broken = serve("--trace", str(tmp_path))
+    assert (broken.ready, broken.end()) == (None, 1)
+    assert f"ringback: the trace {tmp_path} cannot be written: Is a directory\n" in broken.text
+
+
 @pytest.mark.parametrize(("name", "kind"), [("sip", "UDP"), ("sip", "TCP"), ("tls", "TLS"), ("https", "WSS")])
 def test_a_port_in_use_is_one_line_that_names_it(serve, name: str, kind: str) -> None:
     with contextlib.closing(

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.sip.flow import Address, Flow, Transport
-from ringback.ua.ladder import Ladder, label_of
+from ringback.ua.ladder import Ladder
+from ringback.ua.ladder_label import fitted, label_of
 
 US = Address("192.0.2.9", 5060)
 SERVER = Flow(Transport.UDP, US, Address("192.0.2.1", 5060))
@@ -95,3 +96,72 @@ def test_any_bytes_have_a_label_and_can_be_shown(data):
     ladder.record(False, data, SERVER, 0.0)
     ladder.text()
     ladder.messages()
+
+
+def proxied(ours: str = "ringback") -> Ladder:
+    ladder = Ladder(ours, between=True)
+    ladder.record(False, INVITE, SERVER, 0.0)
+    ladder.record(True, INVITE, FRIEND, 0.5)
+    ladder.record(False, RINGING, FRIEND, 1.0)
+    ladder.record(True, RINGING, SERVER, 1.5)
+    return ladder
+
+
+def test_a_server_stands_between_the_caller_and_the_called():
+    assert proxied().text(width=80).split("\n") == [
+        " seconds  192.0.2.1:5060 UDP         ringback                192.0.2.2:5070 TCP",
+        "          │                                 │                                 │",
+        "   0.000  │── INVITE bob@example.c… (SDP) ─▶│                                 │",
+        "   0.500  │                                 │── INVITE bob@example.c… (SDP) ─▶│",
+        "   1.000  │                                 │◀── 180 Ringing (INVITE) ────────│",
+        "   1.500  │◀── 180 Ringing (INVITE) ────────│                                 │",
+    ]
+
+
+def test_names_without_room_are_numbers_with_a_list():
+    far = Flow(Transport.WSS, US, Address("2001:db8:85a3:8d3:1319:8a2e:370:7348", 50_601), 2)
+    ladder = proxied()
+    ladder.record(True, INVITE, far, 2.0)
+    lines = ladder.text(width=80).split("\n")
+    assert "       3  [2001:db8:85a3:8d3:1319:8a2e:370:7348]:50601 WSS" in lines
+    assert max(map(len, lines)) <= 80
+
+
+@given(st.integers(10, 200), st.text(max_size=60), st.integers(1, 4))
+def test_a_ladder_keeps_to_its_width_as_far_as_that_goes(width, name, peers):
+    ladder = Ladder(name, between=True)
+    for number in range(peers):
+        flow = Flow(Transport.UDP, US, Address("192.0.2.1", 5060 + number))
+        ladder.record(number == 2, INVITE, flow, 0.0)
+        ladder.record(number == 1, RINGING, flow, 1.0)
+    lines = ladder.text(width=width).split("\n")
+    drawn = [line for line in lines if "│" in line]
+    assert len(drawn) == 1 + 2 * peers
+    assert {len(line) for line in drawn} <= set(range(max(width, 11 + 18 * peers) + 1))
+    assert len({len(line) for line in drawn}) == 1
+
+
+def test_a_label_gives_up_what_matters_least():
+    invite, refused = "INVITE sip:102@example.com (SDP)", "407 Proxy Authentication Required (INVITE)"
+    assert [fitted(invite, room) for room in (32, 28, 20, 17, 15, 8, 3)] == [
+        invite,
+        "INVITE 102@example.com (SDP)",
+        "INVITE 102@ex… (SDP)",
+        "INVITE 102 (SDP)",
+        "INVITE (SDP)",
+        "INVITE",
+        "IN…",
+    ]
+    assert [fitted(refused, room) for room in (42, 30, 16, 12, 5)] == [
+        refused,
+        "407 Proxy Authentica… (INVITE)",
+        "407 (INVITE)",
+        "407 (INVITE)",
+        "407…",
+    ]
+    assert fitted("200 OK (INVITE) (SDP) (again)", 14) == "200 (INVITE)"
+
+
+@given(st.text(), st.integers(1, 80))
+def test_any_label_fits(text, room):
+    assert len(fitted(text, room)) <= room

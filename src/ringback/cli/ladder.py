@@ -81,9 +81,9 @@ def _nothing(file: Path, others: int, *, is_failure: bool) -> None:
 
 def _tell_gaps(contents: TraceContents) -> None:
     if contents.missing:
-        note(f"{contents.missing} messages are missing: the disk was full or too slow when they were due")
+        note(f"messages that are missing, for the disk was full or too slow: {contents.missing}")
     if contents.unreadable:
-        note(f"{contents.unreadable} lines of the trace cannot be read and are left out")
+        note(f"lines that cannot be read and are left out: {contents.unreadable}")
 
 
 def _draw(one: Exchange, *, messages: bool) -> None:

@@ -35,7 +35,7 @@ logger = logging.getLogger("ringback.trace")
 
 #: A file that is fuller is moved to FILE.1, over the one before.
 MAX_FILE = 10_000_000
-#: What may wait for the disk, in messages and in bytes.
+#: What may wait for the disk, in messages and in bytes; the thread has as much again in its hands at most.
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 8_388_608
 #: Seconds between attempts to write after one that failed.

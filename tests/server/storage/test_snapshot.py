@@ -42,6 +42,8 @@ def test_a_missing_damaged_or_foreign_snapshot_is_none(tmp_path: Path) -> None:
     assert snapshot.open("") is None
 
 
-def test_a_snapshot_that_cannot_be_written_is_a_log_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_snapshot_that_cannot_be_written_is_a_log_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     Snapshot(tmp_path / "none", Sealer(b"k" * 32)).write([ANNA], VALUES)
     assert "the snapshot of the users is old now" in caplog.text

@@ -21,6 +21,7 @@ from ringback.media.tones import steady
 from ringback.pbx.accounts import new_user
 from ringback.pbx.demo import DemoUser
 from ringback.server.subscribers import Subscriber
+from ringback.server.trace import Tracing
 from ringback.sip.digest import ALGORITHMS, ha1
 from ringback.sip.digest_client import DigestClient
 from ringback.sip.flow import Address, Flow, Transport
@@ -118,8 +119,11 @@ def found(secrets: set[str], text: str) -> set[str]:
 async def test_no_secret_comes_out_anywhere(tmp_path: Path, everything_logged: io.StringIO) -> None:
     """Section 6: passwords, digests, proofs, keys pressed and texts: 0 in logs, ladder, trace, files and commands."""
     data = tmp_path / "data"
-    wire, ladders = Wire(), [Ladder("server"), Ladder("phones")]
+    trace = tmp_path / "calls.trace"
+    wire, ladders, tracing = Wire(), [Ladder("server"), Ladder("phones")], Tracing()
     async with RealOffice(data) as office:
+        await tracing.switch(trace)
+        tracing.watch(office.process.system.server.driver)
         realm = office.process.installation.identity.realm
         await office.add_user("101", "Anna", PASSWORD)
         await office.add_user("102", "Bob", OTHER_PASSWORD)
@@ -143,7 +147,9 @@ async def test_no_secret_comes_out_anywhere(tmp_path: Path, everything_logged: i
     assert len(wire.proofs) >= 8
     secrets = derived(PASSWORD, "101", realm) | derived(OTHER_PASSWORD, "102", realm) | wire.proofs
     commands = "".join(done.stdout + done.stderr for done in shown)
-    drawn = "".join(ladder.text() + ladder.messages() for ladder in ladders)
+    await tracing.close()
+    drawn = "".join(ladder.text() + ladder.messages() for ladder in ladders) + trace.read_text()
+    assert trace.read_text().count("\n") > 20
     log = everything_logged.getvalue()
     assert "102" in commands
     assert "REGISTER" in drawn
