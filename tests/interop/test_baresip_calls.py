@@ -4,9 +4,9 @@
 import time
 
 import pytest
-from conftest import PASSWORD, Rig
 from interop_baresip import Baresip
 from interop_process import Program
+from interop_rig import PASSWORD, Rig
 from interop_ringback import RINGBACK, Ringback
 from interop_sound import loudness, seconds_of_tone
 

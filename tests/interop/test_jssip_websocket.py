@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import PASSWORD, Rig
 from interop_baresip import Baresip
 from interop_jssip import Jssip
+from interop_rig import PASSWORD, Rig
 from interop_ringback import Ringback
 
 WEB = pytest.mark.parametrize("transport", ["ws", "wss"])

@@ -4,8 +4,8 @@
 import asyncio
 import time
 
-from conftest import PASSWORD, Rig
 from interop_baresip import Baresip
+from interop_rig import PASSWORD, Rig
 from interop_sound import seconds_of_tone
 
 from ringback import Phone

@@ -3,8 +3,8 @@
 
 import time
 
-from conftest import PASSWORD, Rig
 from interop_process import Program
+from interop_rig import PASSWORD, Rig
 from interop_ringback import RINGBACK, Ringback
 from interop_sound import seconds_of_tone
 

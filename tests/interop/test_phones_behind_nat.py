@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import PASSWORD, Rig
 from interop_attacker import Spray
 from interop_baresip import Baresip
 from interop_network import INSIDE, NAT_A, NAT_B, NEIGHBOUR, PORTS, PORTS_AFTERWARDS, SERVER, SmallInternet
 from interop_process import wait_until
+from interop_rig import PASSWORD, Rig
 from interop_ringback import Ringback
 from interop_sound import loudness, seconds_of_tone
 

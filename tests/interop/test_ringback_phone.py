@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PASSWORD, Rig
 from interop_process import Program, free_port
+from interop_rig import PASSWORD, Rig
 from interop_ringback import RINGBACK, Ringback, run_ringback
 from interop_sound import seconds_of_tone, write_tone
 

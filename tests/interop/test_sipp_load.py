@@ -3,8 +3,8 @@
 
 from pathlib import Path
 
-from conftest import PASSWORD, Rig
 from interop_process import Program, free_port
+from interop_rig import PASSWORD, Rig
 from interop_ringback import RINGBACK, Ringback
 
 SCENARIOS = Path(__file__).parent / "scenarios"

@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from conftest import PASSWORD
 from interop_process import require, short_port
+from interop_rig import PASSWORD
 from interop_ringback import Ringback
 
 
