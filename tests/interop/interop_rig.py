@@ -56,8 +56,8 @@ class Rig:
         self.keep(phone)
         return phone
 
-    def sipp(self, *arguments: str) -> Sipp:
-        sipp = Sipp(self._place("sipp"), *arguments)
+    def sipp(self, *arguments: str, host: str = "127.0.0.1") -> Sipp:
+        sipp = Sipp(self._place("sipp"), *arguments, host=host)
         self.keep(sipp)
         return sipp
 

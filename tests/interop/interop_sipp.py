@@ -23,12 +23,12 @@ class SippResult:
 class Sipp:
     """One SIPp run in `folder`."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, host: str = "127.0.0.1") -> None:
         program = require("sipp", "sip-tester")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.program = Program(
-            [program, *arguments, "-i", "127.0.0.1", "-nostdin", "-trace_err", "-error_file", str(folder / "errors"),
+            [program, *arguments, "-i", host, "-nostdin", "-trace_err", "-error_file", str(folder / "errors"),
              "-trace_stat", "-stf", str(folder / "statistics.csv"), "-trace_screen", "-screen_file", str(folder / "screen")],
             folder / "log",
             cwd=folder,

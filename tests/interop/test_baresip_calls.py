@@ -141,6 +141,32 @@ def test_a_cancelled_call_stops_ringing(rig: Rig, server: Ringback) -> None:
     bob.wait_event("CALL_CLOSED")
 
 
+def test_an_unanswered_call_ends_at_both_phones(rig: Rig) -> None:
+    server = rig.ringback(config="[proxy]\nring_time = 5\n")
+    for number in ("101", "102"):
+        server.add_user(number, password=PASSWORD)
+    anna, bob = two_phones(rig, server, answer="manual")
+    dial(anna, server, "102")
+    bob.wait_event("CALL_INCOMING")
+    anna.wait_event("CALL_RINGING")
+    closed = anna.wait_event("CALL_CLOSED", 15)
+    assert "480" in str(closed["param"])
+    bob.wait_event("CALL_CLOSED")
+
+
+def test_a_redirect_server_sends_the_caller_to_the_phone_itself(rig: Rig) -> None:
+    server = rig.ringback(config="[proxy]\nredirect_instead_of_proxy = true\n")
+    for number in ("101", "102"):
+        server.add_user(number, password=PASSWORD)
+    anna, bob = two_phones(rig, server)
+    dial(anna, server, "102")
+    anna.wait_event("CALL_ESTABLISHED")
+    bob.wait_event("CALL_ESTABLISHED")
+    assert "SIP/2.0 302" in anna.program.output
+    anna.command("hangup")
+    bob.wait_event("CALL_CLOSED")
+
+
 def test_a_call_to_a_phone_that_is_gone_ends_with_an_answer(rig: Rig, server: Ringback) -> None:
     anna = rig.baresip(server, "101")
     dial(anna, server, "103")

@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import pytest
 from interop_process import Program, free_port
 from interop_rig import PASSWORD, Rig
 from interop_ringback import RINGBACK, Ringback
@@ -10,13 +11,16 @@ from interop_ringback import RINGBACK, Ringback
 SCENARIOS = Path(__file__).parent / "scenarios"
 
 
-def test_the_built_in_uac_calls_ringback_answer(rig: Rig) -> None:
+@pytest.mark.parametrize(("host", "transport"), [("127.0.0.1", "u1"), ("[::1]", "u1"), ("127.0.0.1", "t1")])
+def test_the_built_in_uac_calls_ringback_answer(rig: Rig, host: str, transport: str) -> None:
     port = free_port()
     answer = rig.keep(
-        Program([*RINGBACK, "answer", "--bind", f"127.0.0.1:{port}", "--echo"], rig.folder / "answer.log")
+        Program([*RINGBACK, "answer", "--bind", f"{host}:{port}", "--echo"], rig.folder / "answer.log")
     )
     answer.wait_for("ready", 15)
-    result = rig.sipp("-sn", "uac", "-m", "50", "-r", "10", "-d", "500", f"127.0.0.1:{port}").result(60)
+    result = rig.sipp(
+        "-sn", "uac", "-t", transport, "-m", "50", "-r", "10", "-d", "500", f"{host}:{port}", host=host
+    ).result(60)
     assert (result.exit_code, result.successful, result.failed, result.unexpected) == (0, 50, 0, 0), (
         result.output
     )
