@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Hypothesis looks for examples: no deadline (machines are shared), the same examples in every CI run."""
+"""What holds for every test: how Hypothesis looks for examples, and that programs we start can be interrupted."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
+# No deadline: machines are shared. The same examples in every CI run.
 settings.register_profile("ringback", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("ringback"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "ringback")
+
+# A run in the background of a shell inherits "ignore SIGINT", and so would every program that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
