@@ -29,17 +29,18 @@ class Ringback:
         sip_port: int = 0,
         config: str = "",
         place: Place = HERE,
+        traced: bool = True,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.data = folder / "data"
         self.domain = domain
         self.place = place
-        self.arguments = list(arguments)
+        self.trace = folder / "sip.trace"
+        self.arguments = [*(["--trace", str(self.trace)] if traced else []), *arguments]
         self.ports = {"sip": str(sip_port), "tls": "0", "http": "0", "https": "0"}
         self.config = folder / "ringback.toml"
         self.config.write_text(config)
-        self.trace = folder / "sip.trace"
         self.traces.append(self.trace)
         self.starts = 0
         self.start()
@@ -52,7 +53,6 @@ class Ringback:
         self.program = Program(
             [*self.place.prefix, *RINGBACK, "serve", "--data", str(self.data), "--domain", self.domain,
              "--host", self.place.host, "--advertise", self.place.host, "--config", str(self.config), *ports, "--ready-file", str(ready),
-             "--trace", str(self.trace),
              *self.arguments],
             self.folder / f"serve-{self.starts}.log",
         )  # fmt: skip
