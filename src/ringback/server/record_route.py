@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ringback.sip.flow import Transport
 from ringback.sip.message.uri import NameAddr, SipUri
-from ringback.sip.routing import turn_from_strict_router
+from ringback.sip.routing import remove_own_route, turn_from_strict_router
 
 if TYPE_CHECKING:
     from ringback.server.flow_token import DialogFlows, FlowTokens
@@ -45,13 +45,12 @@ class OwnRoutes:
             turn_from_strict_router(request, self._is_own)
         for _ in range(OWN_ROUTE_LIMIT):
             routes = request.routes
-            if not routes or not self._is_own(routes[0].uri):
-                break
-            named = self._token_in(request, routes[0].uri)
+            named = self._token_in(request, routes[0].uri) if routes else None
             if named is not None and flows is not None:
                 break  # the next visit of a spiral: it has a token of its own
+            if not remove_own_route(request, self._is_own):
+                break
             flows = flows or named
-            request.headers.remove_first_value("Route")
         return flows
 
     def _is_own(self, uri: Uri) -> bool:
