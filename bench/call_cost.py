@@ -4,7 +4,7 @@
     python bench/call_cost.py [calls] [calls-per-second] [rounds]
 
 Prints the CPU microseconds (user + system, from the operating system's accounting) per call and per message, the median of the rounds. A
-call is INVITE, 407, ACK, INVITE with credentials, 100, 180, 200, ACK, BYE, 200: the server receives and sends 17 messages for it.
+call is INVITE, 407, ACK, INVITE with credentials, 100, 180, 200, ACK, BYE, 200: the server receives and sends 16 messages for it (eight in, eight out).
 """
 
 import os
@@ -21,7 +21,7 @@ from interop_ringback import Ringback
 from interop_sipp import Sipp
 
 PASSWORD = "secret-pass-1234"
-MESSAGES_PER_CALL = 17
+MESSAGES_PER_CALL = 16
 SCENARIOS = ROOT / "tests" / "interop" / "scenarios"
 
 
