@@ -10,29 +10,39 @@ from hashlib import blake2b
 #: RFC 3261 8.1.1.7: a branch that begins so is unique in space and time.
 MAGIC_COOKIE = "z9hG4bK"
 
+#: Octets of chance that are fetched at once.
+POOL = 3072
+
 
 class Identifiers:
     """Makes every identifier that others must not guess or repeat."""
 
-    __slots__ = ("_random_bytes", "_secret")
+    __slots__ = ("_branch_mark", "_pool", "_random_bytes", "_secret", "_tag_mark", "_taken")
 
-    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, random_bytes: Callable[[int], bytes], *, worker: int | None = None, secret: bytes = b""
+    ) -> None:
+        """`worker` numbers the process that answers to these words; all workers of a server share `secret`."""
         self._random_bytes = random_bytes
-        self._secret = random_bytes(32)
+        self._secret = secret or random_bytes(32)
+        self._branch_mark = MAGIC_COOKIE if worker is None else f"{MAGIC_COOKIE}-{worker:02d}-"
+        self._tag_mark = "" if worker is None else f"rb-{worker:02d}-"
+        self._pool = ""
+        self._taken = 0
 
     def branch(self, suffix: str = "") -> str:
         """A new branch; `suffix` travels readably behind a dot (a proxy's loop hash, 16.6 step 8)."""
-        word = MAGIC_COOKIE + self._random_bytes(12).hex()
+        word = self._branch_mark + self._chance(24)
         return f"{word}.{suffix}" if suffix else word
 
     def tag(self) -> str:
         """A new tag: more than the 32 bits that 19.3 asks for."""
-        return self._random_bytes(8).hex()
+        return self._tag_mark + self._chance(16)
 
     def keyed_tag(self, *parts: str) -> str:
         """The same tag for the same parts, and one that nobody without our secret can make (8.2.7, 16.11)."""
         text = "\0".join(parts).encode("utf-8", "surrogateescape")
-        return blake2b(text, key=self._secret, digest_size=8).hexdigest()
+        return self._tag_mark + blake2b(text, key=self._secret, digest_size=8).hexdigest()
 
     def call_id(self, host: str = "") -> str:
         """A new Call-ID. Without `host` it tells nobody where we are."""
@@ -46,6 +56,15 @@ class Identifiers:
     def session_id(self) -> int:
         """The number in the origin line of a session description (RFC 8866 5.2): below 2**62."""
         return int.from_bytes(self._random_bytes(8), "big") >> 2
+
+    def _chance(self, digits: int) -> str:
+        """So many hexadecimal digits. Asking the system for 12 octets costs 0.7 us, for 3 072 of them 6 us."""
+        start = self._taken
+        end = self._taken = start + digits
+        if end > len(self._pool):
+            self._pool, start, end = self._random_bytes(POOL).hex(), 0, digits
+            self._taken = end
+        return self._pool[start:end]
 
 
 def branch_suffix(branch: str) -> str:

@@ -22,7 +22,7 @@ from ringback.sip.outbox import Outbox
 from ringback.sip.receiving import BadRequest, BadResponse, Unreadable, read_message
 from ringback.sip.transaction.client import ClientTransaction
 from ringback.sip.transaction.layer import TransactionLayer
-from ringback.sip.transaction.response_making import response_tag, tagged
+from ringback.sip.transaction.response_making import response_tag
 from ringback.sip.transaction.sending import LoneRequest, RequestSender
 from ringback.sip.transaction.server import ServerTransaction
 from ringback.sip.transaction.timers import Deadlines, Timers
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from ringback.sip.events import Consumer, Event, Outgoing
     from ringback.sip.flow import Flow
     from ringback.sip.identifiers import Identifiers
-    from ringback.sip.statistics import StackStatistics
 
 #: More than any honest peer needs; one costs about 7 KB.
 SERVER_TRANSACTIONS = 100_000
@@ -70,7 +69,10 @@ class SipStack:
             deadlines=self.deadlines,
             outbox=self._outbox,
             limit=server_transactions,
+            merges=keep_requests,
         )
+        #: What was counted since the start.
+        self.statistics = self._outbox.statistics
 
     # --- inputs
 
@@ -116,11 +118,6 @@ class SipStack:
     def emit(self, event: Event) -> None:
         """For sessions: an event in its place among the others."""
         self._outbox.emit(event)
-
-    @property
-    def statistics(self) -> StackStatistics:
-        """What was counted since the start."""
-        return self._outbox.statistics
 
     @property
     def pending(self) -> tuple[int, int, int]:
@@ -200,22 +197,21 @@ class SipStack:
         to_tag: str | None = None,
     ) -> Response:
         """A response with a To tag that is the same each time (unless `to_tag` says another)."""
-        if isinstance(to, ServerTransaction):
-            request, tag = to.request, to.local_tag
-        else:
-            request, tag = to, to_tag or response_tag(self.identifiers, to)
-        response = tagged(
+        request = to.request if isinstance(to, ServerTransaction) else to
+        if to_tag is None and status > 100 and not (request.is_wire and request.to_tag):
+            is_known = isinstance(to, ServerTransaction)
+            to_tag = to.local_tag if is_known else response_tag(self.identifiers, request)
+        if self.user_agent and not any(name == "Server" for name, _ in headers):
+            headers = (*headers, ("Server", self.user_agent))
+        return Response.to(
             request,
             status,
-            to_tag or tag,
-            reason=reason,
+            reason,
+            to_tag=None if status == 100 else to_tag,
             headers=headers,
             body=body,
             content_type=content_type,
         )
-        if self.user_agent and "Server" not in response.headers:
-            response.headers.add("Server", self.user_agent)
-        return response
 
     def respond(self, transaction: ServerTransaction, response: Response, *, now: float) -> None:
         """Send a response reliably. One that comes too late is discarded (17.2)."""
@@ -265,7 +261,6 @@ class SipStack:
             flow,
             now=now,
             must_keep=self._keeps_requests or usage is not None,
-            merges=self._keeps_requests,
         )
         if transaction is None:
             return
@@ -275,10 +270,10 @@ class SipStack:
             self.emit(RequestReceived(request, transaction, flow))
 
     def _usage_of(self, request: Request) -> DialogUsage | None:
-        local_tag = request.to.tag
+        local_tag = request.to_tag if self._usages else None
         if local_tag is None:
             return None
-        return self._usages.get(DialogId(request.call_id, local_tag, request.from_.tag or ""))
+        return self._usages.get(DialogId(request.call_id, local_tag, request.from_tag or ""))
 
     def _hand_over(
         self,
@@ -318,7 +313,9 @@ class SipStack:
 
     def _signed(self, request: Request) -> Request:
         """20.41: requests that start here say what made them."""
-        if not self.user_agent or "Via" in request.headers or "User-Agent" in request.headers:
+        if not self.user_agent or request.is_wire:
+            return request  # it came from somebody: it is passed on
+        if "Via" in request.headers or "User-Agent" in request.headers:
             return request
         signed = request.copy()
         signed.headers.add("User-Agent", self.user_agent)

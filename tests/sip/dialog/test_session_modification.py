@@ -105,7 +105,7 @@ def test_reinvites_that_cross_are_both_refused_with_491_and_tried_again_by_one_a
     again = [
         (at - start, source)
         for at, source, _, m in wire.trace
-        if at > start + 0.3 and getattr(m, "method", "") == "INVITE"
+        if at > start + 0.1 and getattr(m, "method", "") == "INVITE"
     ]
     assert [source for _, source in again] == ["10.0.0.2", "10.0.0.1"]
     assert again[0][0] <= 2.3

@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable
 from typing import Protocol, Self, cast, overload
 
+from ringback.kernel import Head, pop_via
 from ringback.sip.errors import PeerError
 from ringback.sip.message.body import ContentType
 from ringback.sip.message.credentials import Challenge, Credentials
+from ringback.sip.message.editing import apply_edit, plain_response, remove_top_via
 from ringback.sip.message.headers import Headers
 from ringback.sip.message.names import reason_phrase
 from ringback.sip.message.parameters import Parameterised
@@ -15,37 +17,35 @@ from ringback.sip.message.typed import HasHeaders, Listed, Optional, Required
 from ringback.sip.message.uri import NameAddr, Uri, parse_uri
 from ringback.sip.message.values import CSeq, RAck, Reason, RetryAfter, SessionExpires
 from ringback.sip.message.via import Via
+from ringback.sip.message.wire import Edit, WireMessage
 from ringback.sip.message.writer import fill, lines_for_response, print_message
 
 _TAG = re.compile(rb";[ \t]*+tag[ \t]*+=[ \t]*+([^;, \t]++)", re.IGNORECASE)
+_NO_EDIT = Edit()
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 _TO = Required[NameAddr]("to")
+_CALL_ID = Required[str]("call-id")
+_CSEQ = Required[CSeq]("cseq")
+_MAX_FORWARDS = Optional[int]("max-forwards")
 
 
-class SipMessage:
+class SipMessage(WireMessage):
     """What requests and responses have in common: the typed header fields.
 
     `defect` is what the parser found wrong with a message that can still be answered; `check_request`
     and `check_response` raise it. The attributes below raise PeerError when their field is malformed.
     """
 
-    __slots__ = ("body", "defect", "headers")
-
-    headers: Headers
-    body: bytes
-    defect: PeerError | None
+    __slots__ = ()
 
     vias = Listed[Via]("via")
     from_ = Required[NameAddr]("from")
-    call_id = Required[str]("call-id")
-    cseq = Required[CSeq]("cseq")
     contacts = Listed[NameAddr]("contact")
     routes = Listed[NameAddr]("route")
     record_routes = Listed[NameAddr]("record-route")
     path = Listed[NameAddr]("path")
-    max_forwards = Optional[int]("max-forwards")
     max_breadth = Optional[int]("max-breadth")
     expires = Optional[int]("expires")
     min_expires = Optional[int]("min-expires")
@@ -71,14 +71,43 @@ class SipMessage:
         return vias[0]
 
     @property
+    def call_id(self) -> str:
+        """The Call-ID. Cheap, like the next five: for matching dialogs and transactions (17.2.3)."""
+        head = self._facts()
+        return _CALL_ID.__get__(self, SipMessage) if head is None else head.call_id
+
+    @property
+    def cseq(self) -> CSeq:
+        """Number and method of CSeq."""
+        head = self._facts()
+        return _CSEQ.__get__(self, SipMessage) if head is None else CSeq(head.cseq, head.method)
+
+    @property
+    def cseq_number(self) -> int:
+        """The number of CSeq."""
+        head = self._facts()
+        return _CSEQ.__get__(self, SipMessage).number if head is None else head.cseq
+
+    @property
     def from_tag(self) -> str | None:
-        """The tag of From. Cheap: for matching dialogs and transactions, after the message was checked."""
-        return _find_tag(self.headers, "from")
+        """The tag of From."""
+        head = self._facts()
+        return _find_tag(self.headers, "from") if head is None else head.from_tag
 
     @property
     def to_tag(self) -> str | None:
-        """The tag of To, likewise."""
-        return _find_tag(self.headers, "to")
+        """The tag of To."""
+        head = self._facts()
+        return _find_tag(self.headers, "to") if head is None else head.to_tag
+
+    @property
+    def max_forwards(self) -> int | None:
+        """How many more hops are allowed (20.22); None when the field is absent."""
+        head = self._facts()
+        if head is None:
+            return _MAX_FORWARDS.__get__(self, SipMessage)
+        hops = head.max_forwards if self._edit is None or self._edit.max_forwards < 0 else self._edit.max_forwards
+        return None if hops < 0 else hops
 
     @property
     def is_star_contact(self) -> bool:
@@ -134,9 +163,21 @@ class Request(SipMessage):
         self._target = target
         self._uri: Uri | None = None
         self.hop: Uri | None = None
-        self.headers = Headers() if headers is None else headers
-        self.body = body
+        self._head = self._data = self._edit = None
+        self._headers = Headers() if headers is None else headers
+        self._body = body
         self.defect = None
+
+    @classmethod
+    def read(cls, head: Head) -> Self:
+        """The request that the kernel has read: `parse_message` and `check_request` in one."""
+        request = cls.__new__(cls)
+        request.method = head.method
+        request._target = head.target
+        request._head = head
+        request._data = head.data
+        request._uri = request.hop = request._edit = request._headers = request._body = request.defect = None
+        return request
 
     @classmethod
     def new(
@@ -177,6 +218,8 @@ class Request(SipMessage):
     def target(self, text: str) -> None:
         self._target = text
         self._uri = self.hop = None
+        if self._facts() is not None:
+            self._edit = (self._edit or _NO_EDIT)._replace(target=text)
 
     @property
     def uri(self) -> Uri:
@@ -193,14 +236,55 @@ class Request(SipMessage):
 
     def copy(self) -> Self:
         """An independent copy."""
-        twin = type(self)(self.method, self._target, self.headers.copy(), self.body)
-        twin._uri = self._uri
-        twin.hop = self.hop
-        twin.defect = self.defect
+        twin = type(self).__new__(type(self))
+        twin.method, twin._target, twin._uri, twin.hop = self.method, self._target, self._uri, self.hop
+        self._share_wire(twin)
         return twin
+
+    def edited(
+        self,
+        *,
+        target: str | None = None,
+        max_forwards: int = -1,
+        drop_routes: int = 0,
+        without: int = 0,
+        on_top: bytes = b"",
+        at_end: bytes = b"",
+    ) -> Self:
+        """A copy with these changes, which cost nothing before it is printed (16.6).
+
+        `max_forwards` from 0 on replaces the field; the first `drop_routes` values of Route go, and so do all
+        lines whose bit of `kernel.BIT` is in `without`; `on_top` and `at_end` are whole header lines.
+        """
+        twin = self.copy()
+        edit = Edit(target, max_forwards, drop_routes, without, on_top, at_end)
+        if twin._head is None or twin.head is None:
+            apply_edit(twin.headers, edit)
+            if target is not None:
+                twin.target = target
+            return twin
+        if target is not None:
+            twin._target = target
+            twin._uri = twin.hop = None
+        twin._edit = edit
+        twin._headers = None
+        return twin
+
+    def push_via(self, value: str) -> None:
+        """Put our Via on top of all others (8.1.1.7, 16.6 step 8)."""
+        if self._facts() is None:
+            self.headers.prepend("Via", value)
+            return
+        edit = self._edit or _NO_EDIT
+        line = b"Via: %b\r\n" % value.encode("ascii")
+        self._edit = edit._replace(on_top=line + edit.on_top)
+        self._headers = None
 
     def to_bytes(self) -> bytes:
         """The message as it is sent, with a fresh Content-Length."""
+        octets = self._octets()
+        if octets is not None:
+            return octets
         return print_message(f"{self.method} {self._target} SIP/2.0", self.headers, self.body)
 
 
@@ -239,9 +323,29 @@ class Response(SipMessage):
     ) -> None:
         self.status = status
         self.reason = reason_phrase(status) if reason is None else reason
-        self.headers = Headers() if headers is None else headers
-        self.body = body
+        self._head = self._data = self._edit = None
+        self._headers = Headers() if headers is None else headers
+        self._body = body
         self.defect = None
+
+    @classmethod
+    def read(cls, head: Head) -> Self:
+        """The response that the kernel has read: `parse_message` and `check_response` in one."""
+        response = cls.__new__(cls)
+        response.status = head.status
+        response.reason = head.data[12 : head.data.index(b"\r\n")].decode("utf-8", "surrogateescape")
+        response._head = head
+        response._data = head.data
+        response._edit = response._headers = response._body = response.defect = None
+        return response
+
+    @classmethod
+    def made(cls, status: int, reason: str, octets: bytes) -> Self:
+        """A response that was printed before it was a response."""
+        response = cls.__new__(cls)
+        response.status, response.reason, response._data = status, reason, octets
+        response._head = response._edit = response._headers = response._body = response.defect = None
+        return response
 
     to = _AddressOrAnswer()
 
@@ -250,12 +354,31 @@ class Response(SipMessage):
 
     def copy(self) -> Self:
         """An independent copy."""
-        twin = type(self)(self.status, self.reason, self.headers.copy(), self.body)
-        twin.defect = self.defect
+        twin = type(self).__new__(type(self))
+        twin.status, twin.reason = self.status, self.reason
+        self._share_wire(twin)
+        return twin
+
+    def without_top_via(self, without: int = 0) -> Self | None:
+        """A copy without the first Via value, and without the lines of `without` (16.7 step 3).
+
+        None when no Via is left: then the response was for us.
+        """
+        twin = self.copy()
+        head = twin.head
+        if head is None:
+            return twin if remove_top_via(twin.headers, without) else None
+        if head.via_count < 2:
+            return None
+        twin._data = pop_via(head.data, without)
+        twin._headers = None
         return twin
 
     def to_bytes(self) -> bytes:
         """The message as it is sent, with a fresh Content-Length. No reason can add a line."""
+        octets = self._octets()
+        if octets is not None:
+            return octets
         reason = self.reason if self.reason.isprintable() else _UNPRINTABLE.sub(" ", self.reason)
         return print_message(f"SIP/2.0 {self.status} {reason}", self.headers, self.body)
 
@@ -278,6 +401,20 @@ def make_response(
     Via, From, To (with `to_tag` if it had none), Call-ID and CSeq are copied raw, as far as they are there: a
     request too broken to be understood can still be answered.
     """
+    head = request.head
+    if head is not None:
+        phrase = reason_phrase(status) if reason is None else reason
+        octets = plain_response(
+            head,
+            status,
+            phrase if phrase.isprintable() else _UNPRINTABLE.sub(" ", phrase),
+            to_tag=to_tag,
+            headers=headers,
+            body=body,
+            content_type=content_type,
+        )
+        if octets is not None:
+            return Response.made(status, phrase, octets)
     lines = lines_for_response(
         request.headers, request.method, status, to_tag, is_clean=request.defect is None
     )

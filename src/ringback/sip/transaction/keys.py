@@ -29,11 +29,17 @@ def has_unique_branch(via: Via) -> bool:
 
 def server_key(request: Request) -> Key:
     """17.2.3: the key of the server transaction that `request` creates or repeats. Not for ACK and CANCEL."""
+    head = request.head
+    if head is not None:  # plain requests have a unique branch
+        return (head.branch, head.sent_by, head.method)
     return _key(request, request.method, _to_tag(request))
 
 
 def invite_key(request: Request) -> Key:
     """The key of the INVITE that a CANCEL means (9.2); also what an ACK shares with it by branch."""
+    head = request.head
+    if head is not None:
+        return (head.branch, head.sent_by, "INVITE")
     return _key(request, "INVITE", _to_tag(request))
 
 
@@ -47,16 +53,16 @@ def acknowledgement_key(request: Request, to_tag: str) -> Key:
 
 def ack_key(request: Request) -> Key:
     """The key under which the INVITE transaction of this ACK is found."""
-    if has_unique_branch(request.top_via):
+    if request.head is not None or has_unique_branch(request.top_via):
         return invite_key(request)
     return acknowledgement_key(request, _to_tag(request))
 
 
 def merged_key(request: Request) -> Key | None:
     """8.2.2.2: what a request that came over two paths has in common; None inside a dialog."""
-    if request.to.tag is not None:
+    if request.to_tag is not None:
         return None
-    return (request.method, request.call_id, str(request.cseq.number), request.from_.tag or "")
+    return (request.method, request.call_id, str(request.cseq_number), request.from_tag or "")
 
 
 def client_key(branch: str, method: str) -> Key:
@@ -65,7 +71,7 @@ def client_key(branch: str, method: str) -> Key:
 
 
 def _to_tag(request: Request) -> str:
-    return request.to.tag or ""
+    return request.to_tag or ""
 
 
 def _key(request: Request, method: str, to_tag: str) -> Key:
@@ -78,9 +84,9 @@ def _key(request: Request, method: str, to_tag: str) -> Key:
         method,
         request.target,
         to_tag,
-        request.from_.tag or "",
+        request.from_tag or "",
         request.call_id,
-        str(request.cseq.number),
+        str(request.cseq_number),
         via.transport,
         sent_by,
         via.branch or "",

@@ -41,6 +41,7 @@ class TransactionLayer:
         "_identifiers",
         "_limit",
         "_merged",
+        "_merges",
         "_outbox",
         "deadlines",
         "timers",
@@ -48,8 +49,17 @@ class TransactionLayer:
     )
 
     def __init__(
-        self, identifiers: Identifiers, *, timers: Timers, deadlines: Deadlines, outbox: Outbox, limit: int
+        self,
+        identifiers: Identifiers,
+        *,
+        timers: Timers,
+        deadlines: Deadlines,
+        outbox: Outbox,
+        limit: int,
+        merges: bool = True,
     ) -> None:
+        """`merges`: refuse merged requests (8.2.2.2), as only user agents do."""
+        self._merges = merges
         self._identifiers = identifiers
         self._outbox = outbox
         self._limit = limit
@@ -62,20 +72,22 @@ class TransactionLayer:
     # --- what comes in
 
     def receive_request(
-        self, request: Request, flow: Flow, *, now: float, must_keep: bool, merges: bool = True
+        self, request: Request, flow: Flow, *, now: float, must_keep: bool
     ) -> ServerTransaction | None:
         """A request other than ACK and CANCEL. None when it needs nobody's attention any more."""
         key = server_key(request)
-        known = self.transactions.get(key)
+        known = self.transactions.by_key.get(key)
         if known is not None:
             self._absorb(known, flow, now)
             return None
         transaction = self._new(request, flow, key, now)
-        if must_keep and merges and self._is_merged(request):
+        if not must_keep:
+            return transaction
+        if self._merges and self._is_merged(request):
             self._outbox.statistics.merged_requests += 1
             self._refuse(transaction, 482)
             return None
-        return transaction if not must_keep or self.keep(transaction, now=now) else None
+        return transaction if self.keep(transaction, now=now) else None
 
     def receive_ack(self, ack: Request, *, now: float) -> bool:
         """True when it ends here; False when it is the ACK to a 2xx, or to nothing we know."""
@@ -102,8 +114,8 @@ class TransactionLayer:
             self._outbox.statistics.stray_cancels += 1
             self._refuse(answer, 481)
             return
-        if invite.last_response is not None and invite.last_response.to.tag:
-            answer.local_tag = invite.last_response.to.tag
+        if invite.last_response is not None and invite.last_response.to_tag:
+            answer.local_tag = invite.last_response.to_tag
         self._refuse(answer, 200)
         if invite.state is State.PROCEEDING and not invite.is_cancelled:
             invite.is_cancelled = True
@@ -182,6 +194,10 @@ class TransactionLayer:
 
     # --- what server transactions report (ServerTransactionOwner)
 
+    def tag_for(self, request: Request) -> str:
+        """The To tag of every response of ours to this request."""
+        return response_tag(self._identifiers, request)
+
     def send_response(self, transaction: ServerTransaction, data: bytes) -> None:
         """A response, first or again."""
         assert transaction.reply_flow is not None
@@ -209,24 +225,23 @@ class TransactionLayer:
     # --- inside
 
     def _new(self, request: Request, flow: Flow, key: Key, now: float) -> ServerTransaction:
-        transaction = ServerTransaction(
-            request, flow, key, self, response_tag(self._identifiers, request), now
-        )
-        transaction.reply_flow = reply_flow(request.top_via, flow)
+        transaction = ServerTransaction(request, flow, key, self, arrived=now)
+        transaction.reply_flow = reply_flow(request, flow)
         return transaction
 
     def _has_room_for(self, request: Request) -> bool:
         """As much room again is left for what goes on in dialogs: whoever is in must be able to hang up."""
-        limit = self._limit if request.to.tag is None else 2 * self._limit
-        return len(self.transactions) < limit
+        pending = len(self.transactions.by_key)
+        return pending < self._limit or (pending < 2 * self._limit and request.to_tag is not None)
 
     def _store(self, transaction: ServerTransaction) -> None:
         transaction.is_kept = True
         assert transaction.reply_flow is not None
         self.transactions.add(transaction, transaction.reply_flow)
-        transaction.merged_key = merged_key(transaction.request)
-        if transaction.merged_key is not None:
-            self._merged.setdefault(transaction.merged_key, transaction)
+        if self._merges:
+            transaction.merged_key = merged_key(transaction.request)
+            if transaction.merged_key is not None:
+                self._merged.setdefault(transaction.merged_key, transaction)
 
     def _absorb(self, known: ServerTransaction, flow: Flow, now: float) -> None:
         """A repetition. On a new connection it also shows where the peer is now."""
@@ -254,7 +269,7 @@ class TransactionLayer:
             return
         if transaction.ack_key is None:
             assert transaction.last_response is not None
-            key = acknowledgement_key(transaction.request, transaction.last_response.to.tag or "")
+            key = acknowledgement_key(transaction.request, transaction.last_response.to_tag or "")
             transaction.ack_key = key
             self._acks[key] = transaction
 
@@ -280,7 +295,7 @@ class TransactionLayer:
 def _reply_flow_of(request: Request, flow: Flow) -> Flow:
     """Where it came from, when its Via cannot be read."""
     try:
-        return reply_flow(request.top_via, flow)
+        return reply_flow(request, flow)
     except PeerError:
         return flow
 
@@ -289,6 +304,6 @@ def _belongs(cancel: Request, invite: Request) -> bool:
     """9.1: what a CANCEL copies from its INVITE. A branch alone is easier to learn than all of it."""
     return (
         cancel.call_id == invite.call_id
-        and cancel.cseq.number == invite.cseq.number
-        and cancel.from_.tag == invite.from_.tag
+        and cancel.cseq_number == invite.cseq_number
+        and cancel.from_tag == invite.from_tag
     )

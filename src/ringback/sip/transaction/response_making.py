@@ -30,7 +30,7 @@ def response_tag(identifiers: Identifiers, request: Request) -> str:
 
 def has_own_tag(identifiers: Identifiers, ack: Request) -> bool:
     """True when the To tag of an ACK is the one we gave in a response to the INVITE with the same branch."""
-    tag = ack.to.tag
+    tag = ack.to_tag
     return tag is not None and compare_digest(
         tag.encode("utf-8", "surrogateescape"), response_tag(identifiers, ack).encode()
     )
@@ -59,11 +59,14 @@ def tagged(
 
 
 def _readable_parts(request: Request) -> list[str]:
+    head = request.head
+    if head is not None:
+        return [head.call_id, str(head.cseq), head.from_tag or "", head.sent_by, head.branch]
     via = request.top_via
     return [
         request.call_id,
-        str(request.cseq.number),
-        request.from_.tag or "",
+        str(request.cseq_number),
+        request.from_tag or "",
         via.sent_by.lower(),
         via.branch or "",
     ]

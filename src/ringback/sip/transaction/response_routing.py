@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where does a response go? RFC 3261 section 18.2.2 with RFC 3581 section 4.
 
-`via` is the top Via of the request after `receiving.stamp_source`: its `received` and `rport` are ours, not
-the peer's.
+The top Via is that of the request after `receiving.stamp_source`: its `received` and `rport` are ours, not the
+peer's.
 """
 
 from __future__ import annotations
@@ -15,16 +15,27 @@ from ringback.sip.flow import Address, Flow, Transport
 from ringback.sip.message.sip_uri import SipUri
 
 if TYPE_CHECKING:
+    from ringback.sip.message.message import Request
     from ringback.sip.message.via import Via
 
 #: 19.1.2
 _DEFAULT_PORTS = {Transport.TLS: 5061, Transport.WSS: 443, Transport.WS: 80}
 
 
-def reply_flow(via: Via, flow: Flow) -> Flow:
+def reply_flow(request: Request, flow: Flow) -> Flow:
     """The flow for responses to a request that came on `flow`."""
-    if flow.transport.is_reliable:
+    if flow.transport is not Transport.UDP:
         return flow
+    head = request.head
+    if head is None:
+        return reply_flow_by(request.top_via, flow)
+    if head.reply_port == flow.remote.port:
+        return flow
+    return replace(flow, remote=Address(flow.remote.host, head.reply_port))
+
+
+def reply_flow_by(via: Via, flow: Flow) -> Flow:
+    """The same by a top Via that somebody has read: the flow of a datagram's answer."""
     remote = _datagram_remote(via, flow)
     return flow if remote == flow.remote else replace(flow, remote=remote)
 

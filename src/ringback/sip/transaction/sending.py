@@ -71,7 +71,7 @@ class RequestSender:
         if request.method == "ACK":
             raise InvalidState("an ACK has no transaction: use send_stateless")
         transaction = ClientTransaction(request.copy(), self, consumer, branch_suffix=branch_suffix)
-        transaction.is_origin = "Via" not in request.headers
+        transaction.is_origin = not request.is_wire and "Via" not in request.headers
         if flow is None:
             self._seek_flow(transaction, now)
         else:
@@ -129,9 +129,13 @@ class RequestSender:
 
     def receive_response(self, response: Response, now: float) -> bool:
         """17.1.3. False when no request of ours is meant: such a response goes nowhere (RFC 6026 7.2)."""
-        branch = response.top_via.branch or ""
-        transaction = self.transactions.get(client_key(branch, response.cseq.method))
-        if transaction is None or (transaction.is_origin and len(response.vias) > 1):
+        head = response.head
+        if head is None:
+            key, hops = client_key(response.top_via.branch or "", response.cseq.method), len(response.vias)
+        else:
+            key, hops = (head.branch, head.method), head.via_count
+        transaction = self.transactions.by_key.get(key)
+        if transaction is None or (hops > 1 and transaction.is_origin):
             return False
         transaction.receive(response, now)
         return True
@@ -176,7 +180,7 @@ class RequestSender:
 
     def terminated(self, transaction: ClientTransaction) -> None:
         """Nothing more is expected under this branch."""
-        if self.transactions.get(transaction.key) is transaction:
+        if self.transactions.by_key.get(transaction.key) is transaction:
             self.transactions.remove(transaction.key)
 
     # --- attempts
@@ -190,8 +194,8 @@ class RequestSender:
             transaction.search = self.deadlines.arm(at, partial(self._notice_silence, transaction))
 
     def _start(self, transaction: ClientTransaction, flow: Flow, branch: str, now: float) -> None:
-        transaction.flow = flow
-        transaction.key = client_key(branch, transaction.request.method)
+        transaction.flow, transaction.branch = flow, branch
+        transaction.key = (branch, transaction.request.method)
         self.transactions.add(transaction, flow)
         transaction.start(now)
 
@@ -264,14 +268,13 @@ class RequestSender:
 
     def _send_cancel(self, transaction: ClientTransaction, now: float) -> None:
         """Once for each attempt, hop by hop, on the flow and with the branch of the INVITE."""
-        branch = transaction.request.top_via.branch or ""
         if transaction.is_cancel_sent:
             return
         assert transaction.flow is not None
         transaction.is_cancel_sent = True
         cancel = ClientTransaction(make_cancel(transaction.request, transaction.cancel_reason), self)
         cancel.is_cancel = True
-        self._start(cancel, transaction.flow, branch, now)
+        self._start(cancel, transaction.flow, transaction.branch, now)
         transaction.limit_wait_after_cancel(now)
 
     def _give_up_search(self, transaction: ClientTransaction, now: float) -> None:
@@ -288,4 +291,4 @@ class RequestSender:
 def _push_via(request: Request, flow: Flow, branch: str) -> None:
     """8.1.1.7 and RFC 3581 3: where responses shall come, also through an address translator."""
     sent_by = flow.sent_by or str(flow.local)
-    request.headers.prepend("Via", f"SIP/2.0/{flow.transport.value} {sent_by};branch={branch};rport")
+    request.push_via(f"SIP/2.0/{flow.transport.value} {sent_by};branch={branch};rport")

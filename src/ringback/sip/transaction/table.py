@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class Keyed(Protocol):
-    """What stands in the table."""
+    """What stands in the table. `path` is the table's own note of the flow."""
 
     key: Key
+    path: Flow | None
 
 
 T = TypeVar("T", bound=Keyed)
@@ -23,36 +24,39 @@ T = TypeVar("T", bound=Keyed)
 class TransactionTable(Generic[T]):
     """Both ways cost the same for any number of transactions; only datagram flows are searched one by one."""
 
-    __slots__ = ("_by_connection", "_by_key", "_flows")
+    __slots__ = ("_by_connection", "by_key")
 
     def __init__(self) -> None:
-        self._by_key: dict[Key, T] = {}
-        self._flows: dict[Key, Flow] = {}
+        #: For lookups on the hot path; changed here only.
+        self.by_key: dict[Key, T] = {}
         self._by_connection: dict[int, dict[Key, T]] = {}
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return len(self.by_key)
 
     def __iter__(self) -> Iterator[T]:
-        return iter(list(self._by_key.values()))
+        return iter(list(self.by_key.values()))
 
     def get(self, key: Key) -> T | None:
         """The transaction with this key."""
-        return self._by_key.get(key)
+        return self.by_key.get(key)
 
     def add(self, transaction: T, flow: Flow) -> None:
         """Find it by its key and by `flow` from now on; a flow of earlier is forgotten."""
-        self.remove(transaction.key)
-        self._by_key[transaction.key] = transaction
-        self._flows[transaction.key] = flow
+        key = transaction.key
+        if key in self.by_key:
+            self.remove(key)
+        self.by_key[key] = transaction
+        transaction.path = flow
         if flow.connection:
-            self._by_connection.setdefault(flow.connection, {})[transaction.key] = transaction
+            self._by_connection.setdefault(flow.connection, {})[key] = transaction
 
     def remove(self, key: Key) -> None:
         """Forget it, if it is there."""
-        if self._by_key.pop(key, None) is None:
+        transaction = self.by_key.pop(key, None)
+        if transaction is None or transaction.path is None:
             return
-        connection = self._flows.pop(key).connection
+        connection = transaction.path.connection
         if connection and (there := self._by_connection.get(connection)) is not None:
             del there[key]
             if not there:
@@ -62,4 +66,4 @@ class TransactionTable(Generic[T]):
         """Those that depend on `flow`, oldest first."""
         if flow.connection:
             return list(self._by_connection.get(flow.connection, {}).values())
-        return [self._by_key[key] for key, used in self._flows.items() if used == flow]
+        return [transaction for transaction in self.by_key.values() if transaction.path == flow]
