@@ -67,8 +67,10 @@ static void fail(struct call *call, int status)
         counters.by_status[status]++;
         counters.timed_out += status == 408;
     }
-    if (call->is_preparation)
+    if (call->is_preparation) {
         fprintf(stderr, "the registration of %s failed: %d\n", call->user->name, status);
+        exit(1);
+    }
     end(call);
 }
 
@@ -97,7 +99,7 @@ static void send_again(struct timer *timer)
 {
     struct call *call = (struct call *)timer;
     int64_t interval = (int64_t)T1 << call->attempt, now = now_us();
-    if (now - call->sent_at >= TIMEOUT) {
+    if (now - call->sent_at >= (call->is_preparation ? TIMEOUT / 4 : TIMEOUT)) {
         fail(call, 408);
         return;
     }

@@ -3,6 +3,7 @@
 
 import asyncio
 import struct
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -76,8 +77,8 @@ def test_a_sip_port_answers_and_tells_nobody_above() -> None:
         above: list[bytes] = []
         answers: list[bytes] = []
 
-        def received(data: bytes, flow: Flow) -> None:
-            above.append(data)
+        def received(batch: Sequence[tuple[bytes, Flow]]) -> None:
+            above.extend(data for data, _flow in batch)
 
         port = UdpPort(received)
         await port.bind(network.host("10.0.0.1"), Address("10.0.0.1", 5060))

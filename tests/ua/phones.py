@@ -65,5 +65,8 @@ class TranslatedSocket:
     def send(self, data: bytes, remote: Address) -> None:
         self.outside.send(data, remote)
 
+    def send_batch(self, batch: list[tuple[bytes, Address]]) -> None:
+        self.outside.send_batch(batch)
+
     def close(self) -> None:
         self.outside.close()

@@ -68,7 +68,7 @@ def _facts(process: ServerProcess, file: Path | None) -> Iterator[tuple[str, str
     else:
         yield "Certificate", str(installation.certificate.certificate)
     count = len(process.system.directory)
-    kept = len(process.system.server.registrations())
+    kept = process.system.registered
     yield (
         "Users",
         f"{count or 'none yet'}"

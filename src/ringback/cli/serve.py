@@ -41,6 +41,12 @@ OPTIONS = (
         help="The settings file (TOML).  [ringback.toml in the data directory]",
     ),
     click.option(
+        "--workers",
+        metavar="N",
+        type=click.IntRange(1, 64),
+        help="Share the work among so many processes.  [1]",
+    ),
+    click.option(
         "--demo", is_flag=True, default=None, help="Make users 101 and 102 and print their passwords."
     ),
     click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[info]"),

@@ -42,9 +42,17 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
         ("Users", status["users"]),
         ("Registrations", status["registrations"]),
         ("Store", disk),
+        *([("Workers", _workers(status["workers"]))] if status.get("workers") else []),
         *([("Trace", _trace(status["trace"]))] if status.get("trace") else []),
         *((name.replace("_", " ").capitalize(), _value(value)) for name, value in counters.items()),
     ]
+
+
+def _workers(workers: list[dict[str, Any]]) -> str:
+    """Their processes, and how often one had to be replaced."""
+    processes = ", ".join(str(worker["process"] or "none yet") for worker in workers)
+    replaced = sum(worker["starts"] - 1 for worker in workers)
+    return f"{len(workers)} (processes {processes}{f'; {replaced} replaced' if replaced else ''})"
 
 
 def _trace(trace: dict[str, Any]) -> str:

@@ -7,10 +7,11 @@ replaced. IMPLEMENTATION says which one was taken.
 
 import importlib
 import os
-from collections.abc import Callable
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from ringback.kernel import _reference
+from ringback.kernel._grammar import BIT
 
 
 def _choose(wanted: str) -> tuple[ModuleType, str]:
@@ -31,13 +32,34 @@ def _choose(wanted: str) -> tuple[ModuleType, str]:
 
 _module, IMPLEMENTATION = _choose(os.environ.get("RINGBACK_KERNEL", ""))
 
-split_head: Callable[[bytes], tuple[bytes, list[tuple[bytes, bytes]], int]] = _module.split_head
+if TYPE_CHECKING:
+    from ringback.kernel._reference import (
+        DatagramBatch,
+        Head,
+        edit_request,
+        message_end,
+        peek,
+        pop_via,
+        respond,
+        scan,
+        split_head,
+    )
+else:
+    DatagramBatch = _module.DatagramBatch
+    message_end, peek = _module.message_end, _module.peek
+    Head, scan, split_head = _module.Head, _module.scan, _module.split_head
+    edit_request, pop_via, respond = _module.edit_request, _module.pop_via, _module.respond
 
-__all__ = ["IMPLEMENTATION", "split_head"]
-# interim until the kernel lands
-class Head: ...  # type: ignore
-BIT: dict[str, int] = {}
-def scan(data, host="", port=0): return None  # type: ignore
-def edit_request(data, **k): raise NotImplementedError  # type: ignore
-def pop_via(data, without=0): raise NotImplementedError  # type: ignore
-def respond(*a, **k): return None  # type: ignore
+__all__ = [
+    "BIT",
+    "IMPLEMENTATION",
+    "DatagramBatch",
+    "Head",
+    "edit_request",
+    "message_end",
+    "peek",
+    "pop_via",
+    "respond",
+    "scan",
+    "split_head",
+]

@@ -127,6 +127,8 @@ def _cut(data: bytes) -> tuple[bytes, Iterator[tuple[bytes, int, int]], bytes]:
     if end < 0:
         raise ValueError("no empty line after the header fields")
     start_line, *lines = data[:end].split(b"\r\n")
+    if len(lines) > MAX_LINES:
+        raise ValueError("too many header fields")
     return start_line, map(_named, lines), data[end + 2 :]
 
 

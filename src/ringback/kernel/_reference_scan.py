@@ -72,7 +72,7 @@ _HOP = re.compile(
 _HOP_PARAMETERS = re.compile(_HOP_PARAMETER)
 _IS_PORT = re.compile(_PORT)
 _FIELD = re.compile(rb"([%b]++):[ \t]*+(.*)" % TOKEN, re.DOTALL)
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_PLAIN = bytes(octet for octet in range(256) if octet == 9 or octet not in (*range(32), 127))
 _REQUEST_LINE = re.compile(rb"([A-Z]{3,9}) ([^ ]{1,%d}) SIP/2\.0" % MAX_TARGET)
 _STATUS_LINE = re.compile(rb"SIP/2\.0 ([1-6][0-9][0-9]) (?!SIP/2\.0\Z)(.*)", re.DOTALL)
 _CALL_ID = re.compile(rb"[%b]++(?:@[%b]++)?" % (WORD, WORD))
@@ -179,6 +179,9 @@ class _Scanner:
             raise NotPlain
         self.data = data
         self.start_line, *self.lines = data[:end].split(b"\r\n")
+        # Every control octet but TAB belongs to one of these line ends.
+        if data[: end + 4].translate(None, _PLAIN) != b"\r\n" * (len(self.lines) + 2):
+            raise NotPlain
         self.body_start = end + 4
         self.head = Head()
         self.values: dict[str, list[bytes]] = {}
@@ -203,7 +206,7 @@ class _Scanner:
         return head
 
     def _read_start_line(self) -> None:
-        if len(self.start_line) > MAX_LINE or _CONTROL.search(self.start_line):
+        if len(self.start_line) > MAX_LINE:
             raise NotPlain
         head = self.head
         head.status, head.target = 0, ""
@@ -223,7 +226,7 @@ class _Scanner:
         present, place = 0, len(self.start_line) + 2
         for line in self.lines:
             found = _FIELD.fullmatch(line)
-            if found is None or len(line) > MAX_LINE or _CONTROL.search(line):
+            if found is None or len(line) > MAX_LINE:
                 raise NotPlain
             key = _KEYS.get(found[1].lower())
             if key is not None:
@@ -386,7 +389,8 @@ def checked_host(host: bytes) -> bytes:
             address = ipaddress.IPv6Address(text)
         except ValueError:
             raise NotPlain from None
-        if address.ipv4_mapped is not None or str(address) != text:
+        # Mapped and compatible addresses: some print them with dots, others without.
+        if (not any(address.packed[:10]) and any(address.packed[10:14])) or str(address) != text:
             raise NotPlain
     return host
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a `SipStack` meet the world? The complete I/O driver: sockets, names, the clock, and one rule.
 
-The rule: *one input, then drain.* After every datagram, message, timer and command the driver sends what the
-stack wants sent, hands out its events, and sets its one timer to the stack's next deadline. Nothing else in
-Ringback moves signalling bytes.
+The rule: *one input, then drain.* After every batch of messages, timer and command the driver hands out the
+stack's events, sends what it wants sent, and sets its one timer to the stack's next deadline. Of a batch each
+message has its events handed out before the next one is looked at, and all is sent together at the end: one
+reading of the clock, one system call a socket. Nothing else in Ringback moves signalling bytes.
 
     driver = StackDriver(stack, RealNetwork(), resolver=Resolver(SystemDns()), handler=print)
     await driver.listen(Transport.UDP, Address("0.0.0.0", 5060))
@@ -15,16 +16,19 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 from ringback.net.endpoint import Endpoint
 from ringback.net.errors import RequestTimeout, TransportError
+from ringback.net.gate import MessageGate
 from ringback.net.limits import TransportLimits
+from ringback.net.neighbours import Neighbours
 from ringback.net.network import Network
 from ringback.net.resolver import Resolver
 from ringback.net.route import FlowFinder
 from ringback.net.transport_layer import TransportLayer
+from ringback.net.udp_socket import BATCH
 from ringback.sip.events import (
     Consumer,
     Event,
@@ -55,6 +59,10 @@ class StackDriver:
         gets every event nobody else asked for (new requests, stray ACKs, misbehaving peers); may be set later
     client_tls:
         for TLS connections we open; None: the certificates this machine trusts
+    gate:
+        orders the messages when more come than can be worked on; None: first come, first served
+    neighbours:
+        the other processes that share our ports; None: there are none
     """
 
     def __init__(
@@ -67,20 +75,24 @@ class StackDriver:
         limits: TransportLimits | None = None,
         client_tls: ssl.SSLContext | None = None,
         websocket_path: str = "/ws",
+        gate: MessageGate | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         limits = limits or TransportLimits()
         self.stack = stack
         self.resolver = resolver
         self.handler = handler
+        self.gate = gate
         self.transports = TransportLayer(
             network,
             limits=limits,
             client_tls=client_tls,
             path=websocket_path,
-            received=self.receive,
-            lost=self._flow_lost,
+            received=self.receive_batch if neighbours is None else neighbours.sorting(self.receive_batch),
+            lost=self.flow_lost,
             # From the stack's chance, so that a simulation repeats; it spreads pings, protects nothing.
             chance=random.Random(stack.identifiers.session_id()),  # noqa: S311
+            neighbours=neighbours,
         )
         self._finder = FlowFinder(
             self.transports, resolver, limits=limits, found=self._flow_found, lost=self._flow_not_found
@@ -90,6 +102,8 @@ class StackDriver:
         #: Called once with each flow whose connection ended (RFC 5626 4.4: register anew).
         self.on_flow_lost: list[Callable[[Flow], None]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = self._now = 0.0
+        self._serving: asyncio.TimerHandle | None = None
         self._is_draining = False
         self._is_closed = False
 
@@ -97,8 +111,8 @@ class StackDriver:
 
     @property
     def now(self) -> float:
-        """The time every input and command is given."""
-        return self._loop.time()
+        """The time every input and command is given: while a batch is worked on, when it came."""
+        return self._now if self._is_draining else self._loop.time()
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -119,8 +133,10 @@ class StackDriver:
 
     def perform(self, command: Callable[..., Result], *arguments: Any, **keywords: Any) -> Result:
         """Give the stack (or a session) a command, and drain. `now` is added."""
+        if self._is_draining:
+            return command(*arguments, now=self._now, **keywords)
         try:
-            return command(*arguments, now=self.now, **keywords)
+            return command(*arguments, now=self._loop.time(), **keywords)
         finally:
             self._drain()
 
@@ -156,6 +172,8 @@ class StackDriver:
     def trust(self, flow: Flow) -> None:
         """The peer on this flow is known (a phone that registered): its connection may be silent for long."""
         self.transports.trust(flow)
+        if self.gate is not None:
+            self.gate.trust(flow, self.now)
 
     def ping(self, flow: Flow) -> None:
         """Keep the NAT binding of a UDP flow open: one CRLFCRLF. Connections of ours ping by themselves."""
@@ -172,6 +190,8 @@ class StackDriver:
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._serving is not None:
+            self._serving.cancel()
         await self._finder.close()
         await self.resolver.close()
         await self.transports.close()
@@ -180,82 +200,151 @@ class StackDriver:
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """One whole message from a transport."""
-        self._show(False, data, flow)
-        self._guarded(self.stack.receive, data, flow, self.now)
-        self._drain()
+        self.receive_batch(((data, flow),))
 
-    def _flow_lost(self, flow: Flow, detail: str) -> None:
-        self._guarded(self.stack.flow_failed, flow, now=self.now, detail=detail)
+    def receive_batch(self, batch: Sequence[tuple[bytes, Flow]]) -> None:
+        """Whole messages from the transports, in the order they came; what cannot be done now waits."""
+        if self._is_closed:
+            return
+        if self._watchers:
+            for data, flow in batch:
+                self._show(False, data, flow)
+        if self.gate is not None and (len(batch) > BATCH or not self.gate.is_open):
+            self.gate.sort(batch, self._loop.time())
+            self._serve_soon(self.gate, 0.0)
+        else:
+            self._work_on(batch)
+
+    def _work_on(self, batch: Sequence[tuple[bytes, Flow]]) -> None:
+        self._now = now = self._loop.time()
+        is_outermost, self._is_draining = not self._is_draining, True
+        stack, dispatch = self.stack, self._dispatch
+        for data, flow in batch:
+            try:
+                stack.receive(data, flow, now)
+                if is_outermost:
+                    while (event := stack.next_event()) is not None:
+                        dispatch(event)
+            except Exception:
+                log.exception("our own code failed in the stack")
+        if is_outermost:
+            self._is_draining = False
+            self._drain()
+
+    def _wake(self, scheduled: float) -> None:
+        self._timer = None
+        self._now = scheduled  # the loop may wake a hair early
+        if self.gate is not None:
+            self.gate.late(self._loop.time() - scheduled, scheduled)
+        self._input(self.stack.handle_timer)
+
+    def flow_lost(self, flow: Flow, detail: str) -> None:
+        """A connection is over, here or in another process of ours."""
+        self._input(self.stack.flow_failed, flow, detail=detail)
         for callback in list(self.on_flow_lost):
             self._guarded(callback, flow)
         self._drain()
 
-    def _wake(self, scheduled: float) -> None:
-        self._timer = None
-        self._guarded(self.stack.handle_timer, max(self.now, scheduled))  # the loop may wake a hair early
-        self._drain()
-
     def _flow_found(self, outgoing: Outgoing, flow: Flow, more: bool) -> None:
-        self._guarded(self.stack.use_flow, outgoing, flow, now=self.now, more=more)
-        self._drain()
+        self._input(self.stack.use_flow, outgoing, flow, more=more)
 
     def _flow_not_found(self, outgoing: Outgoing, detail: str) -> None:
-        self._guarded(self.stack.no_flow, outgoing, now=self.now, detail=detail)
-        self._drain()
+        self._input(self.stack.no_flow, outgoing, detail=detail)
+
+    def _input(self, call: Callable[..., object], *arguments: Any, **keywords: Any) -> None:
+        """What is no message; it may also come while one is worked on."""
+        self._now = max(self._now, self._loop.time())
+        is_outermost, self._is_draining = not self._is_draining, True
+        self._guarded(call, *arguments, now=self._now, **keywords)
+        if is_outermost:
+            self._is_draining = False
+            self._drain()
+
+    # --- what waits at the gate ---
+
+    def _serve_soon(self, gate: MessageGate, pause: float) -> None:
+        if self._serving is None:
+            self._serving = self._loop.call_later(pause, self._serve, gate)
+
+    def _serve(self, gate: MessageGate) -> None:
+        """One slice. Then the sockets are read again, so that what is urgent can overtake."""
+        self._serving = None
+        self._work_on(gate.take(self._loop.time()))
+        answers = gate.answers()
+        self.transports.send_batch(answers)
+        if self._watchers:
+            for data, flow in answers:
+                self._show(True, data, flow)
+        pause = gate.pause()
+        if pause is not None:
+            self._serve_soon(gate, pause)
 
     # --- one input, then drain ---
 
     def _drain(self) -> None:
-        """Send, hand out, arm. What a consumer commands in here is drained by this same loop."""
+        """Hand out, send, arm. What a consumer commands in here is drained by this same loop."""
         if self._is_draining or self._is_closed:
             return
+        self._now = self._loop.time()
         self._is_draining = True
+        stack, dispatch = self.stack, self._dispatch
         try:
-            self.transmit()
-            while (event := self.stack.next_event()) is not None:
-                self._dispatch(event)
-                self.transmit()
+            while True:
+                while (event := stack.next_event()) is not None:
+                    dispatch(event)
+                if not self._transmit():
+                    break
         finally:
             self._is_draining = False
         self._arm()
 
-    def transmit(self) -> None:
-        """Send what the stack wants sent, in its order."""
-        for data, flow in self.stack.to_send():
-            if self.transports.send(data, flow):
-                self._show(True, data, flow)
-            else:
-                self._guarded(self.stack.flow_failed, flow, now=self.now, detail="the connection is gone")
+    def _transmit(self) -> bool:
+        """Send what the stack wants sent, in its order. False when that was nothing."""
+        messages = self.stack.to_send()
+        if not messages:
+            return False
+        dead = self.transports.send_batch(messages)
+        if self._watchers:
+            for data, flow in messages:
+                if flow not in dead:
+                    self._show(True, data, flow)
+        for flow in dead:
+            self._guarded(self.stack.flow_failed, flow, now=self._now, detail="the connection is gone")
+        return True
 
     def _dispatch(self, event: Event) -> None:
-        if isinstance(event, FlowNeeded):
+        """The one place that catches everything: a bug in one consumer must not stop the phones of all."""
+        if type(event) is FlowNeeded:
             self._finder.find(event)
             return
-        if isinstance(event, PeerMisbehaved):
+        if type(event) is PeerMisbehaved:
             log.debug("%s broke %s: %s", event.flow, event.section or "a rule", event.detail)
-        went_well = self._guarded(event.consumer or self.handler, event)
-        if not went_well and isinstance(event, RequestReceived):
-            self._guarded(self._answer_for_failure, event)
+        consumer = event.consumer or self.handler
+        try:
+            consumer(event)
+        except Exception:
+            log.exception("our own code failed in %s", getattr(consumer, "__qualname__", consumer))
+            if type(event) is RequestReceived:
+                self._guarded(self._answer_for_failure, event)
 
     def _arm(self) -> None:
         """One timer for the whole stack; only ever moved to an earlier time, else it wakes and arms again."""
         deadline = self.stack.next_deadline()
-        if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
+        if deadline is None or (self._timer is not None and self._armed_for <= deadline):
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._armed_for = deadline
         self._timer = self._loop.call_at(deadline, self._wake, deadline)
 
     # --- the guard ---
 
-    def _guarded(self, call: Callable[..., object], *arguments: Any, **keywords: Any) -> bool:
-        """The one place that catches everything: a bug in one consumer must not stop the phones of all."""
+    def _guarded(self, call: Callable[..., object], *arguments: Any, **keywords: Any) -> None:
+        """The same for what is not on the path of every message: there the `try` stands inline."""
         try:
             call(*arguments, **keywords)
         except Exception:
             log.exception("our own code failed in %s", getattr(call, "__qualname__", call))
-            return False
-        return True
 
     def _answer_for_failure(self, event: RequestReceived) -> None:
         """The peer must not wait for an answer that our failed consumer will never give."""

@@ -13,14 +13,16 @@ from ringback.sip.flow import Address
 
 
 class DatagramSocket(Protocol):
-    """A bound datagram socket. `send` never blocks nor raises: what cannot be sent is lost and counted."""
+    """A bound datagram socket. Sending never blocks nor raises: what cannot be sent is lost and counted."""
 
     @property
     def local(self) -> Address: ...
     def send(self, data: bytes, remote: Address) -> None: ...
+    def send_batch(self, batch: list[tuple[bytes, Address]]) -> None: ...
     def close(self) -> None: ...
 
 
+#: A batch longer than BATCH (`net/udp_socket.py`) says that more waited than one read could take.
 DatagramsReceived = Callable[[Sequence[tuple[bytes, Address]]], None]
 
 

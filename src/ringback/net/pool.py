@@ -12,6 +12,7 @@ from ringback.net.connection import Connection, ConnectionOwner
 from ringback.net.errors import TransportError
 from ringback.net.framing import Framing
 from ringback.net.limits import ConnectionGate, TransportLimits
+from ringback.net.neighbours import first_connection
 from ringback.net.network import Network, Stream
 from ringback.net.resolver import canonical_address
 from ringback.net.targets import Target
@@ -36,6 +37,7 @@ class ConnectionPool:
         path: str,
         sent_by: SentBy,
         chance: random.Random,
+        worker: int = 0,
     ) -> None:
         self.gate = ConnectionGate(limits)
         self._network = network
@@ -46,7 +48,7 @@ class ConnectionPool:
         self._sent_by = sent_by
         self._chance = chance
         # Flows are written down and outlive the process: a number must not come again after a restart.
-        self._numbers = itertools.count(chance.getrandbits(48) + 1)
+        self._numbers = itertools.count(first_connection(worker, chance.getrandbits(40)))
         self._by_number: dict[int, Connection] = {}
         self._by_place: dict[Place, list[Connection]] = {}
         self._opening: dict[Target, asyncio.Task[Connection]] = {}

@@ -252,7 +252,7 @@ async def _over(
     return stream
 
 
-def listening_socket(local: Address) -> socket.socket:
+def listening_socket(local: Address, *, reuse_port: bool = False) -> socket.socket:
     """A non-blocking listening TCP socket; the caller closes it. Raises `OSError`."""
     family = socket.AF_INET6 if ":" in local.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -261,6 +261,8 @@ def listening_socket(local: Address) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(local)
         sock.listen(BACKLOG)
     except OSError:

@@ -5,31 +5,35 @@ import errno
 import logging
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ringback.net.connection import Connection
 from ringback.net.endpoint import ANY, Endpoint, best_endpoint
 from ringback.net.errors import PortInUse, TransportError
 from ringback.net.limits import TransportLimits
+from ringback.net.neighbours import Neighbours
 from ringback.net.network import DatagramSocket, Listener, Network
 from ringback.net.pool import ConnectionPool
 from ringback.net.targets import Target
 from ringback.net.transport import TRANSPORTS
-from ringback.net.udp import UdpPort
+from ringback.net.udp import MessagesReceived, UdpPort
 from ringback.sip.flow import Address, Flow, Transport
 
 log = logging.getLogger("ringback.net")
+
+UDP = Transport.UDP
 
 #: Addresses outside, asked only: which address of ours would you see?
 OUTSIDE = {False: "192.0.2.1", True: "2001:db8::1"}
 LOOPBACK = {False: "127.0.0.1", True: "::1"}
 REMEMBERED_SOURCES = 4096
+REMEMBERED_FLOWS = 4096
 PATIENCE_AT_CLOSE = 1.0
 
 
 class TransportLayer:
-    """Endpoints and connections. Tells `received(data, flow)` and `lost(flow, detail)`."""
+    """Endpoints and connections. Tells `received([(data, flow), ...])` and `lost(flow, detail)`."""
 
     def __init__(
         self,
@@ -38,9 +42,10 @@ class TransportLayer:
         limits: TransportLimits,
         client_tls: ssl.SSLContext | None,
         path: str,
-        received: Callable[[bytes, Flow], None],
+        received: MessagesReceived,
         lost: Callable[[Flow, str], None],
         chance: random.Random,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self.endpoints: list[Endpoint] = []
         self.pool = ConnectionPool(
@@ -51,13 +56,17 @@ class TransportLayer:
             path=path,
             sent_by=self._sent_by,
             chance=chance,
+            worker=neighbours.number if neighbours is not None else 0,
         )
+        self._neighbours = neighbours
         self._network = network
         self._limits = limits
         self._received = received
         self._lost = lost
         self._sockets: dict[Address, DatagramSocket] = {}
         self._sources: dict[str, str] = {}
+        #: Flows we made ourselves, so that the next message to the same place takes the same object.
+        self._flows: dict[tuple[Address, Address], Flow] = {}
 
     async def listen(
         self,
@@ -80,26 +89,42 @@ class TransportLayer:
 
     def send(self, data: bytes, flow: Flow) -> bool:
         """False when the flow is dead."""
-        if flow.transport is Transport.UDP:
-            socket = self._sockets.get(flow.local)
-            if socket is not None:
-                socket.send(data, flow.remote)
-            return socket is not None
-        connection = self.pool.get(flow.connection)
-        return connection is not None and connection.send(data)
+        return not self.send_batch([(data, flow)])
+
+    def send_batch(self, messages: Sequence[tuple[bytes, Flow]]) -> list[Flow]:
+        """Send in this order, each datagram socket with one system call. The result: the flows that are dead."""
+        dead: list[Flow] = []
+        datagrams: dict[Address, list[tuple[bytes, Address]]] = {}
+        for data, flow in messages:
+            if flow.transport is not UDP:
+                if not self._send_on_connection(data, flow):
+                    dead.append(flow)
+            elif (waiting := datagrams.get(flow.local)) is not None:
+                waiting.append((data, flow.remote))
+            elif flow.local in self._sockets:
+                datagrams[flow.local] = [(data, flow.remote)]
+            else:
+                dead.append(flow)
+        for local, batch in datagrams.items():
+            self._sockets[local].send_batch(batch)
+        return dead
 
     def is_alive(self, flow: Flow) -> bool:
         """True while something can be sent on the flow."""
-        if flow.transport is Transport.UDP:
+        if flow.transport is UDP:
             return flow.local in self._sockets
         connection = self.pool.get(flow.connection)
-        return connection is not None and connection.is_open
+        if connection is None:
+            return self._neighbours is not None and self._neighbours.is_alive(flow)
+        return connection.is_open
 
     def trust(self, flow: Flow) -> None:
         """Its peer is no stranger: it may be silent for long, and does not count as a stranger."""
         connection = self.pool.get(flow.connection)
         if connection is not None:
             self.pool.trust(connection)
+            if self._neighbours is not None:
+                self._neighbours.trusted(flow)
 
     def endpoint_for(self, transport: Transport, remote_host: str) -> Endpoint | None:
         """The endpoint a peer at `remote_host` is best spoken to from."""
@@ -115,20 +140,20 @@ class TransportLayer:
 
     def flow_now(self, target: Target) -> Flow | None:
         """An open connection, or a UDP endpoint when we know how its peer sees us."""
-        if target.transport is not Transport.UDP:
+        if target.transport is not UDP:
             connection = self.pool.find(target)
             return connection.flow if connection is not None else None
-        endpoint = self.endpoint_for(Transport.UDP, target.address.host)
+        endpoint = self.endpoint_for(UDP, target.address.host)
         if endpoint is None or (endpoint.is_wildcard and target.address.host not in self._sources):
             return None
         return self._datagram_flow(endpoint, target.address)
 
     async def flow_soon(self, target: Target, *, timeout: float) -> Flow:
         """A flow, opened if need be. Raises `TransportError`."""
-        if target.transport is not Transport.UDP:
+        if target.transport is not UDP:
             return (await self.pool.obtain(target, timeout=timeout)).flow
         host = target.address.host
-        endpoint = self.endpoint_for(Transport.UDP, host)
+        endpoint = self.endpoint_for(UDP, host)
         if endpoint is None:
             raise TransportError(f"no UDP endpoint of ours can reach {host}")
         if endpoint.is_wildcard and host not in self._sources:
@@ -139,14 +164,27 @@ class TransportLayer:
 
     def message_received(self, connection: Connection, data: bytes) -> None:
         """A whole message came on a connection."""
-        self._received(data, connection.flow)
+        self._received([(data, connection.flow)])
+
+    def messages_received(self, connection: Connection, messages: Sequence[bytes]) -> None:
+        """All that one read of a connection held."""
+        flow = connection.flow
+        self._received([(data, flow) for data in messages])
 
     def connection_ended(self, connection: Connection, detail: str) -> None:
         """A connection is over: whoever waits on its flow must know."""
         self.pool.forget(connection)
+        if self._neighbours is not None:
+            self._neighbours.ended(connection.flow)
         self._lost(connection.flow, detail)
 
     # --- inside ---
+
+    def _send_on_connection(self, data: bytes, flow: Flow) -> bool:
+        connection = self.pool.get(flow.connection)
+        if connection is None:
+            return self._neighbours is not None and self._neighbours.send(data, flow)
+        return connection.send(data)
 
     async def _listen_datagrams(
         self, transport: Transport, local: Address, advertise: Address | None
@@ -154,7 +192,7 @@ class TransportLayer:
         port = UdpPort(self._received)
         socket = await port.bind(self._network, local)
         endpoint = await self._endpoint(transport, socket, advertise)
-        port.sent_by = endpoint.sent_by
+        port.name(endpoint.sent_by)
         self._sockets[socket.local] = socket
         return endpoint
 
@@ -206,8 +244,17 @@ class TransportLayer:
             del self._sources[next(iter(self._sources))]
 
     def _datagram_flow(self, endpoint: Endpoint, remote: Address) -> Flow:
+        """The same object each time, while it is remembered and right."""
         seen_as = self._sources.get(remote.host, endpoint.outside)
-        return Flow(Transport.UDP, endpoint.local, remote, 0, endpoint.sent_by_at(seen_as))
+        sent_by = endpoint.sent_by_at(seen_as)
+        known = self._flows.get((endpoint.local, remote))
+        if known is not None and known.sent_by == sent_by:
+            return known
+        if len(self._flows) >= REMEMBERED_FLOWS:
+            self._flows.clear()
+        flow = Flow(UDP, endpoint.local, remote, 0, sent_by)
+        self._flows[endpoint.local, remote] = flow
+        return flow
 
     def _sent_by(self, transport: Transport, local: Address) -> str:
         """For a connection: the endpoint others can open one to; without one, this connection's own end."""
@@ -216,4 +263,4 @@ class TransportLayer:
 
     def _closed(self, endpoint: Endpoint) -> None:
         self.endpoints = [one for one in self.endpoints if one is not endpoint]
-        self._sockets.pop(endpoint.local, None) if endpoint.transport is Transport.UDP else None
+        self._sockets.pop(endpoint.local, None) if endpoint.transport is UDP else None

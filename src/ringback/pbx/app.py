@@ -24,9 +24,11 @@ from ringback.pbx.dialplan import OfficeDialPlan
 from ringback.pbx.directory import Directory
 from ringback.pbx.registrations import described
 from ringback.server.app import Server
+from ringback.server.cluster.membership import Membership
 from ringback.server.config import Settings
 from ringback.server.identity import Identity
 from ringback.server.storage.store import Store
+from ringback.server.trace import Tracing
 
 
 class PhoneSystem:
@@ -40,7 +42,9 @@ class PhoneSystem:
         store: Store,
         network: Network,
         wall_clock: Callable[[], float] = time.time,
+        membership: Membership | None = None,
     ) -> None:
+        self._settings = settings
         self._store = store
         self._wall_clock = wall_clock
         self.directory = Directory(store)
@@ -60,7 +64,9 @@ class PhoneSystem:
             applications=BuiltInNumbers(media, wall_clock=wall_clock),
             dial_plan=self.dial_plan,
             wall_clock=wall_clock,
+            membership=membership,
         )
+        self.tracing = Tracing()
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -71,20 +77,42 @@ class PhoneSystem:
         """Read the users and open the sockets."""
         self.directory.load()
         self._store.remove_expired(now=self._wall_clock())
+        await self.tracing.switch(self._settings.log.trace_file)
         await self.server.start()
+        self.tracing.watch(self.server.driver)
 
     async def close(self) -> None:
         """End calls, close sockets. Registrations stay in the store."""
         await self.server.close()
+        await self.tracing.close()
+
+    def addresses(self) -> dict[str, str]:
+        """Where each transport is reached, as phones are told: "udp" -> "192.168.1.20:5060"."""
+        found: dict[str, str] = {}
+        for endpoint in self.endpoints:
+            found.setdefault(endpoint.transport.value.lower(), endpoint.sent_by)
+        return found
 
     async def users_changed(self) -> None:
         """The users in the store were changed: read them again, let go of phones that may stay no longer."""
         for number in sorted(await self.directory.refresh()):
             self.server.forget_user(number)
 
-    def reload(self, settings: Settings) -> None:
-        """Take over new settings, as far as `reload.applicable` let them through."""
+    async def reload(self, settings: Settings) -> None:
+        """Take over new settings, as far as `reload.applicable` let them through. A trace that cannot be
+        written raises, and nothing has changed.
+        """
+        await self.tracing.switch(settings.log.trace_file)
         self.server.reload(settings)
+
+    async def status(self) -> dict[str, Any]:
+        """Counters, for people and tests."""
+        return {"server": self.server.status(), "trace": self.tracing.status()}
+
+    @property
+    def registered(self) -> int:
+        """How many contacts are registered."""
+        return len(self.server.location)
 
     def registrations(self) -> list[dict[str, Any]]:
         """Which phones are registered now."""

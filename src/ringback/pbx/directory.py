@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ringback.server.storage.store import StorageError, Store, UserRecord
 from ringback.server.subscribers import Subscriber
@@ -31,6 +31,9 @@ class Directory:
 
     def __len__(self) -> int:
         return len(self._by_number)
+
+    def __iter__(self) -> Iterator[Subscriber]:
+        return iter(self._by_number.values())
 
     def find(self, user: str) -> Subscriber | None:
         """The user with this number, or the only one with this name."""

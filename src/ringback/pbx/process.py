@@ -16,11 +16,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ringback.net.network import Network
 from ringback.pbx.app import PhoneSystem
 from ringback.pbx.demo import DemoUser, make_demo_users
+from ringback.pbx.directory import Directory
+from ringback.pbx.workers import Workers
 from ringback.server.certificate_upkeep import CertificateUpkeep
 from ringback.server.certificates import CertificateFiles
 from ringback.server.config import Settings
@@ -36,7 +38,6 @@ from ringback.server.first_start import (
 )
 from ringback.server.reload import Change, applicable, changes
 from ringback.server.storage.snapshot import SnapshotStore
-from ringback.server.trace import Tracing
 from ringback.version import VERSION
 
 logger = logging.getLogger("ringback.process")
@@ -44,12 +45,26 @@ logger = logging.getLogger("ringback.process")
 PATIENCE_AT_CLOSE = 5.0
 
 
+class System(Protocol):
+    """What a server process runs: a `PhoneSystem` in itself, or one in several processes (`Workers`)."""
+
+    directory: Directory
+
+    @property
+    def registered(self) -> int: ...
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+    def addresses(self) -> dict[str, str]: ...
+    async def users_changed(self) -> None: ...
+    async def reload(self, settings: Settings) -> None: ...
+    async def status(self) -> Answer: ...
+    def registrations(self) -> list[dict[str, Any]]: ...
+
+
 class ServerProcess:
     """A running phone system and what surrounds it. Made by `ServerProcess.start`."""
 
-    def __init__(
-        self, installation: Installation, system: PhoneSystem, *, load: Callable[[], Loaded]
-    ) -> None:
+    def __init__(self, installation: Installation, system: System, *, load: Callable[[], Loaded]) -> None:
         self.installation = installation
         self.system = system
         self.demo_users: list[DemoUser] = []
@@ -58,7 +73,6 @@ class ServerProcess:
         self._started = time.monotonic()
         self._reloading = asyncio.Lock()
         self._upkeep = self._certificate_upkeep()
-        self._tracing = Tracing()
         self._undo = contextlib.AsyncExitStack()
 
     @classmethod
@@ -71,13 +85,7 @@ class ServerProcess:
             undo.callback(DirectoryLock(directory).release)
             installation = await prepare(loaded, network, clock=_now, open_store=open_store_or_snapshot)
             undo.callback(installation.store.close)
-            process = cls(
-                installation,
-                PhoneSystem(
-                    installation.settings, installation.identity, store=installation.store, network=network
-                ),
-                load=load,
-            )
+            process = cls(installation, _system(installation, network), load=load)
             await process._open(undo)
             process._undo = undo.pop_all()
         return process
@@ -86,11 +94,8 @@ class ServerProcess:
         store = self.installation.store
         if self._settings.demo:
             self.demo_users = make_demo_users(store, realm=self.installation.identity.realm)
-        undo.push_async_callback(self._tracing.close)
-        await self._tracing.switch(self._settings.log.trace_file)
-        await self.system.start()
-        self._tracing.watch(self.system.server.driver)
         undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, self.system.close)
+        await self.system.start()
         self._write_snapshot()
         store.put_later("addresses", json.dumps(self.addresses()))
         await asyncio.to_thread(partial(store.flush, timeout=1.0))  # other commands read it once we are ready
@@ -106,10 +111,7 @@ class ServerProcess:
 
     def addresses(self) -> dict[str, str]:
         """Where each transport is reached, as phones are told: "udp" -> "192.168.1.20:5060"."""
-        found: dict[str, str] = {}
-        for endpoint in self.system.endpoints:
-            found.setdefault(endpoint.transport.value.lower(), endpoint.sent_by)
-        return found
+        return self.system.addresses()
 
     async def reload(self) -> list[Change]:
         """Read the settings again. A mistake in them raises, and everything stays as it is."""
@@ -118,8 +120,7 @@ class ServerProcess:
             found = changes(self._settings, loaded.settings)
             new = applicable(self._settings, loaded.settings)
             await asyncio.to_thread(self._certificate_files, new)  # raises before anything has changed
-            await self._tracing.switch(new.log.trace_file)  # and so does this
-            self.system.reload(new)
+            await self.system.reload(new)  # and so does this
             self._settings = new
             await asyncio.to_thread(self._upkeep.look)
             logging.getLogger("ringback").setLevel(new.log.level.upper())
@@ -128,7 +129,7 @@ class ServerProcess:
             return found
 
     def status(self) -> Answer:
-        """What `ringback status` shows."""
+        """What `ringback status` shows, without the counters of the system."""
         installation, health = self.installation, self.installation.store.health()
         return {
             "version": VERSION,
@@ -140,15 +141,13 @@ class ServerProcess:
             "addresses": self.addresses(),
             "data": str(installation.directory),
             "users": len(self.system.directory),
-            "registrations": len(self.system.server.registrations()),
+            "registrations": self.system.registered,
             "store": {"pending": health.pending, "dropped": health.dropped, "failure": health.failure},
-            "server": self.system.server.status(),
-            "trace": self._tracing.status(),
         }
 
     def _verbs(self) -> dict[str, Verb]:
         async def status(_: Mapping[str, Any]) -> Answer:
-            return self.status()
+            return {**self.status(), **await self.system.status()}
 
         async def registrations(_: Mapping[str, Any]) -> Answer:
             return {"registrations": self.system.registrations()}
@@ -192,6 +191,14 @@ class ServerProcess:
         return certificate_files(
             settings, self.installation.directory, (identity.domain, *identity.aliases), now=_now()
         )
+
+
+def _system(installation: Installation, network: Network) -> System:
+    if installation.settings.workers > 1:
+        return Workers(installation)
+    return PhoneSystem(
+        installation.settings, installation.identity, store=installation.store, network=network
+    )
 
 
 def _now() -> datetime.datetime:

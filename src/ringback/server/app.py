@@ -49,14 +49,19 @@ if TYPE_CHECKING:
     from ringback.net.dns import DnsClient
     from ringback.net.endpoint import Endpoint
     from ringback.net.network import Network
+    from ringback.server.cluster.membership import Membership
     from ringback.server.config import Settings
     from ringback.server.identity import Identity
     from ringback.server.storage import BindingRecord, Store
     from ringback.server.subscribers import Subscribers
     from ringback.sip.flow import Flow
 
-#: How often expired registrations are swept out, while there are any.
+#: How often expired registrations are swept out, while there are any: so many at once (1 ms), then a pause.
 SWEEP_INTERVAL = 60.0
+SWEEP_SLICE = 100
+#: Stored registrations that are read at once after the start (1 ms).
+WAKE_SLICE = 50
+PAUSE = 0.005
 
 #: How long a server that closes waits for the callers of its own calls to hear of it: tenths of a second.
 PATIENCE_AT_CLOSE = 20
@@ -78,24 +83,32 @@ class Server:
         dns: DnsClient | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
         wall_clock: Callable[[], float] = time.time,
+        membership: Membership | None = None,
     ) -> None:
         self._settings = settings
         self._identity = identity
         self._network = network
         self._dns = dns
+        self._membership = membership
         self._sweep: asyncio.TimerHandle | None = None
+        self._waking: asyncio.TimerHandle | None = None
         self._random_bytes = random_bytes
         self.stack = SipStack(
-            Identifiers(random_bytes),
+            _identifiers(random_bytes, membership),
             keep_requests=False,
             user_agent=f"Ringback/{VERSION}",
             server_transactions=settings.limits.max_transactions,
         )
         self.sessions = SessionTable(self.stack)
         self.locality = Locality((identity.domain,), (*identity.aliases, *identity.advertised))
-        self.location = Location(store, wall_clock=wall_clock, restore=self._restore)
-        self._keep_alive = KeepAlive(self.location, domain=identity.domain, interval=settings.nat.keepalive)
-        tokens = FlowTokens(identity.secret, restore=self._restore)
+        self.location = Location(store, wall_clock=wall_clock, restore=self.restored)
+        self._keep_alive = KeepAlive(
+            self.location,
+            domain=identity.domain,
+            interval=settings.nat.keepalive,
+            is_ours=membership.looks_after if membership is not None else lambda _: True,
+        )
+        tokens = FlowTokens(identity.secret, restore=self.restored)
         dial_plan = dial_plan or UsersByNumber(subscribers)
         self._admission = Admission(
             self.locality,
@@ -169,6 +182,7 @@ class Server:
             handler=self.pipeline.receive,
             limits=policies.transport_limits(self._settings),
             client_tls=self._identity.client_tls,
+            neighbours=self._membership.neighbours if self._membership is not None else None,
         )
         try:
             await Listening(self.driver, self._settings, self._identity).open()
@@ -178,13 +192,14 @@ class Server:
         for endpoint in self.endpoints:
             self.locality.add_endpoint(endpoint)
         self.location.load(now=self.driver.now)
-        self._keep_alive.start(self.driver)
-        self._arm_sweep()
+        self._wake()
+        self._arm_sweep(SWEEP_INTERVAL)
 
     async def close(self) -> None:
         """Hang up what applications have answered, then close every socket. The store keeps registrations."""
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for timer in (self._sweep, self._waking):
+            if timer is not None:
+                timer.cancel()
         self._keep_alive.close()
         await self._calls.close()
         await self._hung_up()
@@ -246,7 +261,7 @@ class Server:
             nonce_lifetime=settings.authentication.nonce_lifetime,
         )
 
-    def _restore(self, flow: Flow) -> Flow:
+    def restored(self, flow: Flow) -> Flow:
         """A flow that was written down, with the socket and the name we have for it now."""
         driver = self.driver
         for endpoint in driver.endpoints:
@@ -259,9 +274,24 @@ class Server:
             return replace(flow, local=best.local, sent_by=best.sent_by)
         return replace(flow, sent_by=best.sent_by)
 
-    def _arm_sweep(self) -> None:
-        self._sweep = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._expire)
+    def _wake(self) -> None:
+        """Read the stored registrations, a few at a time; then those behind NAT are known."""
+        loop = asyncio.get_running_loop()
+        if self.location.wake(WAKE_SLICE):
+            self._waking = loop.call_later(PAUSE, self._wake)
+        else:
+            self._keep_alive.start(self.driver)
+
+    def _arm_sweep(self, delay: float) -> None:
+        self._sweep = asyncio.get_running_loop().call_later(delay, self._expire)
 
     def _expire(self) -> None:
-        self.location.expire(now=self.driver.now)
-        self._arm_sweep()
+        dropped = self.location.expire(now=self.driver.now, limit=SWEEP_SLICE)
+        self._arm_sweep(PAUSE if dropped == SWEEP_SLICE else SWEEP_INTERVAL)
+
+
+def _identifiers(random_bytes: Callable[[int], bytes], membership: Membership | None) -> Identifiers:
+    """One of several workers is known by its words."""
+    if membership is None:
+        return Identifiers(random_bytes)
+    return Identifiers(random_bytes, worker=membership.number, secret=membership.secret)

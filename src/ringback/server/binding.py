@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from functools import lru_cache
+from sys import intern
 
 from ringback.server.flow_token import HANDLE_SIZE
 from ringback.server.storage import BindingRecord
@@ -12,81 +13,148 @@ from ringback.sip.flow import Address, Flow, Transport
 from ringback.sip.message.uri import NameAddr
 
 
-@dataclass(frozen=True, slots=True)
 class Binding:
     """One contact of one user. `expires_at` is on the monotonic clock, `registered_at` in seconds since 1970.
 
     `key` tells the contacts of a user apart: the instance and reg-id of RFC 5626, or the URI. `flow` is
     how the phone reached us and, unless it deliberately registered another address, how we reach it.
+    `handle` is a short name that stays the same when the binding is refreshed.
+
+    There may be a hundred thousand of these, and one is made for each REGISTER: a plain class with the text
+    of the contact (0.9 KB with its strings, its flow and its places in the tables of `location.py`, and 0.8
+    us; as a frozen dataclass with a parsed contact 2.3 KB and 3 us). Nobody changes one: a refresh is a new
+    binding.
     """
 
-    user: str
-    key: str
-    contact: NameAddr
-    expires_at: float
-    q: float = 1.0
-    call_id: str = ""
-    cseq: int = 0
-    flow: Flow | None = None
-    path: tuple[str, ...] = ()
-    instance: str = ""
-    reg_id: int = 0
-    user_agent: str = ""
-    registered_at: float = 0.0
+    __slots__ = (
+        "_contact",
+        "call_id",
+        "cseq",
+        "expires_at",
+        "flow",
+        "handle",
+        "instance",
+        "key",
+        "path",
+        "q",
+        "reg_id",
+        "registered_at",
+        "user",
+        "user_agent",
+    )
+
+    def __init__(  # noqa: PLR0917
+        self,
+        user: str,
+        key: str,
+        contact: NameAddr | str,
+        expires_at: float,
+        q: float = 1.0,
+        call_id: str = "",
+        cseq: int = 0,
+        flow: Flow | None = None,
+        path: tuple[str, ...] = (),
+        instance: str = "",
+        reg_id: int = 0,
+        user_agent: str = "",
+        registered_at: float = 0.0,
+        handle: bytes = b"",
+    ) -> None:
+        self.user = user
+        self.key = key
+        text = contact if type(contact) is str else str(contact)
+        #: Most contacts are the URI of the key in brackets: then it is not kept a second time.
+        self._contact = None if text == f"<{key}>" else text
+        self.expires_at = expires_at
+        self.q = q
+        self.call_id = call_id
+        self.cseq = cseq
+        self.flow = flow
+        self.path = path
+        self.instance = instance
+        self.reg_id = reg_id
+        self.user_agent = intern(user_agent)  # an office has many phones and few models
+        self.registered_at = registered_at
+        self.handle = handle or handle_of(user, key)
+
+    def __repr__(self) -> str:
+        return f"<Binding {self.user} {self.contact_text}>"
 
     @property
-    def handle(self) -> bytes:
-        """A short name for this binding that stays the same when it is refreshed."""
-        text = f"{self.user}\0{self.key}".encode("utf-8", "surrogateescape")
-        return hashlib.sha256(text).digest()[:HANDLE_SIZE]
+    def contact_text(self) -> str:
+        """The Contact as it was registered, without expires and q."""
+        return f"<{self.key}>" if self._contact is None else self._contact
+
+    @property
+    def contact(self) -> NameAddr:
+        """The same, read. PeerError when what was stored cannot be read."""
+        return _read(self.contact_text)
+
+
+#: 8 us without the cache. Nobody changes a NameAddr, so they can be shared.
+_read = lru_cache(maxsize=4096)(NameAddr.parse)
+
+
+def handle_of(user: str, key: str) -> bytes:
+    """The short name of the binding with this key."""
+    text = f"{user}\0{key}".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).digest()[:HANDLE_SIZE]
 
 
 def to_record(binding: Binding, *, now: float, wall_now: float) -> BindingRecord:
     """The binding as it is stored: times on the wall clock, without the connection."""
     flow = binding.flow
-    return BindingRecord(
-        user=binding.user,
-        key=binding.key,
-        contact=str(binding.contact),
-        expires_at=wall_now + (binding.expires_at - now),
-        q=binding.q,
-        call_id=binding.call_id,
-        cseq=binding.cseq,
-        transport=flow.transport.value if flow else "",
-        local_host=flow.local.host if flow else "",
-        local_port=flow.local.port if flow else 0,
-        remote_host=flow.remote.host if flow else "",
-        remote_port=flow.remote.port if flow else 0,
-        path=binding.path,
-        instance=binding.instance,
-        reg_id=binding.reg_id,
-        user_agent=binding.user_agent,
-        registered_at=binding.registered_at,
+    local, remote = (flow.local, flow.remote) if flow is not None else (_NOWHERE, _NOWHERE)
+    return BindingRecord(  # by position: 0.9 us instead of 1.4
+        binding.user,
+        binding.key,
+        binding.contact_text,
+        wall_now + (binding.expires_at - now),
+        binding.q,
+        binding.call_id,
+        binding.cseq,
+        flow.transport.value if flow is not None else "",
+        local.host,
+        local.port,
+        remote.host,
+        remote.port,
+        binding.path,
+        binding.instance,
+        binding.reg_id,
+        binding.user_agent,
+        binding.registered_at,
     )
 
 
-def from_record(record: BindingRecord, *, now: float, wall_now: float) -> Binding:
-    """The stored binding. Raises PeerError or ValueError when what is stored cannot be read."""
+def from_record(record: BindingRecord, *, now: float, wall_now: float, flow: Flow | None = None) -> Binding:
+    """The stored binding, reached by `flow` when the caller knows better than the record.
+
+    Raises PeerError or ValueError when what is stored cannot be read.
+    """
+    NameAddr.parse(record.contact)
     return Binding(
-        user=record.user,
-        key=record.key,
-        contact=NameAddr.parse(record.contact),
-        expires_at=now + (record.expires_at - wall_now),
-        q=record.q,
-        call_id=record.call_id,
-        cseq=record.cseq,
-        flow=_flow(record),
-        path=record.path,
-        instance=record.instance,
-        reg_id=record.reg_id,
-        user_agent=record.user_agent,
-        registered_at=record.registered_at,
+        record.user,
+        record.key,
+        record.contact,
+        now + (record.expires_at - wall_now),
+        record.q,
+        record.call_id,
+        record.cseq,
+        flow or flow_of(record),
+        record.path,
+        record.instance,
+        record.reg_id,
+        record.user_agent,
+        record.registered_at,
     )
 
 
-def _flow(record: BindingRecord) -> Flow | None:
+def flow_of(record: BindingRecord) -> Flow | None:
     """A connection that is gone keeps its addresses: they say which kind of flow it was."""
     if not record.transport:
         return None
     local = Address(record.local_host, record.local_port)
     return Flow(Transport(record.transport), local, Address(record.remote_host, record.remote_port))
+
+
+_NOWHERE = Address("", 0)

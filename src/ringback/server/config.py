@@ -241,11 +241,16 @@ class LogSettings(Section):
 
 
 class Settings(Section):
-    """Everything that can be set. A change in `data`, `[sip]`, `[web]` or `[media]` needs a restart."""
+    """Everything that can be set. A change in `data`, `workers`, `[sip]`, `[web]` or `[media]` needs a
+    restart."""
 
     data: Path | None = None
     """The directory with everything this server keeps: users, registrations, keys.
     Empty: ~/.local/share/ringback, or $XDG_DATA_HOME/ringback."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many processes share the work of signalling, on the same ports: about as many as the machine has
+    cores. 1: everything in one process."""
 
     demo: bool = False
     """Make two users, 101 and 102, with new passwords that are printed at start: for trying things out."""

@@ -109,7 +109,7 @@ async def prepare(
         realm=realm,
         secret=derive(secret, "nonces and tokens"),
         server_tls=server_context(certificate),
-        client_tls=_client_context(certificate),
+        client_tls=client_context(certificate),
         aliases=aliases,
     )
     degraded = [store.health().failure] if store.health().failure else []
@@ -164,7 +164,7 @@ def _planned_addresses(settings: Settings, host: str) -> dict[str, str]:
     return {"udp": sip, "tcp": sip, "tls": tls}
 
 
-def _client_context(certificate: CertificateFiles) -> ssl.SSLContext:
+def client_context(certificate: CertificateFiles) -> ssl.SSLContext:
     """For connections we open: the platform's authorities, and our own."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2

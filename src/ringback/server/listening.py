@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import errno
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ringback.net.errors import PortInUse
 from ringback.sip.flow import Address, Transport
 
 if TYPE_CHECKING:
-    from ringback.net.driver import StackDriver
-    from ringback.net.endpoint import Endpoint
+    import ssl
+
     from ringback.server.config import Settings
     from ringback.server.identity import Identity
 
@@ -25,10 +25,31 @@ TRIES = 20
 NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
 
 
+class Opened(Protocol):
+    """A place where somebody listens."""
+
+    local: Address
+
+    def close(self) -> None: ...
+
+
+class Listener(Protocol):
+    """Who listens: a `StackDriver`, or the supervisor of several workers for them."""
+
+    async def listen(
+        self,
+        transport: Transport,
+        local: Address,
+        *,
+        advertise: Address | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> Opened: ...
+
+
 class Listening:
     """Opens the endpoints of one server, one after the other."""
 
-    def __init__(self, driver: StackDriver, settings: Settings, identity: Identity) -> None:
+    def __init__(self, driver: Listener, settings: Settings, identity: Identity) -> None:
         self._driver = driver
         self._settings = settings
         self._identity = identity
@@ -67,7 +88,7 @@ class Listening:
                 return
         raise PortInUse(Transport.TCP, Address(host, port))
 
-    async def _open(self, transport: Transport, host: str, port: int) -> Endpoint:
+    async def _open(self, transport: Transport, host: str, port: int) -> Opened:
         """The second host takes the port that the first one was given."""
         port = port or self._ports.get(transport, 0) or await self._free_port(transport, host)
         endpoint = await self._listen(transport, Address(host, port))
@@ -81,7 +102,7 @@ class Listening:
         endpoint.close()
         return endpoint.local.port
 
-    async def _listen(self, transport: Transport, local: Address) -> Endpoint:
+    async def _listen(self, transport: Transport, local: Address) -> Opened:
         return await self._driver.listen(
             transport,
             local,

@@ -4,26 +4,58 @@ section 16.5.
 
 Everything is in memory; each change is also told to the store, in order, so that a restart forgets
 nobody. Expiry runs on the monotonic clock: setting the wall clock moves no registration.
+
+What a request costs here does not depend on how many phones there are: nothing is ever looked through but
+the bindings of one user and those that expire in this second. After a restart the stored registrations
+sleep, as the store wrote them: a user's wake when somebody asks for them, the others a few at a time
+(`wake`). So a server with 100 000 of them serves at once.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
 
-from ringback.server.binding import Binding, from_record, to_record
+from ringback.server.binding import Binding, flow_of, from_record, to_record
+from ringback.server.calendar import Calendar
 from ringback.server.flow_token import Restore
-from ringback.server.storage import BindingRecord, Store
+from ringback.server.targets import targets_of
 from ringback.sip.errors import PeerError
 
+if TYPE_CHECKING:
+    from ringback.server.storage import BindingRecord, Store, StoredRow
+    from ringback.server.targets import Target
+
 logger = logging.getLogger("ringback.location")
+
+#: Target sets that are kept (0.5 KB each): those of the users that are called most.
+TARGET_SETS = 10_000
+
+#: (user, bindings put, keys removed)
+Changed = Callable[[str, Sequence[Binding], Sequence[str]], None]
 
 
 class Location:
     """Address of record (a user's number) -> bindings."""
 
-    __slots__ = ("_by_handle", "_by_user", "_restore", "_store", "_wall_clock", "on_bound")
+    __slots__ = (
+        "_asleep",
+        "_by_handle",
+        "_by_user",
+        "_clocks",
+        "_expiring",
+        "_restore",
+        "_sleepers",
+        "_store",
+        "_targets",
+        "_wall_clock",
+        "on_bound",
+        "on_changed",
+    )
 
     def __init__(
         self, store: Store, *, wall_clock: Callable[[], float], restore: Restore = lambda flow: flow
@@ -31,69 +63,65 @@ class Location:
         self._store = store
         self._wall_clock = wall_clock
         self._restore = restore
-        #: Told of each binding that a REGISTER made or refreshed.
+        #: Told of each binding that a REGISTER made or refreshed, here or in another process.
         self.on_bound: list[Callable[[Binding], None]] = []
-        self._by_user: dict[str, dict[str, Binding]] = {}
-        self._by_handle: dict[bytes, tuple[str, str]] = {}
+        #: Told of each change of this process: what `apply` of another process takes.
+        self.on_changed: list[Changed] = []
+        #: Nearly all users have one phone: those have no list of their own (60 bytes less for each).
+        self._by_user: dict[str, Binding | tuple[Binding, ...]] = {}
+        self._by_handle: dict[bytes, Binding] = {}
+        self._expiring: Calendar[Binding] = Calendar()
+        self._targets: dict[str, tuple[float, tuple[Target, ...]]] = {}
+        self._asleep: dict[str, list[StoredRow]] = {}
+        self._sleepers = 0
+        self._clocks = (0.0, 0.0)
 
     def __len__(self) -> int:
-        return len(self._by_handle)
+        return len(self._by_handle) + self._sleepers
 
     def __iter__(self) -> Iterator[Binding]:
+        self.wake()
         for bindings in self._by_user.values():
-            yield from bindings.values()
+            yield from _listed(bindings)
+
+    # --- asking
 
     def bindings(self, user: str, *, now: float) -> list[Binding]:
         """The live bindings of a user: best q first, and among equals the newest."""
-        alive = [binding for binding in self._by_user.get(user, {}).values() if binding.expires_at > now]
+        if self._asleep:
+            self._wake_user(user)
+        known = self._by_user.get(user)
+        if known is None:
+            return []
+        if type(known) is Binding:
+            return [known] if known.expires_at > now else []
+        alive = [binding for binding in _listed(known) if binding.expires_at > now]
         return sorted(alive, key=lambda binding: (-binding.q, -binding.registered_at, binding.key))
 
+    def targets(self, user: str, *, now: float) -> tuple[Target, ...]:
+        """The targets of a user if every connection lives, which the caller checks: the same tuple until a
+        binding changes or ends (0.2 us instead of 8).
+        """
+        until, targets = self._targets.get(user, _NO_TARGETS)
+        if until > now:
+            return targets
+        bindings = self.bindings(user, now=now)
+        if not bindings:
+            return ()
+        targets = tuple(targets_of(bindings, _is_alive))
+        if len(self._targets) >= TARGET_SETS:
+            self._targets.popitem()  # any one: the newest is the cheapest to find
+        self._targets[user] = (min(binding.expires_at for binding in bindings), targets)
+        return targets
+
     def find(self, handle: bytes, *, now: float) -> Binding | None:
-        """The live binding with this handle."""
-        user, key = self._by_handle.get(handle, ("", ""))
-        binding = self._by_user.get(user, {}).get(key)
+        """The live binding with this handle. One that sleeps yet has none."""
+        binding = self._by_handle.get(handle)
         return binding if binding is not None and binding.expires_at > now else None
 
-    def commit(
-        self, user: str, *, put: Sequence[Binding] = (), remove: Iterable[str] = (), now: float
-    ) -> None:
-        """All changes of one REGISTER at once (10.3 step 7)."""
-        for key in remove:
-            self._forget(user, key)
-            self._store.remove_binding(user, key)
-        for binding in put:
-            self._remember(binding)
-            self._store.put_binding(to_record(binding, now=now, wall_now=self._wall_clock()))
-            for tell in self.on_bound:
-                tell(binding)
-
-    def forget_user(self, user: str) -> None:
-        """The user is gone, and so are all bindings."""
-        for key in list(self._by_user.get(user, {})):
-            self._forget(user, key)
-        self._store.remove_bindings_of(user)
-
-    def load(self, *, now: float) -> int:
-        """Take over what the store remembers; how many bindings that were."""
-        wall_now = self._wall_clock()
-        for record in self._store.bindings(now=wall_now):
-            try:
-                binding = from_record(record, now=now, wall_now=wall_now)
-            except (PeerError, ValueError) as error:
-                logger.warning("a stored binding of user %s cannot be read: %s", record.user, error)
-                continue
-            if binding.flow is not None:
-                binding = replace(binding, flow=self._restore(binding.flow))
-            self._remember(binding)
-        return len(self)
-
-    def expire(self, *, now: float) -> int:
-        """Drop what has expired; how many bindings that were."""
-        dead = [binding for binding in self if binding.expires_at <= now]
-        for binding in dead:
-            self._forget(binding.user, binding.key)
-            self._store.remove_binding(binding.user, binding.key)
-        return len(dead)
+    def users(self) -> list[str]:
+        """Everybody who has a binding."""
+        return [*self._by_user, *(user for user in self._asleep if user not in self._by_user)]
 
     def records(self, *, now: float) -> list[BindingRecord]:
         """Everything alive, for people to look at."""
@@ -103,14 +131,141 @@ class Location:
         ]
         return sorted(alive, key=lambda record: (record.user, record.key))
 
+    # --- changing
+
+    def commit(
+        self, user: str, *, put: Sequence[Binding] = (), remove: Sequence[str] = (), now: float
+    ) -> None:
+        """All changes of one REGISTER at once (10.3 step 7)."""
+        self.apply(user, put=put, remove=remove)
+        for key in remove:
+            self._store.remove_binding(user, key)
+        for binding in put:
+            self._store.put_binding(to_record(binding, now=now, wall_now=self._wall_clock()))
+        for told in self.on_changed:
+            told(user, put, remove)
+
+    def apply(self, user: str, *, put: Iterable[Binding] = (), remove: Iterable[str] = ()) -> None:
+        """The same in memory only: a change that another process has committed."""
+        if self._asleep:
+            self._wake_user(user)
+        self._targets.pop(user, None)
+        for key in remove:
+            self._forget(user, key)
+        for binding in put:
+            self._remember(binding)
+            for tell in self.on_bound:
+                tell(binding)
+
+    def forget_user(self, user: str) -> None:
+        """The user is gone, and so are all bindings."""
+        if self._asleep:
+            self._wake_user(user)
+        keys = [binding.key for binding in _listed(self._by_user.get(user, ()))]
+        self.apply(user, remove=keys)
+        self._store.remove_bindings_of(user)
+        for told in self.on_changed:
+            told(user, (), keys)
+
+    def expire(self, *, now: float, limit: int | None = None) -> int:
+        """Drop what has expired, at most so many; how many bindings that were."""
+        dead = (binding for binding, _ in self._expiring.due(now) if binding.expires_at <= now)
+        dropped = list(islice(dead, limit))
+        for binding in dropped:
+            self.apply(binding.user, remove=(binding.key,))
+            self._store.remove_binding(binding.user, binding.key)
+        return len(dropped)
+
+    # --- after a restart
+
+    def load(self, *, now: float, at_once: int = 1000) -> int:
+        """Take over what the store remembers; how many bindings that are. Beyond `at_once` they sleep: 2.5 us
+        each (4.5 with the garbage collector, which finds none), and 20 to wake.
+        """
+        self._clocks = (now, self._wall_clock())
+        with _uncollected():
+            for row in self._store.rows(now=self._clocks[1]):
+                self._asleep.setdefault(row[0], []).append(row)
+                self._sleepers += 1
+        if self._sleepers <= at_once:
+            self.wake()
+        return len(self)
+
+    def wake(self, limit: int | None = None) -> bool:
+        """Read so many more of the stored registrations, or all; False when none is left."""
+        for user in list(islice(self._asleep, limit)):
+            self._wake_user(user)
+        return bool(self._asleep)
+
+    def _wake_user(self, user: str) -> None:
+        for row in self._asleep.pop(user, ()):
+            self._sleepers -= 1
+            record = self._store.read(row)
+            if record is None:
+                logger.error("a stored registration of user %s is damaged and left out", user)
+                continue
+            try:
+                self._remember(self._awake(record))
+            except (PeerError, ValueError) as error:
+                logger.warning("a stored binding of user %s cannot be read: %s", user, error)
+
+    def _awake(self, record: BindingRecord) -> Binding:
+        now, wall_now = self._clocks
+        flow = flow_of(record)
+        restored = None if flow is None else self._restore(flow)
+        return from_record(record, now=now, wall_now=wall_now, flow=restored)
+
+    # --- the tables
+
     def _remember(self, binding: Binding) -> None:
-        self._by_user.setdefault(binding.user, {})[binding.key] = binding
-        self._by_handle[binding.handle] = (binding.user, binding.key)
+        user, key = binding.user, binding.key
+        known = self._by_user.get(user)
+        if known is None:
+            self._by_user[user] = binding
+        elif type(known) is Binding and known.key == key:
+            self._expiring.leave(known, known.expires_at)
+            self._by_user[user] = binding
+        else:
+            others = self._without(known, key)
+            self._by_user[user] = (*others, binding)
+        self._by_handle[binding.handle] = binding
+        self._expiring.enter(binding, binding.expires_at)
 
     def _forget(self, user: str, key: str) -> None:
-        bindings = self._by_user.get(user, {})
-        binding = bindings.pop(key, None)
-        if binding is not None:
-            self._by_handle.pop(binding.handle, None)
-        if not bindings:
+        left = self._without(self._by_user.get(user, ()), key)
+        if len(left) == 1:
+            self._by_user[user] = left[0]
+        elif left:
+            self._by_user[user] = left
+        else:
             self._by_user.pop(user, None)
+
+    def _without(self, known: Binding | tuple[Binding, ...], key: str) -> tuple[Binding, ...]:
+        """The bindings of one user without the one of this key, which leaves the other tables."""
+        for binding in _listed(known):
+            if binding.key == key:
+                self._expiring.leave(binding, binding.expires_at)
+                self._by_handle.pop(binding.handle, None)
+        return tuple(binding for binding in _listed(known) if binding.key != key)
+
+
+_NO_TARGETS: tuple[float, tuple[Target, ...]] = (float("-inf"), ())
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _listed(known: Binding | tuple[Binding, ...]) -> tuple[Binding, ...]:
+    return (known,) if isinstance(known, Binding) else known
+
+
+def _is_alive(_: object) -> bool:
+    return True

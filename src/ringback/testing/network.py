@@ -91,6 +91,11 @@ class MemoryDatagramSocket:
             source = Address(self._host.source_for(self._local.host, remote.host), self._local.port)
             self._host.network.carry(bytes(data), source, remote)
 
+    def send_batch(self, batch: list[tuple[bytes, Address]]) -> None:
+        """The same for many, in their order."""
+        for data, remote in batch:
+            self.send(data, remote)
+
     def close(self) -> None:
         """Unbind."""
         if not self.closed:

@@ -2,6 +2,13 @@
 """Where users and registrations are kept."""
 
 from ringback.server.storage.memory import MemoryStore
-from ringback.server.storage.store import BindingRecord, StorageError, Store, StoreHealth, UserRecord
+from ringback.server.storage.store import (
+    BindingRecord,
+    StorageError,
+    Store,
+    StoredRow,
+    StoreHealth,
+    UserRecord,
+)
 
-__all__ = ["BindingRecord", "MemoryStore", "StorageError", "Store", "StoreHealth", "UserRecord"]
+__all__ = ["BindingRecord", "MemoryStore", "StorageError", "Store", "StoreHealth", "StoredRow", "UserRecord"]

