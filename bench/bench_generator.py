@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import subprocess
 import time
@@ -24,7 +25,9 @@ class Load:
 
     scenario: str
     users: int = 1000
+    first_user: int = 100_000
     active: int = 0
+    """So many of the users are called; 0: all."""
     rate: float = 0.0
     window: int = 64
     sources: int = 1
@@ -37,7 +40,8 @@ class Load:
     poisson: bool = False
 
     def words(self) -> list[str]:
-        words = ["--scenario", self.scenario, "--users", str(self.users), "--active", str(self.active or self.users)]
+        words = ["--scenario", self.scenario, "--users", str(self.users), "--first-user", str(self.first_user)]
+        words += ["--active", str(self.active or self.users)]
         words += ["--rate", str(self.rate), "--window", str(self.window), "--sources", str(self.sources)]
         words += ["--seconds", str(self.seconds), "--warm-up", str(self.warm_up)]
         words += ["--patience", str(self.patience), "--talk", str(self.talk)]
@@ -122,16 +126,24 @@ class Run:
             return 0.0
         return float(self._line("prepared", timeout)["seconds"])
 
-    def finish(self, server: int, *, meanwhile: Callable[[], object] = lambda: None) -> Measured:
+    def finish(self, server: int, *, meanwhile: Callable[[], object] = lambda: None, closes: bool = True) -> Measured:
+        """Say go, and wait for the figures. A generator that is not closed keeps its calls where they are."""
+        self.begin()
+        return self.result(server, meanwhile=meanwhile, closes=closes)
+
+    def begin(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(b"go\n")
         self.process.stdin.flush()
+
+    def result(self, server: int, *, meanwhile: Callable[[], object] = lambda: None, closes: bool = True) -> Measured:
         self._line("measuring", self.load.warm_up + 60)
         before, dropped = cpu_seconds(server), receive_buffer_errors()
         meanwhile()
         counted = self._line("done", self.load.seconds + 150)
         cpu = cpu_seconds(server) - before
-        self.close()
+        if closes:
+            self.close()
         return Measured(counted, cpu, memory(server), receive_buffer_errors() - dropped)
 
     def close(self) -> None:
@@ -148,7 +160,7 @@ class Run:
             if not self._selector.select(max(0.0, deadline - time.monotonic())):
                 self.close()
                 raise BenchmarkError(f"the generator said no {name!r} within {timeout:g} s")
-            piece = self._selector_read()
+            piece = self._piece()
             if not piece:
                 self._errors.seek(0)
                 raise BenchmarkError(f"the generator ended before {name!r}:\n{self._errors.read()[-2000:]}")
@@ -160,6 +172,6 @@ class Run:
         found: dict[str, Any] = json.loads(rest)
         return found
 
-    def _selector_read(self) -> bytes:
+    def _piece(self) -> bytes:
         assert self.process.stdout is not None
-        return self.process.stdout.raw.read(65536) if hasattr(self.process.stdout, "raw") else b""
+        return os.read(self.process.stdout.fileno(), 65536)

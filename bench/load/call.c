@@ -266,10 +266,14 @@ static void invite_response(struct call *call, const struct message *m, int64_t 
     }
     if (m->status > 100 && !call->is_alerted && call->is_measured)
         measure_setup(now - call->begun);
+    if (settings.scenario == RINGING && m->status > 100 && !call->is_alerted && call->is_measured)
+        measure_completed(now);
     call->is_alerted |= m->status > 100;
     if (call->state == INVITING) {
         call->state = PROCEEDING;
-        timer_arm(&call->timer, now + 2 * TIMEOUT, time_out);
+        timer_stop(&call->timer);
+        if (settings.scenario != RINGING)
+            timer_arm(&call->timer, now + 2 * TIMEOUT, time_out);
     }
 }
 

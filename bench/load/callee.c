@@ -83,6 +83,8 @@ static void answer_invite(struct endpoint *e, const struct sockaddr_in *to, cons
                      settings.stream ? ";transport=tcp" : "");
     snprintf(fields + n, sizeof fields - (size_t)n, "Content-Length: 0\r\n\r\n");
     respond(e, to, m, "180 Ringing", ";tag=b", fields);
+    if (settings.scenario == RINGING)
+        return;
     snprintf(fields + n, sizeof fields - (size_t)n,
              "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\nSupported: replaces\r\nContent-Type: application/sdp\r\nContent-Length: %zu\r\n\r\n%s",
              sizeof SDP - 1, SDP);

@@ -14,7 +14,7 @@
 
 /* --- what the command line says (main.c) ------------------------------------------------------- */
 
-enum scenario { OPTIONS, REGISTER, REGISTER_DIGEST, REGISTER_CHALLENGE, REFUSED, CALL, CALL_DIGEST, MESSAGE, FORK };
+enum scenario { OPTIONS, REGISTER, REGISTER_DIGEST, REGISTER_CHALLENGE, REFUSED, CALL, CALL_DIGEST, MESSAGE, FORK, RINGING };
 
 struct settings {
     enum scenario scenario;

@@ -23,7 +23,7 @@ struct settings settings = {
 char run_name[9];
 
 static const char *scenario_names[] = {"options", "register", "register-digest", "register-challenge", "refused", "call", "call-digest",
-                                       "message", "fork"};
+                                       "message", "fork", "ringing"};
 static int64_t preparing, end_at, next_arrival, turn;
 static bool is_preparing;
 
@@ -133,7 +133,7 @@ static void hold(void)
     while (poll(&input, 1, 0) == 0)
         turn_once();
     if (!fgets(line, sizeof line, stdin))
-        exit(1);
+        exit(0);
 }
 
 static void load(double seconds, bool is_drained)
@@ -162,8 +162,10 @@ static void measure(void)
     fflush(stdout);
     load(settings.seconds, false);
     double seconds = (double)(now_us() - begun) / 1e6;
-    load(0, true);
+    load(0, settings.scenario != RINGING);
     measure_print(seconds);
+    if (settings.scenario == RINGING)
+        hold(); /* the phones go on ringing */
 }
 
 /* --- the command line --------------------------------------------------------------------------------- */

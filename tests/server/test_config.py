@@ -99,6 +99,8 @@ def test_all_mistakes_are_told_at_once_with_place_rule_and_nearest_name(write) -
          "registrar.default_expires is less than minimum_expires (9000)"),
         ("[sip]\nport = 5061\n", "sip.tls_port is the same port as sip.port (5061)"),
         ("[media]\nfirst_port = 30000\n", "media.last_port is not above first_port (30000)"),
+        ("[overload]\nshortest_retry = 60\n",
+         "overload.longest_retry is less than shortest_retry (60)"),
         ("[tls]\nkey = 'k.pem'\n", "2:7: tls.key is given without tls.certificate; both or none are needed"),
         ("[sip]\nadvertise = ['1.2.3.4', '1.2.3.5']\n",
          "2:13: sip.advertise has two addresses of one family; one for IPv4 and one for IPv6 can be told"),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does a worker process run? `python -m ringback.cli.worker DESCRIPTOR`: not for people.
 
-`ringback serve --workers N` starts N of these. They end with it, whatever ends it: the link breaks, and should
-a worker hang so that it does not notice, the system kills it (PR_SET_PDEATHSIG, Linux).
+`ringback serve --workers N` starts N of these. They end with it, whatever ends it: the link breaks, and
+should a worker hang so that it does not notice, the system kills it (PR_SET_PDEATHSIG, Linux).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 from typing import Protocol
 
 from ringback.net.framing import Framing, Signal
@@ -21,6 +22,7 @@ class ConnectionOwner(Protocol):
     """Who is told what happens on a connection: the driver."""
 
     def message_received(self, connection: "Connection", data: bytes) -> None: ...
+    def messages_received(self, connection: "Connection", messages: Sequence[bytes]) -> None: ...
     def connection_ended(self, connection: "Connection", detail: str) -> None: ...
 
 
@@ -51,6 +53,8 @@ class Connection:
         self._framing = framing
         self._owner = owner
         self._limits = limits
+        self._write_queue = limits.write_queue
+        self._is_ready = False
         self._chance = chance
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -72,15 +76,16 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """True while messages can be sent."""
-        return not self.ended.done() and not self._detail and self._framing.is_ready
+        return not self._detail and self._framing.is_ready
 
     def send(self, message: bytes) -> bool:
         """Queue a message; False when the connection is of no use any more."""
-        if not self.is_open:
+        if self._detail or not self._framing.is_ready:
             return False
-        self._stream.write(self._framing.wrap(message))
-        if self._stream.queued > self._limits.write_queue:
-            self.abort(f"the peer does not read: {self._stream.queued} bytes wait")
+        stream = self._stream
+        stream.write(self._framing.wrap(message))
+        if stream.queued > self._write_queue:
+            self.abort(f"the peer does not read: {stream.queued} bytes wait")
             return False
         return True
 
@@ -90,7 +95,7 @@ class Connection:
 
     def close(self, detail: str = "closed by us") -> None:
         """Send what waits, say goodbye, end."""
-        if not self._detail and not self.ended.done():
+        if not self._detail:
             self._detail = detail
             self._write(self._framing.farewell())
             self._stream.close()
@@ -112,18 +117,23 @@ class Connection:
             return
         now = self._loop.time()
         self._last_byte = now
-        found = self._framing.receive(data)
-        for item in found:
-            self._take(item, now)
-        self._flush()
-        self._note_ready()
-        if self._framing.is_over:
+        framing = self._framing
+        found = framing.receive(data)
+        if found:
+            self._take(found, now)
+        answer = framing.output()
+        if answer:
+            self._stream.write(answer)
+        if not self._is_ready:
+            self._note_ready()
+        if framing.is_over:
             self.close("the peer left the protocol")
-        self._note_partial(now, progressed=bool(found))
+        if framing.is_partial or self._partial_since is not None:
+            self._note_partial(now, progressed=bool(found))
 
     def connection_lost(self, detail: str) -> None:
         """The stream is over."""
-        detail = self._detail or detail
+        detail = self._detail = self._detail or detail
         if self._timer is not None:
             self._timer.cancel()
         if not self.ready.done():
@@ -133,16 +143,21 @@ class Connection:
 
     # --- inside ---
 
-    def _take(self, item: bytes | Signal, now: float) -> None:
-        if item is Signal.PONG:
-            self._pong_due = NEVER
-            self._ponged = True
-        elif item is Signal.PING:
-            self._active = now
-        else:
+    def _take(self, found: list[bytes | Signal], now: float) -> None:
+        """All messages of one read go up together."""
+        messages: list[bytes] = []
+        for item in found:
+            if isinstance(item, bytes):
+                messages.append(item)
+            elif item is Signal.PONG:
+                self._pong_due = NEVER
+                self._ponged = True
+            else:
+                self._active = now
+        if messages:
             self._active = now
             self._has_spoken = True
-            self._owner.message_received(self, item)
+            self._owner.messages_received(self, messages)
 
     def _end_of_stream(self) -> None:
         """Nothing can follow, so what is unfinished is all there is: it may still deserve an answer."""
@@ -160,7 +175,8 @@ class Connection:
             self._stream.write(data)
 
     def _note_ready(self) -> None:
-        if not self.ready.done() and self._framing.is_ready:
+        if not self._is_ready and self._framing.is_ready:
+            self._is_ready = True
             self.ready.set_result(None)
 
     def _note_partial(self, now: float, *, progressed: bool) -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who decides what is worked on first when more comes than the driver can work on at once?
 
-The driver has a gate or none. An open gate is not asked: messages pass without being looked at. When more waits
-in a socket than one read can take, or when the gate is not open, the driver gives it everything that comes
-(`sort`), works on what it hands back (`take`), and sends what it has to say (`answers`). The gate that knows SIP
-is `ringback.server.overload`.
+The driver has a gate or none. An open gate is not asked: messages pass without being looked at. When more
+waits in a socket than one read can take, or when the gate is not open, the driver gives it everything that
+comes (`sort`), works on what it hands back (`take`), and sends what it has to say (`answers`). The gate
+that knows SIP is `ringback.server.overload`.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What does the transport layer of one worker know of the other workers? Their connections, and their numbers.
+"""What does the transport layer of one worker know of the others? Their numbers, and their connections.
 
 A connection belongs to the worker that accepted or opened it; its number says which (`first_connection`).
 Messages that reach the wrong worker are handed over, and what is sent on another worker's connection goes
@@ -35,7 +35,8 @@ def first_connection(worker: int, chance: int) -> int:
 class Neighbours:
     """The other workers, as one worker sees them.
 
-    `announce` is told of connections of ours: (flow, True) when its peer is known, (flow, False) when it ends.
+    `announce` is told of connections of ours: (flow, True) when its peer is known, (flow, False) when it
+    ends.
     """
 
     def __init__(self, number: int, handover: Handover, *, announce: Callable[[Flow, bool], None]) -> None:

@@ -5,7 +5,9 @@ import socket
 import ssl
 
 from ringback.net.network import DatagramsReceived, Gate, StreamAccepted
-from ringback.net.streams import StreamConnection, StreamListener, listening_socket, open_stream
+from ringback.net.poller import Poller
+from ringback.net.streams import StreamListener, listening_socket, open_stream
+from ringback.net.tcp_stream import TcpStream
 from ringback.net.udp_socket import UdpSocket, bound_udp_socket
 from ringback.sip.flow import Address
 
@@ -19,7 +21,15 @@ class RealNetwork:
         socket.close()
 
     Addresses are numeric: names are the resolver's business (`net/resolver.py`).
+
+    reuse_port:
+        other sockets, of this process or others, may share the ports we listen on
     """
+
+    def __init__(self, *, reuse_port: bool = False) -> None:
+        self._reuse_port = reuse_port
+        #: All connections of this network are read and written in its turns.
+        self.poller = Poller()
 
     async def bind_datagram(self, local: Address, received: DatagramsReceived) -> UdpSocket:
         """A bound UDP socket that delivers batches of datagrams to `received`."""
@@ -36,7 +46,12 @@ class RealNetwork:
     ) -> StreamListener:
         """A listening socket that delivers connected streams to `accepted`."""
         return StreamListener(
-            listening_socket(local), accepted, tls=tls, gate=gate, handshake_timeout=handshake_timeout
+            listening_socket(local, reuse_port=self._reuse_port),
+            accepted,
+            tls=tls,
+            gate=gate,
+            handshake_timeout=handshake_timeout,
+            poller=self.poller,
         )
 
     async def connect(
@@ -46,9 +61,11 @@ class RealNetwork:
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
         timeout: float = 5.0,
-    ) -> StreamConnection:
+    ) -> TcpStream:
         """A connected stream; `server_name` is whom the peer's certificate must name."""
-        return await open_stream(remote, tls=tls, server_name=server_name, timeout=timeout)
+        return await open_stream(
+            remote, tls=tls, server_name=server_name, timeout=timeout, poller=self.poller
+        )
 
     async def source_address(self, remote_host: str) -> str:
         """The local IP address that datagrams to `remote_host` would leave from. Nothing is sent."""

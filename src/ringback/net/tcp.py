@@ -13,47 +13,42 @@ class TcpFraming:
     """Messages end where their Content-Length says; CRLFCRLF is a ping, CRLF its answer (RFC 5626 4.4.1)."""
 
     answers_pings = False
+    #: There is no handshake above TCP or TLS.
+    is_ready = True
 
     def __init__(self, message_size: int) -> None:
         self._framer = StreamFramer(message_size)
         self._pongs = 0
-        self._is_broken = False
-
-    @property
-    def is_ready(self) -> bool:
-        """There is no handshake above TCP or TLS."""
-        return True
-
-    @property
-    def is_partial(self) -> bool:
-        """True while a message has begun and is not whole."""
-        return self._framer.pending > 0
-
-    @property
-    def is_over(self) -> bool:
-        """True when the stream cannot be cut into messages any more."""
-        return self._is_broken
+        #: True when the stream cannot be cut into messages any more.
+        self.is_over = False
+        #: True while a message has begun and is not whole.
+        self.is_partial = False
 
     def receive(self, data: bytes) -> list[bytes | Signal]:
         """Whole messages and signals."""
-        if self._is_broken:
+        if self.is_over:
             return []
         try:
-            return [self._classify(frame) for frame in self._framer.feed(data)]
+            frames = self._framer.feed(data)
         except FramingError as error:
+            self.is_partial = False
             log.debug("the peer broke the framing: %s", error)
-            self._is_broken = True
+            self.is_over = True
             # The head that broke it goes up as it is: the stack answers it with 400 where it can.
-            return [self._classify(frame) for frame in (*error.frames, error.data) if frame]
+            return self._classified([*error.frames, error.data] if error.data else error.frames)
+
+        self.is_partial = self._framer.pending > 0
+        return self._classified(frames)
 
     def unfinished(self) -> bytes:
         """What has come of a message that is not whole."""
         return self._framer.unfinished()
 
-    def _classify(self, frame: Frame) -> bytes | Signal:
-        if isinstance(frame, bytes):
-            return frame
-        if frame is Ping.PONG:
+    def _classified(self, frames: list[Frame]) -> list[bytes | Signal]:
+        return [frame if isinstance(frame, bytes) else self._signal(frame) for frame in frames]
+
+    def _signal(self, ping: Ping) -> Signal:
+        if ping is Ping.PONG:
             return Signal.PONG
         self._pongs += 1
         return Signal.PING

@@ -9,8 +9,7 @@ explanation as well as for a decision.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ringback.pbx.announcements import NOT_IN_SERVICE
 from ringback.pbx.feature_codes import FEATURE_CODES
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from ringback.server.subscribers import Principal, Subscribers
 
 
-@dataclass(frozen=True, slots=True)
-class Dialled:
+class Dialled(NamedTuple):
     """What the rules look at. `caller` is None for a stranger."""
 
     user: str
@@ -29,8 +27,7 @@ class Dialled:
     caller: Principal | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(NamedTuple):
     """A decision, the rule that took it, and its reason in a sentence."""
 
     decision: Decision
@@ -38,58 +35,78 @@ class Ruling:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """`decide` gives the decision and its reason, or None when the rule does not apply."""
+class Rule(NamedTuple):
+    """`decide` gives the decision, or None when the rule does not apply; `because` its reason in words."""
 
     name: str
-    decide: Callable[[Dialled, Subscribers], tuple[Decision, str] | None]
+    decide: Callable[[Dialled, Subscribers], Decision | None]
+    because: Callable[[Dialled, Decision], str]
 
 
-def _feature_code(dialled: Dialled, subscribers: Subscribers) -> tuple[Decision, str] | None:
+def _feature_code(dialled: Dialled, subscribers: Subscribers) -> Decision | None:
     code = FEATURE_CODES.get(dialled.user)
     if code is None:
         return None
-    if dialled.caller is None:
-        return Refusal(404), f"{code.number} is the {code.name}, which is for users of this server only"
-    return ToApplication(code.number), f"{code.number} is the {code.name}"
+    return Refusal(404) if dialled.caller is None else ToApplication(code.number)
 
 
-def _user(dialled: Dialled, subscribers: Subscribers) -> tuple[Decision, str] | None:
+def _because_of_the_code(dialled: Dialled, decision: Decision) -> str:
+    code = FEATURE_CODES[dialled.user]
+    limits = ", which is for users of this server only" if isinstance(decision, Refusal) else ""
+    return f"{code.number} is the {code.name}{limits}"
+
+
+def _user(dialled: Dialled, subscribers: Subscribers) -> Decision | None:
     subscriber = subscribers.find(dialled.user)
-    if subscriber is None:
-        return None
-    if subscriber.number == dialled.user:
-        return ToUser(subscriber.number), f"{subscriber.number} is the number of a user"
-    return ToUser(subscriber.number), f"{dialled.user} is a name of user {subscriber.number}"
+    return None if subscriber is None else ToUser(subscriber.number)
 
 
-def _announcement(dialled: Dialled, subscribers: Subscribers) -> tuple[Decision, str] | None:
+def _because_of_the_user(dialled: Dialled, decision: Decision) -> str:
+    number = decision.number if isinstance(decision, ToUser) else ""
+    if number == dialled.user:
+        return f"{number} is the number of a user"
+    return f"{dialled.user} is a name of user {number}"
+
+
+def _announcement(dialled: Dialled, subscribers: Subscribers) -> Decision | None:
     if dialled.caller is None or dialled.method != "INVITE" or not dialled.user:
         return None
-    reason = f"{dialled.user} is nobody's number; user {dialled.caller.number} is told so"
-    return ToApplication(NOT_IN_SERVICE.name), reason
+    return ToApplication(NOT_IN_SERVICE.name)
 
 
-def _nobody(dialled: Dialled, subscribers: Subscribers) -> tuple[Decision, str]:
-    return Refusal(404), f"{dialled.user or 'the empty user'} is nobody's number"
+def _because_users_are_told(dialled: Dialled, decision: Decision) -> str:
+    caller = dialled.caller.number if dialled.caller else "unknown"
+    return f"{dialled.user} is nobody's number; user {caller} is told so"
+
+
+def _nobody(dialled: Dialled, subscribers: Subscribers) -> Decision:
+    return Refusal(404)
+
+
+def _because_of_nobody(dialled: Dialled, decision: Decision) -> str:
+    return f"{dialled.user or 'the empty user'} is nobody's number"
 
 
 #: In the order in which they are asked. The last one always applies.
 RULES: tuple[Rule, ...] = (
-    Rule("feature code", _feature_code),
-    Rule("user", _user),
-    Rule("announcement", _announcement),
-    Rule("nobody", _nobody),
+    Rule("feature code", _feature_code, _because_of_the_code),
+    Rule("user", _user, _because_of_the_user),
+    Rule("announcement", _announcement, _because_users_are_told),
+    Rule("nobody", _nobody, _because_of_nobody),
 )
 
 
 def rule_on(dialled: Dialled, subscribers: Subscribers) -> Ruling:
     """Where `dialled` leads, and why."""
+    rule, decision = _first_rule(dialled, subscribers)
+    return Ruling(decision, rule.name, rule.because(dialled, decision))
+
+
+def _first_rule(dialled: Dialled, subscribers: Subscribers) -> tuple[Rule, Decision]:
     for rule in RULES:
-        found = rule.decide(dialled, subscribers)
-        if found is not None:
-            return Ruling(found[0], rule.name, found[1])
+        decision = rule.decide(dialled, subscribers)
+        if decision is not None:
+            return rule, decision
     raise AssertionError("the last rule applies to everything")
 
 
@@ -102,7 +119,7 @@ class OfficeDialPlan:
         self._subscribers = subscribers
 
     def decide(self, user: str, *, method: str, caller: Principal | None) -> Decision:
-        return self.explain(user, method=method, caller=caller).decision
+        return _first_rule(Dialled(user, method, caller), self._subscribers)[1]
 
     def explain(self, user: str, *, method: str, caller: Principal | None) -> Ruling:
         """The decision with its reason."""

@@ -54,6 +54,7 @@ class WorkerPlace:
         self._keeping: asyncio.Task[None] | None = None
         self._is_closing = False
         self.starts = 0
+        self.is_serving = False
 
     @property
     def process(self) -> int | None:
@@ -100,8 +101,9 @@ class WorkerPlace:
         self.wake()
 
     def link_lost(self) -> None:
-        """It is dead, or about to be: nothing is said twice."""
+        """It is dead, or about to be."""
         self._reader = None
+        self.is_serving = False
         self._supervisor.ended(self.number)
 
     # --- inside
@@ -122,6 +124,7 @@ class WorkerPlace:
         self._reader = Reader(self._feed, self.number, self.link)
         self._reader.wake()
         await self.link.ask("start", {"setup": setup.to_json()}, timeout=PATIENCE_AT_START)
+        self.is_serving = True
         logger.debug("worker %d is process %d", self.number, self._process.pid)
 
     async def _keep(self, begun: float) -> None:

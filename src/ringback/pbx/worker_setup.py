@@ -93,4 +93,4 @@ def certificate_to_json(files: CertificateFiles) -> list[str]:
 def certificate_from_json(names: list[str]) -> CertificateFiles:
     """What `certificate_to_json` wrote."""
     certificate, key, *ca = map(Path, names)
-    return CertificateFiles(certificate, key, *ca[:1])
+    return CertificateFiles(certificate, key, ca[0] if ca else None)

@@ -59,7 +59,7 @@ class Workers:
         self._feed = Feed()
         self._ports = SharedPorts(self._settings.workers)
         self._inboxes: list[tuple[socket.socket, socket.socket]] = []
-        self._places = [
+        self.places = [
             WorkerPlace(number, self, self._feed, command) for number in range(self._settings.workers)
         ]
         self._sweep: asyncio.TimerHandle | None = None
@@ -76,9 +76,9 @@ class Workers:
             self._feed.apply(Change(binding_key(row[0], row[1]), pack_row(row)))
         await Listening(self._ports, self._settings, self._installation.identity).open()
         self._settings = self._with_ports(self._settings)
-        self._inboxes = [inbox_pair() for _ in self._places]
+        self._inboxes = [inbox_pair() for _ in self.places]
         self._feed.told = self._wake
-        started = await asyncio.gather(*(place.start() for place in self._places), return_exceptions=True)
+        started = await asyncio.gather(*(place.start() for place in self.places), return_exceptions=True)
         for outcome in started:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -88,7 +88,7 @@ class Workers:
         """End the workers, then give the ports back."""
         if self._sweep is not None:
             self._sweep.cancel()
-        await asyncio.gather(*(place.close() for place in self._places))
+        await asyncio.gather(*(place.close() for place in self.places))
         self._ports.close()
         for pair in self._inboxes:
             for end in pair:
@@ -134,16 +134,21 @@ class Workers:
         self._settings = settings
 
     async def status(self) -> Answer:
-        """The counters of all workers in one sum, and how each of them is."""
+        """The counters of all workers in one sum, and those of each."""
         answers = await self._ask("status")
         total = _sum([answer["server"] for answer in answers.values()])
         total["registrations"] = self.registered
         traces = [answer["trace"] for answer in answers.values() if answer["trace"]]
-        return {
-            "server": total,
-            "trace": _trace(traces),
-            "workers": [self._described(place) for place in self._places],
-        }
+        workers = [
+            {
+                "number": place.number,
+                "process": place.process,
+                "starts": place.starts,
+                "server": answers[place.number]["server"] if place.number in answers else None,
+            }
+            for place in self.places
+        ]
+        return {"server": total, "trace": _trace(traces), "workers": workers}
 
     # --- what a place asks of the whole
 
@@ -152,7 +157,7 @@ class Workers:
         sockets = self._ports.of_worker(number)
         return WorkerSetup(
             number=number,
-            count=len(self._places),
+            count=len(self.places),
             settings=self._settings,
             identity=self._installation.identity,
             certificate=self._installation.certificate,
@@ -183,7 +188,7 @@ class Workers:
     # --- inside
 
     def _wake(self) -> None:
-        for place in self._places:
+        for place in self.places:
             place.wake()
 
     def _users(self) -> list[dict[str, Any]]:
@@ -195,7 +200,7 @@ class Workers:
 
     async def _ask(self, verb: str, **arguments: object) -> dict[int, Answer]:
         """What the workers answer that are there."""
-        asked = [place for place in self._places if place.link is not None and place.link.is_open]
+        asked = [place for place in self.places if place.link is not None and place.link.is_open]
         answers = await asyncio.gather(
             *(place.link.ask(verb, arguments) for place in asked if place.link is not None),
             return_exceptions=True,
@@ -244,10 +249,6 @@ class Workers:
             self._feed.apply(Change(key, None))
         self._store.remove_expired(now=now)
         self._arm_sweep()
-
-    @staticmethod
-    def _described(place: WorkerPlace) -> dict[str, object]:
-        return {"number": place.number, "process": place.process, "starts": place.starts}
 
 
 def _sum(counters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

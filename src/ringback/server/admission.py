@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ringback.kernel import BIT
 from ringback.sip.message.names import METHODS
 from ringback.sip.message.uri import OtherUri, SipUri
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from ringback.server.loop_detection import LoopDetector
     from ringback.server.pipeline import Exchange
     from ringback.server.record_route import OwnRoutes
-    from ringback.sip.message.message import Request
 
 #: What this server does itself, as it says in an answer to OPTIONS.
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, NOTIFY"
@@ -31,6 +31,9 @@ REGISTRAR_EXTENSIONS = frozenset(("path", "outbound"))
 
 #: Extensions we obey in a Proxy-Require. RFC 3329 and its like are later chapters.
 PROXY_EXTENSIONS: frozenset[str] = frozenset()
+
+_MAX_BREADTH = BIT["max-breadth"]
+_REQUIREMENTS = BIT["require"] | BIT["proxy-require"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,10 @@ class Admission:
 
     def serve(self, exchange: Exchange) -> bool:
         self._locality.learn(exchange.flow)
+        self._routes.take(exchange)
         request = exchange.request
-        exchange.dialog = self._routes.take(request)
         if exchange.transaction is None:
-            return request.to.tag is None or request.max_forwards == 0 or self._is_looping(exchange)
+            return request.to_tag is None or request.max_forwards == 0 or self._is_looping(exchange)
         return (
             self._refuses_uri(exchange)
             or self._refuses_hops(exchange)
@@ -94,19 +97,22 @@ class Admission:
                 exchange.respond(483)
         elif self._is_looping(exchange):
             exchange.respond(482)
-        elif request.max_breadth == 0 and not self._is_for_us(request):
+        elif exchange.present & _MAX_BREADTH and request.max_breadth == 0 and not self._is_for_us(exchange):
             exchange.respond(440)
         return exchange.is_answered
 
     def _is_looping(self, exchange: Exchange) -> bool:
-        exchange.loop_hash = self._loops.hash_of(exchange.request)
-        return self._loops.is_loop(exchange.request, exchange.loop_hash)
+        request = exchange.request
+        exchange.loop_hash = self._loops.hash_of(request, own_routes=exchange.own_routes)
+        return self._loops.is_loop(request, exchange.loop_hash)
 
     def _refuses_extensions(self, exchange: Exchange) -> bool:
         """16.3 item 5; 8.2.2.3 where we are the one the request is for."""
+        if not exchange.present & _REQUIREMENTS:
+            return False
         request = exchange.request
         unknown = [tag for tag in request.proxy_require if tag not in PROXY_EXTENSIONS]
-        if self._is_for_us(request) or unknown:
+        if self._is_for_us(exchange) or unknown:
             known = REGISTRAR_EXTENSIONS if request.method == "REGISTER" else frozenset[str]()
             unknown += [tag for tag in request.require if tag not in known]
         if unknown:
@@ -117,39 +123,38 @@ class Admission:
         """11.2: asked for what we can do. Scanners ask too: the answer is short, and the same for
         everybody.
         """
-        request = exchange.request
-        if request.method == "OPTIONS" and self._is_for_us(request):
+        if exchange.request.method == "OPTIONS" and self._is_for_us(exchange):
             self._describe_ourselves(exchange)
         return exchange.is_answered
 
     def _refuses_method(self, exchange: Exchange) -> bool:
         """What starts nothing and belongs to nothing is refused before it costs a password."""
-        request = exchange.request
         if exchange.dialog is not None:
             return False
-        if request.method in IN_DIALOG_ONLY and request.to.tag is None:
+        request = exchange.request
+        if request.method in IN_DIALOG_ONLY and request.to_tag is None:
             exchange.respond(481)
         elif request.method in UNSUPPORTED_METHODS:
             exchange.respond(405, headers=[("Allow", ALLOW)])
-        elif self._is_for_us(request) and request.method != "REGISTER":
+        elif request.method != "REGISTER" and self._is_for_us(exchange):
             self._refuse_as_server(exchange)
         return exchange.is_answered
 
     def _refuse_as_server(self, exchange: Exchange) -> None:
         """Nobody lives at our bare address: there is no dialog, no such method, or no such user."""
-        if exchange.request.to.tag is not None:
+        if exchange.request.to_tag is not None:
             exchange.respond(481)
         elif exchange.request.method in METHODS:
             exchange.respond(404)
         else:
             exchange.respond(405, headers=[("Allow", ALLOW)])
 
-    def _is_for_us(self, request: Request) -> bool:
+    def _is_for_us(self, exchange: Exchange) -> bool:
         """True for the server itself: an address of ours without a user."""
-        uri = request.uri
-        if request.routes or not isinstance(uri, SipUri) or not self._locality.is_ours(uri):
+        uri = exchange.request.uri
+        if exchange.has_route or not isinstance(uri, SipUri):
             return False
-        return not uri.user or request.method == "REGISTER"
+        return (not uri.user or exchange.request.method == "REGISTER") and self._locality.is_ours(uri)
 
     def _describe_ourselves(self, exchange: Exchange) -> None:
         exchange.respond(200, headers=CAPABILITIES)

@@ -32,6 +32,7 @@ from ringback.server.listening import Listening
 from ringback.server.locality import Locality
 from ringback.server.location import Location
 from ringback.server.loop_detection import LoopDetector
+from ringback.server.overload.gate import OverloadGate
 from ringback.server.pipeline import Pipeline
 from ringback.server.proxy import Proxy
 from ringback.server.record_route import OwnRoutes
@@ -102,12 +103,7 @@ class Server:
         self.sessions = SessionTable(self.stack)
         self.locality = Locality((identity.domain,), (*identity.aliases, *identity.advertised))
         self.location = Location(store, wall_clock=wall_clock, restore=self.restored)
-        self._keep_alive = KeepAlive(
-            self.location,
-            domain=identity.domain,
-            interval=settings.nat.keepalive,
-            is_ours=membership.looks_after if membership is not None else lambda _: True,
-        )
+        self._keep_alive = self._make_keep_alive()
         tokens = FlowTokens(identity.secret, restore=self.restored)
         dial_plan = dial_plan or UsersByNumber(subscribers)
         self._admission = Admission(
@@ -128,6 +124,9 @@ class Server:
         self._forwarder = Forwarder(tokens, self.location, policies.forwarding_policy(settings, identity))
         self._proxy = self._make_proxy(dial_plan)
         self.pipeline = self._make_pipeline()
+        self._gate = OverloadGate(
+            policies.overload_policy(settings), secret=random_bytes(16), wall_clock=wall_clock
+        )
 
     def _make_pipeline(self) -> Pipeline:
         return Pipeline(
@@ -140,6 +139,16 @@ class Server:
                 self._redirect,
                 self._proxy,
             )
+        )
+
+    def _make_keep_alive(self) -> KeepAlive:
+        """Of several workers, one looks after each phone."""
+        membership = self._membership
+        return KeepAlive(
+            self.location,
+            domain=self._identity.domain,
+            interval=self._settings.nat.keepalive,
+            is_ours=membership.looks_after if membership is not None else lambda _: True,
         )
 
     def _make_authentication(self, subscribers: Subscribers) -> Authentication:
@@ -182,6 +191,7 @@ class Server:
             handler=self.pipeline.receive,
             limits=policies.transport_limits(self._settings),
             client_tls=self._identity.client_tls,
+            gate=self._gate if self._settings.overload.enabled else None,
             neighbours=self._membership.neighbours if self._membership is not None else None,
         )
         try:
@@ -226,6 +236,8 @@ class Server:
         self._forwarder.policy = policies.forwarding_policy(settings, self._identity)
         self._proxy.policy = policies.forking_policy(settings)
         self._proxy.recurses = settings.proxy.recurse_on_redirect
+        self._gate.change(policies.overload_policy(settings))
+        self.driver.gate = self._gate if settings.overload.enabled else None
 
     def registrations(self) -> list[BindingRecord]:
         """What is registered now."""
@@ -248,6 +260,7 @@ class Server:
             "server_transactions": servers,
             "dialogs": dialogs,
             "messages": asdict(self.stack.statistics),
+            "overload": self._gate.status(),
         }
 
     def _digest(self, settings: Settings) -> DigestServer:

@@ -13,12 +13,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ringback.kernel import BIT
 from ringback.server.admission import CAPABILITIES
 from ringback.server.device_quirks import speaks_only_md5
 from ringback.server.log_limit import LogLimit
+from ringback.server.plain_request import Lines, answer
 from ringback.server.subscribers import Principal
 from ringback.sip.errors import PeerError
-from ringback.sip.message.credentials import Challenge, Credentials
+from ringback.sip.message.credentials import Credentials
 from ringback.sip.message.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
@@ -37,6 +39,12 @@ logger.addFilter(LogLimit())
 
 #: What strangers may send to local users, where the setting lets them.
 STRANGERS_METHODS = frozenset(("INVITE", "MESSAGE", "OPTIONS"))
+
+_AUTHORIZATION, _PROXY_AUTHORIZATION = BIT["authorization"], BIT["proxy-authorization"]
+_BOTH = _AUTHORIZATION | _PROXY_AUTHORIZATION
+#: The bit of the only field -> how its line begins.
+_LINE = {_AUTHORIZATION: b"\r\nauthorization:", _PROXY_AUTHORIZATION: b"\r\nproxy-authorization:"}
+_USER_AGENT = BIT["user-agent"]
 
 #: RFC 3323 4.1.1.3: the From of somebody who does not want to be named. Only the digest says who it is.
 ANONYMOUS_HOST = "anonymous.invalid"
@@ -81,10 +89,10 @@ class Authentication:
         if exchange.dialog is not None:
             return False
         if exchange.transaction is None:
-            return not (self.policy.strangers_may_call and self._stays_here(request))
+            return not (self.policy.strangers_may_call and self._stays_here(exchange))
         if request.method == "REGISTER":
             return self._serve_register(exchange)
-        if self._claims_to_be_local(request):
+        if self._claims_to_be_local(exchange):
             return self._serve_user(exchange)
         return self._serve_stranger(exchange)
 
@@ -97,7 +105,7 @@ class Authentication:
         principal = self._prove(exchange, status=401)
         if principal is None:
             return True
-        if not self._is_own_address(request.to.uri, principal):
+        if not self._is_own_address_of_record(request, principal):
             exchange.respond(403, "Not Your Address")
             return True
         return self._admit(exchange, principal)
@@ -110,7 +118,7 @@ class Authentication:
         if self.policy.from_must_match and not self._speaks_for_itself(request, principal):
             exchange.respond(403, "From Is Not Yours")
             return True
-        if not self._stays_here(request) and not self.policy.users_may_call_out:
+        if not self._stays_here(exchange) and not self.policy.users_may_call_out:
             exchange.respond(403, "No Calls Out Of The Domain")
             return True
         return self._admit(exchange, principal)
@@ -120,7 +128,7 @@ class Authentication:
         come without our Route: some clients ignore Record-Route.
         """
         request = exchange.request
-        is_inside = self._stays_here(request)
+        is_inside = self._stays_here(exchange)
         is_welcome = request.method in STRANGERS_METHODS or request.to.tag is not None
         if is_inside and self.policy.strangers_may_call and is_welcome:
             return not exchange.keep()
@@ -138,9 +146,12 @@ class Authentication:
         """The proven sender. None: the answer (a challenge, or wait) is sent."""
         request, now = exchange.request, exchange.driver.now
         source = exchange.flow.remote.host
-        claimed = self._credentials(request)
-        account = claimed[0].parameters.get("username", "") if claimed else ""
-        wait = self._failures.wait(source, account, now=now) if claimed else 0.0
+        claimed = self._credentials(exchange)
+        if not claimed:
+            self._challenge(exchange, status, source, stale=False)
+            return None
+        account = claimed[0].parameters.get("username", "")
+        wait = self._failures.wait(source, account, now=now)
         if wait > 0 and not self._is_known_flow(account, exchange.flow):
             exchange.respond(503, headers=[("Retry-After", str(int(wait) + 1))])
             return None
@@ -157,24 +168,29 @@ class Authentication:
         if subscriber is not None:
             self._failures.succeeded(source, account)
             return Principal(subscriber.number, subscriber.name)
-        if claimed and not verdict.stale:
+        if not verdict.stale:
             self._note_failure(exchange, claimed[0], source, verdict.detail)
         self._challenge(exchange, status, source, stale=verdict.stale)
         return None
 
-    def _credentials(self, request: Request) -> list[Credentials]:
+    def _credentials(self, exchange: Exchange) -> list[Credentials]:
         """Those for our realm; what is meant for others is not ours to judge (22.3)."""
+        fields = exchange.present & _BOTH
+        if not fields:
+            return []
         return [
             each
-            for each in request.credentials
-            if each.scheme.lower() == "digest" and each.parameters.get("realm") == self.digest.realm
+            for each in _read_credentials(exchange.request, fields)
+            if each.parameters.get("realm") == self.digest.realm and each.scheme.lower() == "digest"
         ]
 
     def _target_of(self, request: Request, claimed: list[Credentials]) -> str:
         """What the digest may be made of: the Request-URI, or, as some phones do, the bare address of this
         server (RFC 7616 3.4.6 leaves room for what lies between).
         """
-        text = claimed[0].parameters.get("uri", "") if claimed else ""
+        text = claimed[0].parameters.get("uri", "")
+        if text == request.target:
+            return text
         try:
             names_us = self._locality.is_this_server(parse_uri(text))
         except PeerError:
@@ -195,11 +211,10 @@ class Authentication:
 
     def _challenge(self, exchange: Exchange, status: int, source: str, *, stale: bool) -> None:
         name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
-        values = self.digest.challenges(source, now=exchange.driver.now, stale=stale)
-        agent = exchange.request.headers.get("User-Agent")
-        if speaks_only_md5(agent, self.policy.md5_only_agents):
-            values = [value for value in values if _is_md5(value)] or values
-        exchange.respond(status, headers=[(name, value) for value in values])
+        md5_only = speaks_only_md5(_user_agent(exchange), self.policy.md5_only_agents)
+        now = exchange.driver.now
+        lines = self.digest.challenge_lines(name, source, now=now, stale=stale, md5_only=md5_only)
+        answer(exchange, status, lines)
 
     def _is_known_flow(self, account: str, flow: Flow) -> bool:
         """A phone of this account is registered from exactly there."""
@@ -212,17 +227,27 @@ class Authentication:
 
     # --- may they?
 
-    def _claims_to_be_local(self, request: Request) -> bool:
-        uri = request.from_.uri
+    def _claims_to_be_local(self, exchange: Exchange) -> bool:
+        request = exchange.request
+        uri = request.from_uri
         if self._locality.is_ours(uri):
             return True
         is_anonymous = isinstance(uri, SipUri) and uri.host == ANONYMOUS_HOST
-        return is_anonymous and (not self.policy.strangers_may_call or bool(self._credentials(request)))
+        return is_anonymous and (not self.policy.strangers_may_call or bool(self._credentials(exchange)))
 
     def _speaks_for_itself(self, request: Request, principal: Principal) -> bool:
-        uri = request.from_.uri
+        uri = request.from_uri
         is_anonymous = isinstance(uri, SipUri) and uri.host == ANONYMOUS_HOST
         return is_anonymous or self._is_own_address(uri, principal)
+
+    def _is_own_address_of_record(self, request: Request, principal: Principal) -> bool:
+        """By its text, as nearly all phones write it: 0.3 us instead of 5."""
+        head = request.head
+        if head is not None:
+            user, _, host = head.to_uri.partition("@")
+            if user == f"sip:{principal.number}" and self._locality.is_our_host(host, None):
+                return True
+        return self._is_own_address(request.to.uri, principal)
 
     def _is_own_address(self, uri: Uri, principal: Principal) -> bool:
         if not self._locality.is_ours(uri):
@@ -230,25 +255,32 @@ class Authentication:
         subscriber = self._subscribers.find(self._locality.user_of(uri))
         return subscriber is not None and subscriber.number == principal.number
 
-    def _stays_here(self, request: Request) -> bool:
-        return not request.routes and self._locality.is_ours(request.uri)
+    def _stays_here(self, exchange: Exchange) -> bool:
+        return not exchange.has_route and self._locality.is_ours(exchange.request.uri)
 
     def _admit(self, exchange: Exchange, principal: Principal) -> bool:
         """Check, then commit: from here on there is state, and our credentials travel no further (22.3)."""
         exchange.principal = principal
         exchange.driver.trust(exchange.flow)  # a caller who never registers keeps its connection too
-        self._drop_credentials(exchange.request)
+        if exchange.request.method == "REGISTER":  # which travels no further, and is answered at once
+            keep = exchange.driver.stack.keep
+            return not exchange.driver.perform(keep, exchange.transaction, answers_soon=True)
+        self._drop_credentials(exchange)
         return not exchange.keep()
 
-    def _drop_credentials(self, request: Request) -> None:
+    def _drop_credentials(self, exchange: Exchange) -> None:
         for name in ("Authorization", "Proxy-Authorization"):
-            lines = request.headers.get_all(name)
+            bit = BIT[name.lower()]
+            lines = exchange.request.headers.get_all(name) if exchange.present & bit else []
             foreign = [line for line in lines if not self._is_ours(line)]
-            if len(foreign) == len(lines):
-                continue
-            request.headers.remove(name)
-            for line in foreign:
-                request.headers.add(name, line)
+            if not foreign:
+                exchange.without |= bit
+            elif len(foreign) < len(lines):
+                request = exchange.request.copy()
+                request.headers.remove(name)
+                for line in foreign:
+                    request.headers.add(name, line)
+                exchange.replace_request(request)
 
     def _is_ours(self, line: str) -> bool:
         try:
@@ -257,5 +289,19 @@ class Authentication:
             return False
 
 
-def _is_md5(challenge: str) -> bool:
-    return Challenge.parse(challenge).parameters.get("algorithm") == "MD5"
+def _read_credentials(request: Request, fields: int) -> list[Credentials]:
+    """All credentials of a request; of a single line without making the header fields."""
+    head, name = request.head, _LINE.get(fields)
+    if head is not None and name is not None:
+        text = Lines(head).only(name)
+        if text is not None:
+            return [Credentials.parse(text)]
+    return request.credentials
+
+
+def _user_agent(exchange: Exchange) -> str | None:
+    if not exchange.present & _USER_AGENT:
+        return None
+    head = exchange.request.head
+    text = None if head is None else Lines(head).only(b"\r\nuser-agent:")
+    return exchange.request.headers.get("User-Agent") if text is None else text

@@ -53,6 +53,8 @@ class FailureTable:
 
     def wait(self, source: str, account: str, *, now: float) -> float:
         """Seconds until credentials for `account` from `source` are looked at again; 0 for at once."""
+        if not self._records:
+            return 0.0  # nobody guesses: nearly always
         keys = [(source, account), (source, ""), (_network(source), "")]
         if (source, account) not in self._owners:
             keys.append(("", account))
@@ -68,11 +70,15 @@ class FailureTable:
 
     def succeeded(self, source: str, account: str) -> None:
         """The owner is there: the record of this account from this source is clean."""
-        self._records.pop((source, account), None)
-        self._owners.pop((source, account), None)
-        self._owners[source, account] = None
-        if len(self._owners) > self.policy.table_size:
-            self._owners.popitem(last=False)
+        owner, owners = (source, account), self._owners
+        if self._records:
+            self._records.pop(owner, None)
+        if owner in owners:
+            owners.move_to_end(owner)
+            return
+        owners[owner] = None
+        if len(owners) > self.policy.table_size:
+            owners.popitem(last=False)
 
     def _blocked_until(self, key: tuple[str, str], now: float) -> float:
         record = self._records.get(key)

@@ -77,6 +77,34 @@ class Binding:
         self.registered_at = registered_at
         self.handle = handle or handle_of(user, key)
 
+    def refreshed(
+        self,
+        *,
+        expires_at: float,
+        call_id: str,
+        cseq: int,
+        flow: Flow | None,
+        user_agent: str,
+        registered_at: float,
+    ) -> Binding:
+        """The same contact without reg-id, path and q, registered once more. What is as it was is shared."""
+        return Binding(
+            self.user,
+            self.key,
+            self.contact_text,
+            expires_at,
+            1.0,
+            self.call_id if call_id == self.call_id else call_id,
+            cseq,
+            flow,
+            (),
+            self.instance,
+            0,
+            user_agent,
+            registered_at,
+            self.handle,
+        )
+
     def __repr__(self) -> str:
         return f"<Binding {self.user} {self.contact_text}>"
 

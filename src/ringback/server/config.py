@@ -228,6 +228,29 @@ class LimitSettings(Section):
     """How many bytes may wait for a peer that does not read, before its connection is closed."""
 
 
+class OverloadSettings(Section):
+    """Who is served first when more comes than this server can do (RFC 6357). Calls that are on go on."""
+
+    enabled: bool = True
+    """Under overload, serve in the order of what is at stake, and refuse new calls with 503 once they waited
+    for 0.1 seconds. Otherwise it is first come, first served, until nothing is served in time."""
+
+    emergency_numbers: Annotated[tuple[str, ...], Field(max_length=100)] = ("112", "911")
+    """The numbers that people dial for help, as they dial them. Under overload these calls go first; so do
+    calls to urn:service:sos (RFC 5031) without being listed."""
+
+    trunks: Annotated[tuple[IpAddress, ...], Field(max_length=1000)] = ()
+    """The addresses of other servers that send calls here for many people. Their calls go before calls of
+    phones that have not registered, and they are never told to stop sending for some seconds."""
+
+    shortest_retry: Annotated[int, Field(ge=1, le=3600)] = 5
+    """How soon a phone that was refused may try again, in seconds. Each one is told another time between this
+    and `longest_retry`, so that they do not come back all at once."""
+
+    longest_retry: Annotated[int, Field(ge=1, le=3600)] = 30
+    """The longest time that a phone which was refused is told to wait, in seconds."""
+
+
 class LogSettings(Section):
     """What is written about what happens."""
 
@@ -264,6 +287,7 @@ class Settings(Section):
     nat: NatSettings = NatSettings()
     media: MediaSettings = MediaSettings()
     limits: LimitSettings = LimitSettings()
+    overload: OverloadSettings = OverloadSettings()
     log: LogSettings = LogSettings()
 
 
@@ -281,6 +305,9 @@ def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
         )
     if media.last_port <= media.first_port:
         found.append((("media", "last_port"), f"is not above first_port ({media.first_port})"))
+    if settings.overload.longest_retry < settings.overload.shortest_retry:
+        shortest = settings.overload.shortest_retry
+        found.append((("overload", "longest_retry"), f"is less than shortest_retry ({shortest})"))
     if (tls.certificate is None) != (tls.key is None):
         given, missing = ("certificate", "key") if tls.key is None else ("key", "certificate")
         found.append((("tls", given), f"is given without tls.{missing}; both or none are needed"))

@@ -38,6 +38,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "https_port": ("web", "https_port"),
     "log_level": ("log", "level"),
     "trace": ("log", "trace_file"),
+    "workers": ("workers",),
     "demo": ("demo",),
 }
 #: Variables of ours that are no settings.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 #: Phones that refuse a whole 401 or 407 when it also offers an algorithm they do not know, instead of
 #: passing that challenge over (RFC 8760 2.4). They are offered MD5 alone.
@@ -15,7 +15,8 @@ MD5_ONLY = (
 )
 
 
-def speaks_only_md5(user_agent: str | None, more: Iterable[str] = ()) -> bool:
+@lru_cache(maxsize=1024)
+def speaks_only_md5(user_agent: str | None, more: tuple[str, ...] = ()) -> bool:
     """True for a User-Agent that begins like one of the table, or like one of `more`; case does not count."""
     if not user_agent:
         return False

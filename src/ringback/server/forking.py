@@ -4,10 +4,7 @@
 
 The response context. Targets of one q are tried together, q after q. Provisional responses and every 2xx
 go to the caller at once; of the failures the best one does, when nothing is left to try. Who answers
-first has the call, the others get a CANCEL that says so (RFC 3326). The life of a branch:
-
-    WAITING --response 1xx--> RINGING --final, timeout, transport error--> DONE
-       `-- CANCEL by us (answered elsewhere, 6xx, caller gave up, nobody answers) --> CANCELLED --> DONE
+first has the call, the others get a CANCEL that says so (RFC 3326).
 
 Every input runs inside the guard of the exchange: if something of ours raises, all branches are cancelled
 and the caller gets a 500.
@@ -15,14 +12,14 @@ and the caller gets a 500.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from ringback.kernel import BIT
 from ringback.server.best_response import best_response
+from ringback.server.branch import NEVER, Branch, BranchState
 from ringback.server.targets import Target, is_same_target, serial_groups
 from ringback.sip.events import (
     CancelReceived,
@@ -34,10 +31,9 @@ from ringback.sip.events import (
 )
 
 if TYPE_CHECKING:
+    from ringback.server.forwarding import Forwarder
     from ringback.server.pipeline import Exchange
-    from ringback.sip.flow import Flow
-    from ringback.sip.message.message import Request, Response
-    from ringback.sip.message.uri import Uri
+    from ringback.sip.message.message import Response
     from ringback.sip.transaction.client import ClientTransaction
     from ringback.sip.transaction.timers import Deadline
 
@@ -50,6 +46,7 @@ SILENCE = 2.0
 
 #: RFC 5393 5.3.3: where nobody said how broad a request may become.
 DEFAULT_BREADTH = 60
+_MAX_BREADTH = BIT["max-breadth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,42 +59,6 @@ class ForkingPolicy:
     max_breadth: int = DEFAULT_BREADTH
 
 
-class BranchState(IntEnum):
-    """See the picture above."""
-
-    WAITING = 0
-    RINGING = 1
-    CANCELLED = 2
-    DONE = 3
-
-
-@dataclass(slots=True, eq=False)
-class Branch:
-    """One copy of the request, on its way to one target."""
-
-    target: Target
-    breadth: int
-    state: BranchState = BranchState.WAITING
-    transaction: ClientTransaction | None = None
-    timer_c: Deadline | None = None
-
-    @property
-    def is_pending(self) -> bool:
-        return self.state is not BranchState.DONE
-
-
-class Forwarding(Protocol):
-    """What messages look like when they leave us (`forwarding.py`)."""
-
-    def prepare(self, exchange: Exchange, target: Target, *, breadth: int) -> Request:
-        """The copy of a request for one target."""
-        ...
-
-    def pass_back(self, response: Response, flow: Flow | None) -> Response | None:
-        """The response for the hop before us; None if it was meant for us."""
-        ...
-
-
 #: The further targets that a 3xx names; empty when it is to be passed on instead.
 Recurse = Callable[["Exchange", "Response"], Sequence[Target]]
 
@@ -105,36 +66,54 @@ Recurse = Callable[["Exchange", "Response"], Sequence[Target]]
 class ResponseContext:
     """16.7: everything about one request that was forwarded, until its last branch is done."""
 
+    __slots__ = (
+        "_alarm",
+        "_closed",
+        "_failures",
+        "_forwarding",
+        "_groups",
+        "_is_cancelled",
+        "_is_invite",
+        "_is_over",
+        "_pending",
+        "_policy",
+        "_recurse",
+        "_ringing_ends_at",
+        "branches",
+        "exchange",
+    )
+
     def __init__(
         self,
         exchange: Exchange,
         targets: Iterable[Target],
         *,
-        forwarding: Forwarding,
+        forwarding: Forwarder,
         policy: ForkingPolicy,
+        closed: Callable[[ResponseContext], None],
         recurse: Recurse | None = None,
-        closed: Callable[[ResponseContext], None] = lambda _: None,
     ) -> None:
         self.exchange = exchange
         self.branches: list[Branch] = []
-        self._groups = deque(serial_groups(targets))
+        self._groups = serial_groups(targets)
         self._forwarding = forwarding
         self._policy = policy
         self._recurse = recurse
         self._closed = closed
         self._failures: list[Response] = []
-        self._seen: list[Uri] = []
+        self._pending = 0
         self._is_invite = exchange.request.method == "INVITE"
         self._is_cancelled = False
         self._is_over = False
-        self._ring_deadline: Deadline | None = None
+        self._ringing_ends_at = NEVER
+        self._alarm: Deadline | None = None
 
     def start(self) -> None:
         """Take over the exchange: answer 100 to an INVITE and try the first targets."""
         transaction = self.exchange.transaction
         assert transaction is not None
         transaction.consumer = self.receive_upstream
-        self.exchange.on_failure.append(self._abandon)
+        self.exchange.undo = self._abandon
         if self._is_invite:
             self.exchange.respond(100)
         self._go_on()
@@ -143,11 +122,13 @@ class ResponseContext:
 
     def receive_upstream(self, event: Event) -> None:
         """CANCEL, or a caller that cannot be reached any more."""
-        if isinstance(event, CancelReceived):
-            reason = event.request.headers.get("Reason")
-            self.exchange.attempt(lambda: self._give_up(reason))
-        elif isinstance(event, ServerTransactionFailed) and not self.exchange.is_answered:
-            self.exchange.attempt(lambda: self._give_up(None))
+        try:
+            if isinstance(event, CancelReceived):
+                self._give_up(event.request.headers.get("Reason"))
+            elif isinstance(event, ServerTransactionFailed) and not self.exchange.is_answered:
+                self._give_up(None)
+        except Exception as error:  # noqa: BLE001 (logged there)
+            self.exchange.fail(error)
 
     def _give_up(self, reason: str | None) -> None:
         """16.10: nothing new is tried, what rings is told to stop."""
@@ -160,15 +141,15 @@ class ResponseContext:
 
     def receive(self, branch: Branch, event: Event) -> None:
         """What came of one branch."""
-        self.exchange.attempt(lambda: self._receive(branch, event))
-
-    def _receive(self, branch: Branch, event: Event) -> None:
-        if isinstance(event, ResponseReceived):
-            self._receive_response(branch, event.response)
-        elif isinstance(event, RequestTimedOut):
-            self._fail(branch, 408)
-        elif isinstance(event, TransportFailed):
-            self._fail(branch, 430 if branch.target.is_registered else 503)
+        try:
+            if isinstance(event, ResponseReceived):
+                self._receive_response(branch, event.response)
+            elif isinstance(event, RequestTimedOut):
+                self._fail(branch, 408)
+            elif isinstance(event, TransportFailed):
+                self._fail(branch, 430 if branch.target.is_registered else 503)
+        except Exception as error:  # noqa: BLE001 (logged there)
+            self.exchange.fail(error)
 
     def _receive_response(self, branch: Branch, received: Response) -> None:
         flow = branch.transaction.flow if branch.transaction is not None else None
@@ -190,8 +171,8 @@ class ResponseContext:
             return
         if branch.state is BranchState.WAITING:
             branch.state = BranchState.RINGING
-        if branch.timer_c is not None:
-            self._start_timer_c(branch)
+        if branch.state is BranchState.RINGING and self._is_invite:
+            branch.gives_up_at = self.exchange.driver.now + self._policy.timer_c
         if not self.exchange.is_answered and not self._is_cancelled and branch.state is BranchState.RINGING:
             self.exchange.send(response)
 
@@ -252,38 +233,40 @@ class ResponseContext:
 
     def _go_on(self) -> None:
         """Next targets if nothing is pending, the answer if there are none."""
-        while not any(branch.is_pending for branch in self.branches):
+        while not self._pending:
             if not self._groups:
                 self._conclude()
                 return
-            self._launch_all(self._groups.popleft())
+            self._launch_all(self._groups.pop(0))
 
     def _launch_all(self, targets: Sequence[Target]) -> None:
         """16.6 for each target, within what RFC 5393 and our own limit leave."""
-        fresh = [each for each in targets if not self._is_known(each.uri)]
-        fresh = fresh[: self._policy.max_branches - len(self.branches)]
+        fresh = [target for target in targets if not self._is_known(target)]
+        fresh = fresh[: max(0, self._policy.max_branches - len(self.branches))]
         budget = self._breadth_left()
         if len(fresh) > budget:
-            fresh, later = fresh[:budget], fresh[budget:]
-            self._groups.appendleft(later)
-        self._arm_ring_deadline()
+            self._groups.insert(0, fresh[budget:])
+            del fresh[budget:]
+        if self._is_invite and self.exchange.dialog is None:
+            self._ringing_ends_at = self.exchange.driver.now + self._policy.ring_time
         for index, target in enumerate(fresh):
-            self._seen.append(target.uri)
             self._launch(target, budget // len(fresh) + (1 if index < budget % len(fresh) else 0))
 
-    def _is_known(self, uri: Uri) -> bool:
+    def _is_known(self, target: Target) -> bool:
         """16.5: no URI is tried twice."""
-        return any(is_same_target(uri, seen) for seen in self._seen)
+        return any(is_same_target(target.uri, branch.target.uri) for branch in self.branches)
 
     def _breadth_left(self) -> int:
         """RFC 5393 5.3.3: what came in, less what pending branches were given."""
-        given = self.exchange.request.max_breadth
-        allowed = self._policy.max_breadth if given is None else min(given, self._policy.max_breadth)
-        return max(0, allowed - sum(branch.breadth for branch in self.branches if branch.is_pending))
+        exchange, allowed = self.exchange, self._policy.max_breadth
+        if exchange.present & _MAX_BREADTH:
+            allowed = min(exchange.request.max_breadth or 0, allowed)
+        return max(0, allowed - sum([branch.breadth for branch in self.branches if branch.is_pending]))
 
     def _launch(self, target: Target, breadth: int) -> None:
         branch = Branch(target, breadth)
         self.branches.append(branch)
+        self._pending += 1
         if target.is_gone:
             self._finish(branch)
             if not self._try_alternate(branch):
@@ -298,66 +281,75 @@ class ResponseContext:
             consumer=partial(self.receive, branch),
             branch_suffix=self.exchange.loop_hash,
         )
-        if self._is_invite:
-            self._start_timer_c(branch)
+        if self._is_invite and branch.is_pending:
+            branch.gives_up_at = driver.now + self._policy.timer_c
+            self._watch(min(branch.gives_up_at, self._ringing_ends_at))
 
     # --- timers
 
-    def _start_timer_c(self, branch: Branch) -> None:
-        """16.6 step 11: no INVITE waits for ever."""
-        if branch.timer_c is not None:
-            branch.timer_c.cancel()
-        branch.timer_c = self._arm(self._policy.timer_c, lambda: self._cancel(branch, None))
+    def _watch(self, instant: float) -> None:
+        """Look at the clock at `instant`, or before. One alarm serves the ring time, Timer C of all branches
+        and the patience after a CANCEL; what is put off later (Timer C, by every 1xx) does not move it.
+        """
+        if instant == NEVER or (self._alarm is not None and self._alarm.at <= instant):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self.exchange.driver.stack.deadlines.arm(instant, self._look_at_clock)
 
-    def _arm_ring_deadline(self) -> None:
-        """How long one group of phones may ring before the next one does, or the caller is told."""
-        if self._ring_deadline is not None:
-            self._ring_deadline.cancel()
-        if self._is_invite and self.exchange.dialog is None:
-            self._ring_deadline = self._arm(self._policy.ring_time, lambda: self._cancel_pending(None))
+    def _look_at_clock(self, now: float) -> None:
+        self._alarm = None
+        try:
+            if self._ringing_ends_at <= now:
+                self._ringing_ends_at = NEVER
+                self._cancel_pending(None)
+            for branch in [each for each in self.branches if each.gives_up_at <= now]:
+                self._run_out_of_patience(branch)
+            if self._pending:
+                self._watch(min(self._ringing_ends_at, *[each.gives_up_at for each in self.branches]))
+        except Exception as error:  # noqa: BLE001 (logged there)
+            self.exchange.fail(error)
 
-    def _arm(self, delay: float, expired: Callable[[], None]) -> Deadline:
-        driver = self.exchange.driver
-        return driver.stack.deadlines.arm(driver.now + delay, lambda _now: self.exchange.attempt(expired))
+    def _run_out_of_patience(self, branch: Branch) -> None:
+        """16.6 step 11: no INVITE waits for ever. A CANCEL waits for a first sign of life (9.1); the caller
+        does not wait as long for a dead phone.
+        """
+        branch.gives_up_at = NEVER
+        if branch.state is not BranchState.CANCELLED:
+            self._cancel(branch, None)
+        elif branch.transaction is not None and branch.transaction.last_response is None:
+            self._finish(branch)
+            self._go_on()
 
     # --- endings
 
     def _cancel_pending(self, reason: str | None) -> None:
-        for branch in self.branches:
-            self._cancel(branch, reason)
+        if self._pending:
+            for branch in self.branches:
+                self._cancel(branch, reason)
 
     def _cancel(self, branch: Branch, reason: str | None) -> None:
         """16.10 and 9.1. Only an INVITE can be cancelled; its final response is still awaited."""
         if not self._is_invite or branch.transaction is None:
             return
         if branch.state in (BranchState.WAITING, BranchState.RINGING):
-            branch.state = BranchState.CANCELLED
+            branch.state, branch.gives_up_at = BranchState.CANCELLED, NEVER
             self._send_cancel(branch.transaction, reason)
             if branch.transaction.last_response is None:
-                self._arm(SILENCE, lambda: self._give_up_silent(branch))
+                branch.gives_up_at = self.exchange.driver.now + SILENCE
+                self._watch(branch.gives_up_at)
 
     def _send_cancel(self, transaction: ClientTransaction, reason: str | None) -> None:
         driver = self.exchange.driver
         driver.perform(driver.stack.cancel, transaction, reason=reason)
 
-    def _give_up_silent(self, branch: Branch) -> None:
-        """A CANCEL waits for a first sign of life (9.1); the caller does not wait as long for a dead
-        phone.
-        """
-        if branch.is_pending and branch.transaction is not None and branch.transaction.last_response is None:
-            self._finish(branch)
-            self._go_on()
-
     def _finish(self, branch: Branch) -> None:
-        branch.state = BranchState.DONE
-        if branch.timer_c is not None:
-            branch.timer_c.cancel()
-            branch.timer_c = None
+        if branch.is_pending:
+            branch.state, branch.gives_up_at = BranchState.DONE, NEVER
+            self._pending -= 1
 
     def _conclude(self) -> None:
         """Step 6: nothing is pending and nothing left to try."""
-        if self._ring_deadline is not None:
-            self._ring_deadline.cancel()
         if not self.exchange.is_answered:
             self.exchange.send(self._outcome())
         self._end()
@@ -390,6 +382,11 @@ class ResponseContext:
         self._end()
 
     def _end(self) -> None:
+        """No deadline, and no way from the exchange to here: so nothing waits for a garbage collector."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self.exchange.undo = None
         if not self._is_over:
             self._is_over = True
             self._closed(self)

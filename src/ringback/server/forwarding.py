@@ -2,19 +2,23 @@
 """What does a request look like when it leaves us? Request forwarding: RFC 3261 section 16.6, RFC 5393
 section 5.3.
 
-Via and Content-Length are the stack's business; the steps here are numbered as in the RFC.
+Via and Content-Length are the stack's business; the steps here are numbered as in the RFC. All changes of a
+copy are one edit, which the kernel makes in one pass when the copy is printed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ringback.server.asserted_identity import assert_identity, strip_challenges, strip_claims
+from ringback.kernel import BIT
+from ringback.server.asserted_identity import CLAIM_BITS, assertion, strip_challenges, wants_privacy
 from ringback.server.flow_token import FlowTokens, Side
 from ringback.server.nat import is_numeric, rewrite_contact
-from ringback.server.record_route import DIALOG_METHODS, add_record_route
+from ringback.server.record_route import DIALOG_METHODS, record_route
 from ringback.sip.flow import Address, Flow, Transport
+from ringback.sip.message.editing import header_line
 from ringback.sip.message.uri import SipUri
 from ringback.sip.routing import turn_for_strict_router
 
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 
 #: 16.6 step 3: what a request without Max-Forwards gets.
 MAX_FORWARDS = 70
+
+#: What no request takes along: the claims of others, and the breadth that was given to us.
+_LEFT_OUT = CLAIM_BITS | BIT["max-breadth"]
+_PRIVACY = BIT["privacy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,53 +56,56 @@ class Forwarder:
 
     def prepare(self, exchange: Exchange, target: Target, *, breadth: int) -> Request:
         """Steps 1 to 6: the copy for `target`, which may create `breadth` branches in its turn."""
-        request = exchange.request.copy()
-        request.target = str(target.uri)
-        hops = request.max_forwards
-        request.headers["Max-Forwards"] = str(MAX_FORWARDS if hops is None else hops - 1)
-        request.headers["Max-Breadth"] = str(breadth)
-        strip_claims(request)
-        if exchange.dialog is None:
-            self._introduce(exchange, request, target)
-        for route in reversed(target.route):
-            request.headers.prepend("Route", str(route))
-        turn_for_strict_router(request)
+        hops = exchange.request.max_forwards
+        on_top, at_end, is_new = b"", _max_breadth(breadth), exchange.dialog is None
+        if is_new and target.is_registered:
+            at_end += self._identity_of_caller(exchange)
+        is_recorded = is_new and exchange.request.method in DIALOG_METHODS and exchange.request.to_tag is None
+        if is_recorded and self.policy.record_route:
+            on_top = self._record_route(exchange, target)
+        request = exchange.request.edited(
+            target=str(target.uri),
+            max_forwards=MAX_FORWARDS if hops is None else hops - 1,
+            drop_routes=exchange.own_routes,
+            without=exchange.without | (exchange.present & _LEFT_OUT),
+            on_top=on_top + _route_lines(target),
+            at_end=at_end,
+        )
+        if is_recorded and not self.policy.record_route:
+            rewrite_contact(request, exchange.flow)
+        if exchange.has_route or target.route:
+            turn_for_strict_router(request)
         return request
 
     def pass_back(self, response: Response, flow: Flow | None) -> Response | None:
         """16.7 step 3: without our Via. None if no other is left: then it was for us."""
-        response = response.copy()
-        response.headers.remove_first_value("Via")
-        if "Via" not in response.headers:
+        passed = response.without_top_via(response.present & CLAIM_BITS)
+        if passed is None:
             return None
-        strip_claims(response)
         if response.status in (401, 407):
-            strip_challenges(response, self.policy.realm)
+            strip_challenges(passed, self.policy.realm)
         if flow is not None and not self.policy.record_route:
-            rewrite_contact(response, flow)
-        return response
+            rewrite_contact(passed, flow)
+        return passed
 
-    def _introduce(self, exchange: Exchange, request: Request, target: Target) -> None:
-        """The start of something: say who calls (step 5), and stay on the path if a dialog may come of it
-        (step 4).
-        """
-        if target.is_registered:
-            assert_identity(request, exchange.principal, self.policy.domain)
-        if request.method not in DIALOG_METHODS or request.to.tag is not None:
-            return
-        if self.policy.record_route:
-            self._stay(exchange, request, target)
-        else:
-            rewrite_contact(request, exchange.flow)
+    def _identity_of_caller(self, exchange: Exchange) -> bytes:
+        """Step 5: say who calls, unless the caller wants to stay unnamed."""
+        caller = exchange.principal
+        if caller is None or (exchange.present & _PRIVACY and wants_privacy(exchange.request)):
+            return b""
+        return assertion(caller.number, caller.name, self.policy.domain)
 
-    def _stay(self, exchange: Exchange, request: Request, target: Target) -> None:
+    def _record_route(self, exchange: Exchange, target: Target) -> bytes:
+        """Step 4: stay on the path of what may become a dialog."""
+        request, came = exchange.request, exchange.flow
         token = self._tokens.make(
-            Side(exchange.flow, self._handle_of_caller(exchange)),
+            Side(came, self._handle_of_caller(exchange)),
             Side(target.flow, target.handle),
             call_id=request.call_id,
-            caller_tag=request.from_.tag or "",
+            caller_tag=request.from_tag or "",
         )
-        add_record_route(request, exchange.flow, target.flow or _likely_flow(exchange, target), token)
+        secure = isinstance(target.uri, SipUri) and target.uri.secure
+        return record_route(came, target.flow or _likely_flow(exchange, target), token, secure=secure)
 
     def _handle_of_caller(self, exchange: Exchange) -> bytes:
         """The registration of the phone that calls: the one on this flow."""
@@ -104,6 +115,18 @@ class Forwarder:
             if binding.flow == exchange.flow:
                 return binding.handle
         return b""
+
+
+@lru_cache(64)
+def _max_breadth(breadth: int) -> bytes:
+    return b"Max-Breadth: %d\r\n" % breadth
+
+
+def _route_lines(target: Target) -> bytes:
+    """RFC 3327 5.4: the Path of a registration is the Route to its phone."""
+    if not target.route:
+        return b""
+    return b"".join(header_line("Route", str(route)) for route in target.route)
 
 
 def _likely_flow(exchange: Exchange, target: Target) -> Flow:

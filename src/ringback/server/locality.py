@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ringback.sip.message.uri import SipUri, TelUri
@@ -26,39 +27,39 @@ class Locality:
 
     def __init__(self, domains: Iterable[str], addresses: Iterable[str] = ()) -> None:
         self._domains = frozenset(domain.lower() for domain in domains)
-        self._addresses = {canonical_host(address) for address in addresses}
-        self._learnt: set[str] = set()
-        self._ports: set[int] = set()
+        self._hosts = self._domains.union(canonical_host(address) for address in addresses)
+        self._ports: frozenset[int] = frozenset()
+        self._learnt = 0
 
     def add_endpoint(self, endpoint: Endpoint) -> None:
         """A socket of ours: its addresses and ports mean us."""
         for address in (endpoint.local, endpoint.advertise or endpoint.local):
-            self._ports.add(address.port)
+            self._ports |= {address.port}
             if address.host in WILDCARDS:
-                self._addresses.update((*LOOPBACKS, canonical_host(endpoint.outside)))
+                self._hosts |= {*LOOPBACKS, canonical_host(endpoint.outside)}
             else:
-                self._addresses.add(canonical_host(address.host))
+                self._hosts |= {canonical_host(address.host)}
 
     def learn(self, flow: Flow) -> None:
         """On a machine with several addresses, a connection tells which one its peer used."""
         host = flow.local.host
-        if host not in WILDCARDS and len(self._learnt) < LEARNT_LIMIT:
-            self._learnt.add(canonical_host(host))
+        if host not in self._hosts and host not in WILDCARDS and self._learnt < LEARNT_LIMIT:
+            self._hosts |= {canonical_host(host)}
+            self._learnt += 1
 
     def is_ours(self, uri: Uri) -> bool:
         """True when the resource behind `uri` is for us to find: sip:user@our-domain, or a telephone
         number.
         """
-        if isinstance(uri, TelUri):
-            return True
-        return isinstance(uri, SipUri) and self.is_our_host(uri.host, uri.port)
+        if isinstance(uri, SipUri):
+            return self.is_our_host(uri.host, uri.port)
+        return isinstance(uri, TelUri)
 
     def is_our_host(self, host: str, port: int | None) -> bool:
         """True for our domains and addresses, without a port or with one of ours."""
         if port is not None and port not in self._ports:
             return False
-        host = canonical_host(host)
-        return host in self._domains or host in self._addresses or host in self._learnt
+        return host in self._hosts or canonical_host(host) in self._hosts
 
     def is_our_socket(self, uri: Uri) -> bool:
         """True when sending to `uri` would send to ourselves: a missing port is the default one."""
@@ -75,11 +76,14 @@ class Locality:
 
     def user_of(self, uri: Uri) -> str:
         """The user part of an address of ours; empty for the server itself."""
+        if isinstance(uri, SipUri):
+            return uri.user or ""
         if isinstance(uri, TelUri):
             return "".join(character for character in uri.number if character not in "-.()")
-        return (uri.user or "") if isinstance(uri, SipUri) else ""
+        return ""
 
 
+@lru_cache(4096)
 def canonical_host(host: str) -> str:
     """A host in one spelling: names in lower case, IP addresses as `ipaddress` prints them."""
     host = host.lower() if host.isascii() else host

@@ -5,20 +5,25 @@ What a request is routed by is hashed with a key of ours and travels as the end 
 A request that comes back with one of our Vias and the same hash would be routed as before, again and
 again: a loop. With another hash it is a spiral, which is legal. Others cannot make our hashes, so nobody
 can have calls refused as loops.
+
+Every request is hashed (1.7 us) and searched for the hash, as octets first (0.2 us): Vias are read only
+where it was found.
 """
 
 from __future__ import annotations
 
-import hmac
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from ringback.kernel import BIT
 from ringback.sip.identifiers import branch_suffix
+from ringback.sip.routing import route_uris
 
 if TYPE_CHECKING:
     from ringback.sip.message.message import Request
 
-#: 64 bits, as text.
-HASH_LENGTH = 16
+#: 64 bits: 16 characters.
+HASH_SIZE = 8
 
 #: RFC 5393 4.2.2: fields besides Request-URI and Route that can change where a request goes.
 ROUTING_FIELDS = (
@@ -29,35 +34,44 @@ ROUTING_FIELDS = (
     "Reject-Contact",
     "Request-Disposition",
 )
+_ROUTING_BITS = sum(BIT[name.lower()] for name in ROUTING_FIELDS)
 
 
 class LoopDetector:
     """Makes and recognises the hashes of one server."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_hashes",)
 
     def __init__(self, secret: bytes) -> None:
-        self._key = hmac.digest(secret, b"loop detection", "sha256")
+        key = blake2b(secret, person=b"loop detection").digest()
+        self._hashes = blake2b(key=key, digest_size=HASH_SIZE)
 
-    def hash_of(self, request: Request) -> str:
-        """The hash of a request as it arrived, after our own Routes were taken off it.
+    def hash_of(self, request: Request, *, own_routes: int = 0) -> str:
+        """The hash of a request as it arrived, without its first `own_routes` Routes, which are ours.
 
         Max-Forwards, Via and Max-Breadth change at every hop and are left out; so are credentials, which
         are taken off where they are checked.
         """
         parts = [
             request.call_id,
-            request.from_.tag or "",
-            request.to.tag or "",
-            str(request.cseq.number),
-            str(request.uri),
-            *request.headers.get_all("Route"),
+            request.from_tag or "",
+            request.to_tag or "",
+            str(request.cseq_number),
+            request.target,
         ]
-        for name in ROUTING_FIELDS:
-            parts += request.headers.get_all(name)
-        text = "\0".join(parts).encode("utf-8", "surrogateescape")
-        return hmac.digest(self._key, text, "sha256").hex()[:HASH_LENGTH]
+        present = request.present
+        if present & BIT["route"]:
+            parts += route_uris(request)[own_routes:]
+        if present & _ROUTING_BITS:
+            for name in ROUTING_FIELDS:
+                parts += request.headers.get_all(name)
+        keyed = self._hashes.copy()
+        keyed.update("\0".join(parts).encode("utf-8", "surrogateescape"))
+        return keyed.hexdigest()
 
     def is_loop(self, request: Request, loop_hash: str) -> bool:
         """True when one of our Vias in the request carries the same hash."""
+        head = request.head
+        if head is not None and loop_hash.encode("ascii") not in head.data:
+            return False
         return any(branch_suffix(via.branch or "") == loop_hash for via in request.vias)

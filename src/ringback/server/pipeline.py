@@ -17,7 +17,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ringback.server.amplification import keep_small
@@ -45,30 +44,62 @@ WAITING_LIMIT = 10_000
 HeaderList = Sequence[tuple[str, str]]
 
 
-@dataclass(slots=True, eq=False)
 class Exchange:
     """One request and what the services found out about it.
 
-    `request` is our own copy: services take our Routes and credentials off it. `arrived` is the request
-    as it came. An ACK has no transaction and is never answered.
+    `request` is the very one that arrived; nobody changes it. What the copies that leave shall not have is
+    noted here, and left out where they are made (`forwarding.py`). A service that needs another request
+    than the one that came replaces it. An ACK has no transaction and is never answered.
     """
 
-    request: Request
-    flow: Flow
-    driver: StackDriver
-    transaction: ServerTransaction | None = None
-    principal: Principal | None = None
-    dialog: DialogFlows | None = None
-    decision: Decision | None = None
-    loop_hash: str = ""
-    is_answered: bool = False
-    on_failure: list[Callable[[], None]] = field(default_factory=list)
-    """What must be undone when something of ours raises: branches to cancel."""
+    __slots__ = (
+        "decision",
+        "dialog",
+        "driver",
+        "flow",
+        "has_route",
+        "is_answered",
+        "loop_hash",
+        "own_routes",
+        "present",
+        "principal",
+        "request",
+        "transaction",
+        "undo",
+        "without",
+    )
+
+    def __init__(
+        self, request: Request, flow: Flow, driver: StackDriver, transaction: ServerTransaction | None = None
+    ) -> None:
+        self.request = request
+        self.present = request.present
+        """The fields that `request` has: bits of `kernel.BIT`."""
+        self.flow = flow
+        self.driver = driver
+        self.transaction = transaction
+        self.principal: Principal | None = None
+        self.dialog: DialogFlows | None = None
+        self.decision: Decision | None = None
+        self.own_routes = 0
+        """How many of the first Routes are ours."""
+        self.has_route = False
+        """True when there are others."""
+        self.without = 0
+        """The fields that stay here: bits of `kernel.BIT`."""
+        self.loop_hash = ""
+        self.is_answered = False
+        self.undo: Callable[[], None] | None = None
+        """Called when something of ours raises: there may be branches to cancel."""
 
     @property
     def arrived(self) -> Request:
         """The request as it came, with the `received` and `rport` of its sender."""
         return self.transaction.request if self.transaction is not None else self.request
+
+    def replace_request(self, request: Request) -> None:
+        """From now on `request` is served: our own copy, with changes."""
+        self.request, self.present = request, request.present
 
     def keep(self) -> bool:
         """From now on the transaction is stored. False: there is nothing more to do (a repetition, or no
@@ -98,35 +129,38 @@ class Exchange:
 
     def send(self, response: Response) -> None:
         """Answer with a response made elsewhere."""
-        if self.transaction is None:
+        transaction = self.transaction
+        if transaction is None:
             return
-        was_answered, is_sent = self.is_answered, False
+        was_answered = self.is_answered
         self.is_answered = was_answered or response.status >= 200
         stack = self.driver.stack
-        respond = stack.respond if self.transaction.is_kept else stack.respond_stateless
-        if not self.transaction.is_kept and self.flow.transport is Transport.UDP:
-            keep_small(response, self.arrived)
+        respond = stack.respond
+        if not transaction.is_kept:
+            respond = stack.respond_stateless
+            if self.flow.transport is Transport.UDP:
+                keep_small(response, transaction.request)
         try:
-            self.driver.perform(respond, self.transaction, response)
-            is_sent = True
-        finally:
-            self.is_answered = self.is_answered if is_sent else was_answered
+            self.driver.perform(respond, transaction, response)
+        except BaseException:
+            self.is_answered = was_answered
+            raise
 
-    def attempt(self, step: Callable[[], None]) -> None:
-        """The guard: run `step`; if it raises, the peer gets an answer and nothing is left behind."""
-        try:
-            step()
-        except PeerError as error:
+    def fail(self, error: Exception) -> None:
+        """The guard: whatever was raised, the peer gets an answer and nothing is left behind."""
+        if isinstance(error, PeerError):
             logger.info("%s from %s: %s (%s)", self.request.method, self.flow, error.detail, error.section)
             self._give_up(error.status, error.detail)
-        except Exception:
-            logger.exception("our fault: %s from %s could not be handled", self.request.method, self.flow)
+        else:
+            logger.error(
+                "our fault: %s from %s could not be handled", self.request.method, self.flow, exc_info=error
+            )
             self._give_up(500, "Server Internal Error")
 
     def _give_up(self, status: int, reason: str) -> None:
-        for undo in self.on_failure:
+        undo, self.undo = self.undo, None
+        if undo is not None:
             undo()
-        self.on_failure.clear()
         if not self.is_answered:
             self.respond(status, reason)
 
@@ -169,26 +203,28 @@ class Pipeline:
 
     def _begin(self, request: Request, flow: Flow, transaction: ServerTransaction | None) -> None:
         assert self.driver is not None
-        exchange = Exchange(request.copy(), flow, self.driver, transaction)
+        exchange = Exchange(request, flow, self.driver, transaction)
         queue = self._waiting.get(request.call_id) if self._waiting else None
         if queue is None:
-            exchange.attempt(lambda: self._walk(exchange, 0))
+            self._walk(exchange, 0)
         elif len(queue) < QUEUE_LIMIT:
             queue.append(exchange)
         else:
             exchange.respond(500, headers=[("Retry-After", "5")])
 
     def _walk(self, exchange: Exchange, start: int) -> None:
-        """From service to service, until one answers or wants to wait."""
-        for index in range(start, len(self.services)):
-            outcome = self.services[index].serve(exchange)
-            if outcome is True or exchange.is_answered:
-                return
-            if outcome is not False:
-                self._wait(exchange, outcome, index + 1)
-                return
-        if exchange.transaction is not None:
+        """Inside the guard, from service to service, until one answers or wants to wait."""
+        try:
+            for index in range(start, len(self.services)):
+                outcome = self.services[index].serve(exchange)
+                if outcome is True or exchange.is_answered:
+                    return
+                if outcome is not False:
+                    self._wait(exchange, outcome, index + 1)
+                    return
             exchange.respond(404)
+        except Exception as error:  # noqa: BLE001 (logged there)
+            exchange.fail(error)
 
     def _wait(self, exchange: Exchange, outcome: Awaitable[bool], index: int) -> None:
         if len(self._waiting) >= WAITING_LIMIT and exchange.request.call_id not in self._waiting:
@@ -213,19 +249,19 @@ class Pipeline:
             await asyncio.wait((waiting,))
         finally:
             waiting.cancel()
-        exchange.attempt(lambda: self._go_on(exchange, waiting.result(), index))
-        self._next_of(call_id)
-
-    def _go_on(self, exchange: Exchange, answered: bool, index: int) -> None:
-        if not answered and not exchange.is_answered:
+        error = None if waiting.cancelled() else waiting.exception()
+        if isinstance(error, Exception):
+            exchange.fail(error)
+        elif not waiting.result() and not exchange.is_answered:
             self._walk(exchange, index)
+        self._next_of(call_id)
 
     def _next_of(self, call_id: str) -> None:
         """The request that waited longest, and those behind it, until one waits again."""
         queue = self._waiting.pop(call_id, None)
         while queue:
             exchange = queue.popleft()
-            exchange.attempt(lambda exchange=exchange: self._walk(exchange, 0))  # type: ignore[misc]
+            self._walk(exchange, 0)
             if call_id in self._waiting:
                 self._waiting[call_id].extend(queue)
                 return

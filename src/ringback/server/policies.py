@@ -10,6 +10,7 @@ from ringback.server.admission import AdmissionPolicy
 from ringback.server.authentication import AuthenticationPolicy
 from ringback.server.forking import ForkingPolicy
 from ringback.server.forwarding import ForwardingPolicy
+from ringback.server.overload.gate import OverloadPolicy
 from ringback.server.registration import RegistrarPolicy
 
 if TYPE_CHECKING:
@@ -55,6 +56,16 @@ def forking_policy(settings: Settings) -> ForkingPolicy:
         ring_time=proxy.ring_time,
         max_branches=proxy.max_branches,
         max_breadth=proxy.max_breadth,
+    )
+
+
+def overload_policy(settings: Settings) -> OverloadPolicy:
+    """Who goes first when more comes than can be done, and what the others are told."""
+    overload = settings.overload
+    return OverloadPolicy(
+        emergency_numbers=overload.emergency_numbers,
+        trunks=overload.trunks,
+        retry_after=(overload.shortest_retry, overload.longest_retry),
     )
 
 

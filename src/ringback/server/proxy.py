@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ringback.server.forking import ForkingPolicy, ResponseContext
 from ringback.server.routing import DialPlan, ToUri, ToUser
-from ringback.server.targets import Target, as_request_uri, target_of, targets_of
+from ringback.server.targets import Target, are_alive, as_request_uri, target_of, targets_of
 from ringback.sip.flow import Transport
 from ringback.sip.message.uri import SipUri
 from ringback.sip.redirection import redirect_targets
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ringback.server.location import Location
     from ringback.server.pipeline import Exchange
     from ringback.sip.flow import Flow
-    from ringback.sip.message.message import Request, Response
+    from ringback.sip.message.message import Response
 
 #: The Max-Breadth of an ACK: it goes to one place.
 NO_FORK = 1
@@ -55,7 +55,7 @@ class Proxy:
         self._location = location
         self._locality = locality
         self._dial_plan = dial_plan
-        self._contexts: dict[ResponseContext, None] = {}
+        self._contexts: set[ResponseContext] = set()
 
     @property
     def pending(self) -> int:
@@ -79,9 +79,9 @@ class Proxy:
             forwarding=self._forwarder,
             policy=self.policy,
             recurse=self._recurse if self._may_recurse(exchange) else None,
-            closed=lambda context: self._contexts.pop(context, None),
+            closed=self._contexts.discard,
         )
-        self._contexts[context] = None
+        self._contexts.add(context)
         context.start()
 
     def _pass_ack(self, exchange: Exchange, targets: Sequence[Target]) -> None:
@@ -98,22 +98,23 @@ class Proxy:
 
     # --- the target set
 
-    def _targets(self, exchange: Exchange) -> list[Target]:
+    def _targets(self, exchange: Exchange) -> Sequence[Target]:
         """16.5: of a dialog, of a user, or the Request-URI itself."""
-        request = exchange.request
         if exchange.dialog is not None:
             return [self._target_in_dialog(exchange, exchange.dialog.onward)]
-        if request.routes:
-            return [Target(request.uri)]
+        if exchange.has_route:
+            return [Target(exchange.request.uri)]
         if isinstance(exchange.decision, ToUser):
             return self._targets_of_user(exchange, exchange.decision.number)
         if isinstance(exchange.decision, ToUri):
             return [Target(as_request_uri(exchange.decision.uri))]
         return []
 
-    def _targets_of_user(self, exchange: Exchange, number: str) -> list[Target]:
-        bindings = self._location.bindings(number, now=exchange.driver.now)
-        targets = targets_of(bindings, exchange.driver.is_alive)
+    def _targets_of_user(self, exchange: Exchange, number: str) -> Sequence[Target]:
+        now, is_alive = exchange.driver.now, exchange.driver.is_alive
+        targets: Sequence[Target] = self._location.targets(number, now=now)
+        if not are_alive(targets, is_alive):
+            targets = targets_of(self._location.bindings(number, now=now), is_alive)
         uri = exchange.request.uri
         if isinstance(uri, SipUri) and uri.secure:
             return [target for target in targets if target.is_secure]
@@ -133,7 +134,7 @@ class Proxy:
         if binding is not None:
             known = target_of(binding, is_alive)
             return Target(uri, None, known.route, is_gone=known.is_gone)
-        return Target(uri, is_gone=onward.flow is not None and not _listens(exchange.request, onward.flow))
+        return Target(uri, is_gone=onward.flow is not None and not _listens(exchange, onward.flow))
 
     # --- redirections
 
@@ -164,11 +165,11 @@ class Proxy:
         return targets
 
 
-def _listens(request: Request, flow: Flow) -> bool:
+def _listens(exchange: Exchange, flow: Flow) -> bool:
     """The neighbour's connection is closed. A new one is opened to where it was, if the message says so, and
     to no other place: a dialog is no permission to send through us to anybody.
     """
     if flow.transport in (Transport.WS, Transport.WSS):
         return False
-    hop = next_hop(request)
+    hop = next_hop(exchange.request.edited(drop_routes=exchange.own_routes))
     return isinstance(hop, SipUri) and hop.host == flow.remote.host

@@ -9,15 +9,21 @@ token.
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ringback.kernel import BIT
 from ringback.sip.flow import Transport
-from ringback.sip.message.uri import NameAddr, SipUri
-from ringback.sip.routing import remove_own_route, turn_from_strict_router
+from ringback.sip.message.uri import SipUri, parse_uri
+from ringback.sip.routing import route_uris, turn_from_strict_router
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ringback.server.flow_token import DialogFlows, FlowTokens
     from ringback.server.locality import Locality
+    from ringback.server.pipeline import Exchange
     from ringback.sip.flow import Flow
     from ringback.sip.message.message import Request
     from ringback.sip.message.uri import Uri
@@ -28,9 +34,15 @@ DIALOG_METHODS = frozenset(("INVITE", "SUBSCRIBE", "REFER"))
 #: Routes of ours that are taken off one request: the two of RFC 5658, and room for a spiral.
 OWN_ROUTE_LIMIT = 4
 
+_ROUTE = BIT["route"]
+
+#: A URI with a user part that needs no unescaping. What stands around a token is the same in every dialog: so
+#: it is parsed once, while tokens, which are new in every dialog, are not parsed at all (0.8 us, not 5).
+_WITH_USER = re.compile(r"(sips?:)([A-Za-z0-9_\-]++)@(.+)", re.DOTALL)
+
 
 class OwnRoutes:
-    """Takes our own entries off the Route of a request."""
+    """Finds our own entries in the Route of a request."""
 
     __slots__ = ("_locality", "_tokens")
 
@@ -38,49 +50,72 @@ class OwnRoutes:
         self._locality = locality
         self._tokens = tokens
 
-    def take(self, request: Request) -> DialogFlows | None:
-        """Remove them, repair what a strict router did (16.4), and say what the token among them says."""
-        flows = self._token_in(request, request.uri)
-        if flows is not None:
-            turn_from_strict_router(request, self._is_own)
-        for _ in range(OWN_ROUTE_LIMIT):
-            routes = request.routes
-            named = self._token_in(request, routes[0].uri) if routes else None
-            if named is not None and flows is not None:
+    def take(self, exchange: Exchange) -> None:
+        """16.4: note how many of the first Routes are ours, and what the token among them says.
+
+        What a strict router did is repaired: it put our URI where the target was.
+        """
+        is_in_dialog = exchange.request.to_tag is not None
+        if is_in_dialog:
+            exchange.dialog = self._token_in(exchange.request, exchange.request.target)
+            if exchange.dialog is not None:
+                repaired = exchange.request.copy()
+                turn_from_strict_router(repaired, self._is_own)
+                exchange.replace_request(repaired)
+        if exchange.present & _ROUTE:
+            self._count_own(exchange, route_uris(exchange.request), is_in_dialog=is_in_dialog)
+
+    def _count_own(self, exchange: Exchange, routes: Sequence[str], *, is_in_dialog: bool) -> None:
+        taken = 0
+        for text in routes[:OWN_ROUTE_LIMIT]:
+            named = self._token_in(exchange.request, text) if is_in_dialog else None
+            if named is not None and exchange.dialog is not None:
                 break  # the next visit of a spiral: it has a token of its own
-            if not remove_own_route(request, self._is_own):
+            if named is None and not self._is_own(_without_user(text)):
                 break
-            flows = flows or named
-        return flows
+            exchange.dialog = exchange.dialog or named
+            taken += 1
+        exchange.own_routes = taken
+        exchange.has_route = taken < len(routes)
 
     def _is_own(self, uri: Uri) -> bool:
         return isinstance(uri, SipUri) and self._locality.is_our_host(uri.host, uri.port)
 
-    def _token_in(self, request: Request, uri: Uri) -> DialogFlows | None:
-        if not isinstance(uri, SipUri) or not uri.user or not self._is_own(uri):
+    def _token_in(self, request: Request, text: str) -> DialogFlows | None:
+        """What the token in a URI of ours says."""
+        found = _WITH_USER.fullmatch(text)
+        if found is None or not self._is_own(parse_uri(found[1] + found[3])):
             return None
-        if request.to.tag is None:
-            return None  # what is outside of a dialog has to be admitted like everything else
         return self._tokens.read(
-            uri.user, call_id=request.call_id, from_tag=request.from_.tag or "", to_tag=request.to.tag or ""
+            found[2], call_id=request.call_id, from_tag=request.from_tag or "", to_tag=request.to_tag or ""
         )
 
 
-def add_record_route(request: Request, came: Flow, goes: Flow, token: str) -> None:
-    """Put ourselves on top of the Record-Route: once, or once for each side when the sockets differ."""
-    secure = isinstance(request.uri, SipUri) and request.uri.secure
-    if (came.transport, came.sent_by) != (goes.transport, goes.sent_by):
-        request.headers.prepend("Record-Route", str(_recorded(came, None, secure=secure)))
-    request.headers.prepend("Record-Route", str(_recorded(goes, token, secure=secure)))
+def _without_user(text: str) -> Uri:
+    found = _WITH_USER.fullmatch(text)
+    return parse_uri(text if found is None else found[1] + found[3])
 
 
-def _recorded(flow: Flow, token: str | None, *, secure: bool) -> NameAddr:
-    """The URI by which a neighbour on `flow` finds us. RFC 5630: sips calls are recorded as sips."""
-    host, port = split_sent_by(flow.sent_by)
-    uri = SipUri(token, host, port, secure=secure)
-    if flow.transport is not Transport.UDP:
-        uri = uri.with_parameter("transport", _transport_parameter(flow.transport, secure=secure))
-    return NameAddr(uri.with_parameter("lr"))
+def record_route(came: Flow, goes: Flow, token: str, *, secure: bool) -> bytes:
+    """The lines that put us on the path: one, or one for each side when the sockets differ.
+
+    The URI in each is the one by which a neighbour finds us. RFC 5630: sips calls are recorded as sips.
+    """
+    scheme = "sips" if secure else "sip"
+    place = _place(goes.transport, goes.sent_by, secure=secure)
+    line = f"Record-Route: <{scheme}:{token}@{place}>\r\n"
+    if came is not goes and (came.sent_by != goes.sent_by or came.transport is not goes.transport):
+        line += f"Record-Route: <{scheme}:{_place(came.transport, came.sent_by, secure=secure)}>\r\n"
+    return line.encode("ascii")
+
+
+@lru_cache(1024)
+def _place(transport: Transport, sent_by: str, *, secure: bool) -> str:
+    """A URI of ours behind its user part."""
+    uri = SipUri(None, *split_sent_by(sent_by), secure=secure)
+    if transport is not Transport.UDP:
+        uri = uri.with_parameter("transport", _transport_parameter(transport, secure=secure))
+    return str(uri.with_parameter("lr")).partition(":")[2]
 
 
 def _transport_parameter(transport: Transport, *, secure: bool) -> str:

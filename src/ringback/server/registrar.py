@@ -7,14 +7,20 @@ No GRUU is handed out and no Service-Route: a phone that got one would use it in
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ringback.kernel import BIT
 from ringback.server.nat import flow_to_contact
+from ringback.server.plain_request import answer
+from ringback.server.refresh import refreshed
 from ringback.server.registration import RegistrarPolicy, RegistrationError, Update, plan_update
 from ringback.server.targets import target_of
 from ringback.sip.message.dates import Date
+from ringback.sip.message.editing import header_line
 
 if TYPE_CHECKING:
     from ringback.server.binding import Binding
@@ -24,6 +30,10 @@ if TYPE_CHECKING:
     from ringback.sip.flow import Flow
     from ringback.sip.message.message import Request
     from ringback.sip.message.uri import NameAddr
+
+
+_PATH = BIT["path"]
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Registrar:
@@ -48,17 +58,26 @@ class Registrar:
         if exchange.principal is None:
             exchange.respond(403)
             return True
+        now, user = exchange.driver.now, exchange.principal.number
+        existing = self._location.bindings(user, now=now)
         try:
-            update = self._update(exchange, exchange.principal.number)
+            update = self._refresh(exchange, existing, now) or self._update(exchange, user, existing, now)
         except RegistrationError as refusal:
             exchange.respond(refusal.status, refusal.detail, headers=refusal.headers)
             return True
-        self._commit(exchange, exchange.principal.number, update)
+        self._commit(exchange, user, update, now)
         return True
 
-    def _update(self, exchange: Exchange, user: str) -> Update:
-        now = exchange.driver.now
+    def _refresh(self, exchange: Exchange, existing: list[Binding], now: float) -> Update | None:
+        head = exchange.arrived.head
+        if head is None or len(existing) != 1:
+            return None
+        binding = refreshed(
+            head, exchange.flow, existing[0], policy=self.policy, now=now, wall_now=self._wall_clock()
+        )
+        return None if binding is None else Update((binding,))
 
+    def _update(self, exchange: Exchange, user: str, existing: list[Binding], now: float) -> Update:
         def flow_for(contact: NameAddr, request: Request) -> Flow | None:
             if request.path:
                 self._refuse_ourselves(request.path[0], None)
@@ -70,7 +89,7 @@ class Registrar:
         return plan_update(
             exchange.arrived,
             user,
-            self._location.bindings(user, now=now),
+            existing,
             policy=self.policy,
             flow_for=flow_for,
             is_lost=lambda binding: target_of(binding, exchange.driver.is_alive).is_gone,
@@ -83,33 +102,42 @@ class Registrar:
         if flow is None and self._locality.is_our_socket(contact.uri):
             raise RegistrationError(403, "Contact Is This Server")
 
-    def _commit(self, exchange: Exchange, user: str, update: Update) -> None:
-        now = exchange.driver.now
+    def _commit(self, exchange: Exchange, user: str, update: Update, now: float) -> None:
         self._location.commit(user, put=update.put, remove=update.remove, now=now)
-        if update.put:
-            exchange.driver.trust(exchange.flow)
-        bindings = self._location.bindings(user, now=now)
-        headers = [("Contact", _with_expiry(binding, now)) for binding in bindings]
-        headers.append(("Date", str(Date(datetime.fromtimestamp(self._wall_clock(), UTC)))))
-        headers += self._extensions(exchange.arrived, update)
-        exchange.respond(200, headers=headers)
+        texts = [_with_expiry(binding, now) for binding in self._location.bindings(user, now=now)]
+        lines = "".join([f"Contact: {_printable(text)}\r\n" for text in texts])
+        answer(
+            exchange,
+            200,
+            lines.encode("utf-8", "surrogateescape")
+            + _date(int(self._wall_clock()))
+            + b"Supported: path, outbound\r\n"
+            + self._extensions(exchange, update),
+        )
 
-    def _extensions(self, request: Request, update: Update) -> list[tuple[str, str]]:
+    def _extensions(self, exchange: Exchange, update: Update) -> bytes:
         """RFC 3327 5.3: the Path comes back to who knows it. RFC 5626 6: so does the promise to use the
         flow.
         """
-        headers = [("Supported", "path, outbound")]
-        if "path" in request.supported:
-            headers += [("Path", str(route)) for route in request.path]
-        if update.uses_outbound:
-            headers.append(("Require", "outbound"))
-        return headers
+        lines = b""
+        if exchange.present & _PATH and "path" in exchange.arrived.supported:
+            lines = b"".join([header_line("Path", str(route)) for route in exchange.arrived.path])
+        return lines + b"Require: outbound\r\n" if update.uses_outbound else lines
 
 
 def _with_expiry(binding: Binding, now: float) -> str:
     """Step 8: what is left of each binding, at least a second while it lives."""
-    contact = binding.contact
-    if binding.q != 1.0:
-        contact = contact.with_parameter("q", f"{binding.q:.3g}")
+    q = "" if binding.q == 1.0 else f";q={binding.q:.3g}"
     left = max(1, math.ceil(binding.expires_at - now - 0.001))
-    return str(contact.with_parameter("expires", str(left)))
+    return f"{binding.contact_text}{q};expires={left}"
+
+
+def _printable(text: str) -> str:
+    """No Contact of a phone can add a line: they were read and printed, but this costs nothing."""
+    return text if text.isprintable() else _CONTROLS.sub(" ", text)
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> bytes:
+    """The line of this second: 3 us."""
+    return header_line("Date", str(Date(datetime.fromtimestamp(second, UTC))))

@@ -9,7 +9,7 @@ from ringback.server.config import Settings
 from ringback.server.config_schema import all_settings
 
 #: Sections that are read again while the server runs. Everything else is fixed when sockets are opened.
-LIVE_SECTIONS = frozenset({"authentication", "registrar", "proxy", "nat", "tls", "log"})
+LIVE_SECTIONS = frozenset({"authentication", "registrar", "proxy", "nat", "tls", "overload", "log"})
 
 
 @dataclass(frozen=True, slots=True)

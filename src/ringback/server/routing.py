@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from ringback.sip.message.uri import Uri
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToUser:
     """The phones of this user."""
 
     number: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToApplication:
     """Something on this server that answers calls itself. `name` is what `Applications.find` knows it by."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToUri:
     """Another address, as it stands: a next hop found by RFC 3263."""
 
     uri: Uri
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Refusal:
     """Nobody. The caller gets this final response."""
 
@@ -76,17 +76,17 @@ class Destination:
         self._locality = locality
 
     def serve(self, exchange: Exchange) -> bool:
-        if exchange.dialog is not None or exchange.request.routes:
+        if exchange.dialog is not None or exchange.has_route:
             return False
         uri = exchange.request.uri
         if not self._locality.is_ours(uri):
             exchange.decision = ToUri(uri)
             return False
-        user = self._locality.user_of(uri)
-        exchange.decision = self._dial_plan.decide(
-            user, method=exchange.request.method, caller=exchange.principal
+        decision = self._dial_plan.decide(
+            self._locality.user_of(uri), method=exchange.request.method, caller=exchange.principal
         )
-        if isinstance(exchange.decision, Refusal):
-            exchange.respond(exchange.decision.status, exchange.decision.reason)
+        exchange.decision = decision
+        if isinstance(decision, Refusal):
+            exchange.respond(decision.status, decision.reason)
             return True
         return False

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from ringback.sip.message.uri import Uri
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
-    """One place to send a request to. Without a flow the URI (or the first of `route`) says where."""
+    """One place to send a request to. Without a flow the URI (or the first of `route`) says where.
+
+    Nobody changes it once it is made. (To say so with `frozen` would cost 1 us of every request.)
+    """
 
     uri: Uri
     flow: Flow | None = None
@@ -50,6 +53,8 @@ IsAlive = Callable[["Flow"], bool]
 
 def targets_of(bindings: Sequence[Binding], is_alive: IsAlive) -> list[Target]:
     """The targets of a user, best q first. `bindings` come newest first within a q."""
+    if len(bindings) == 1:
+        return [target_of(bindings[0], is_alive)]
     by_phone: dict[str, list[Binding]] = {}
     for binding in bindings:
         name = f"instance {binding.instance}" if binding.instance and binding.reg_id else f"key {binding.key}"
@@ -69,8 +74,21 @@ def target_of(binding: Binding, is_alive: IsAlive) -> Target:
     return Target(uri, flow, route, binding.handle, binding.q, is_registered=True)
 
 
+def are_alive(targets: Sequence[Target], is_alive: IsAlive) -> bool:
+    """True when every connection that leads to these targets is still there."""
+    for target in targets:
+        if target.flow is not None and not is_alive(target.flow):
+            return False
+        if target.alternates and not are_alive(target.alternates, is_alive):
+            return False
+    return True
+
+
 def serial_groups(targets: Iterable[Target]) -> list[list[Target]]:
     """16.6: the same q together, one q after the other."""
+    targets = list(targets)
+    if len(targets) == 1:
+        return [targets]
     return [list(group) for _, group in groupby(targets, key=lambda target: target.q)]
 
 

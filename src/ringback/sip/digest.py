@@ -8,8 +8,10 @@ UTF-8; bytes that were not UTF-8 on the wire (surrogate escapes) are hashed as t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
 
 from ringback.sip.message.escapes import quote_string
 
@@ -28,7 +30,7 @@ class Algorithm:
 
     def digest(self, data: bytes) -> str:
         """H() of RFC 7616 3.3: lower-case hexadecimal."""
-        return hashlib.new(self.hash_name, data, usedforsecurity=False).hexdigest()
+        return _digest(self.hash_name, data)
 
     @property
     def family(self) -> str:
@@ -36,6 +38,12 @@ class Algorithm:
         return self.name.removesuffix("-sess")
 
 
+#: 0.4 us each; 0.8 by name with `hashlib.new`.
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "md5": hashlib.md5,
+    "sha256": hashlib.sha256,
+    "sha512_256": partial(hashlib.new, "sha512_256"),
+}
 _HASHES = (("MD5", "md5"), ("SHA-256", "sha256"), ("SHA-512-256", "sha512_256"))
 
 #: Upper-case name -> algorithm. Adding one is adding a row to `_HASHES`, weakest first.
@@ -47,7 +55,7 @@ ALGORITHMS: dict[str, Algorithm] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Proof:
     """What a digest is made of besides the secret (RFC 7616 3.4.1). `qop` is "", "auth" or "auth-int"."""
 
@@ -76,15 +84,27 @@ def ha1(user: str, realm: str, password: str, algorithm: str = "MD5") -> str:
 
 def digest_response(stored_ha1: str, proof: Proof) -> str:
     """RFC 7616 3.4.1; without qop the older form of RFC 2069."""
-    digest = proof.algorithm.digest
+    algorithm, nonce, qop = proof.algorithm, proof.nonce, proof.qop
     secret = stored_ha1
-    if proof.algorithm.is_session:
-        secret = digest(encoded(":".join((stored_ha1, proof.nonce, proof.cnonce))))
-    subject = f"{proof.method}:{proof.uri}"
-    if proof.qop == "auth-int":
-        subject = f"{subject}:{digest(proof.body)}"
-    middle = (proof.nonce_count, proof.cnonce, proof.qop) if proof.qop else ()
-    return digest(encoded(":".join((secret, proof.nonce, *middle, digest(encoded(subject))))))
+    if algorithm.is_session:
+        secret = algorithm.digest(encoded(f"{stored_ha1}:{nonce}:{proof.cnonce}"))
+    if qop == "auth-int":
+        subject = algorithm.digest(encoded(f"{proof.method}:{proof.uri}:{algorithm.digest(proof.body)}"))
+    else:
+        subject = _subject(algorithm.hash_name, f"{proof.method}:{proof.uri}")
+    middle = f"{proof.nonce_count}:{proof.cnonce}:{qop}:" if qop else ""
+    return algorithm.digest(encoded(f"{secret}:{nonce}:{middle}{subject}"))
+
+
+@lru_cache(maxsize=1024)
+def _subject(hash_name: str, text: str) -> str:
+    """H(method:uri): all phones register at the same URI. Nothing in it is secret."""
+    return _digest(hash_name, encoded(text))
+
+
+def _digest(hash_name: str, data: bytes) -> str:
+    digest: str = _MAKERS[hash_name](data, usedforsecurity=False).hexdigest()
+    return digest
 
 
 def encoded(text: str) -> bytes:

@@ -8,6 +8,7 @@ request back turns it round again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ringback.sip.message.message import Request
     from ringback.sip.message.uri import Uri
 
+_ROUTE = re.compile(rb"\r\n(?i:route)[ \t]*+:([^\r]*+)")
+_BRACKETED = re.compile(rb"<([^<>]*+)>")
+
 IsOwn = Callable[["Uri"], bool]
 
 
@@ -27,6 +31,15 @@ def next_hop(request: Request) -> Uri:
         return request.hop
     routes = request.routes
     return routes[0].uri if routes else request.uri
+
+
+def route_uris(request: Request) -> Sequence[str]:
+    """The URIs of the Route as they are written: from the kernel where it has read the request."""
+    head = request.head
+    if head is None:
+        return [str(route.uri) for route in request.routes]
+    lines = _ROUTE.findall(head.data, 0, head.body_start)
+    return [uri.decode("ascii") for line in lines for uri in _BRACKETED.findall(line)]
 
 
 def is_loose_router(uri: Uri) -> bool:

@@ -180,10 +180,13 @@ class SipStack:
 
     # --- commands of the server side
 
-    def keep(self, transaction: ServerTransaction, *, now: float) -> bool:
-        """Keep state for this request. False: drop it, it is a repetition or was refused for want of room."""
+    def keep(self, transaction: ServerTransaction, *, now: float, answers_soon: bool = False) -> bool:
+        """Keep state for this request. False: drop it, it is a repetition or was refused for want of room.
+
+        `answers_soon`: a 100 or more follows at once, so nothing sees to one.
+        """
         self.now = now
-        return self._layer.keep(transaction, now=now)
+        return self._layer.keep(transaction, now=now, answers_soon=answers_soon)
 
     def make_response(
         self,
@@ -198,7 +201,7 @@ class SipStack:
     ) -> Response:
         """A response with a To tag that is the same each time (unless `to_tag` says another)."""
         request = to.request if isinstance(to, ServerTransaction) else to
-        if to_tag is None and status > 100 and not (request.is_wire and request.to_tag):
+        if to_tag is None and status > 100 and (request.facts is None or request.facts.to_tag is None):
             is_known = isinstance(to, ServerTransaction)
             to_tag = to.local_tag if is_known else response_tag(self.identifiers, request)
         if self.user_agent and not any(name == "Server" for name, _ in headers):
@@ -313,7 +316,7 @@ class SipStack:
 
     def _signed(self, request: Request) -> Request:
         """20.41: requests that start here say what made them."""
-        if not self.user_agent or request.is_wire:
+        if not self.user_agent or request.facts is not None:
             return request  # it came from somebody: it is passed on
         if "Via" in request.headers or "User-Agent" in request.headers:
             return request

@@ -315,16 +315,27 @@ class Network:
             loop.call_at(loop.time() + delay, self._arrive)
 
     def _arrive(self) -> None:
-        """The datagram that is due: those due at the same time in the order they were sent."""
-        _due, _number, data, source, destination = heapq.heappop(self._on_the_way)
+        """What is due, in the order it was sent; what comes to one socket in a row is one batch."""
+        now, due = asyncio.get_running_loop().time(), []
+        while self._on_the_way and self._on_the_way[0][0] <= now:
+            due.append(heapq.heappop(self._on_the_way)[2:])
+        for socket, datagrams in itertools.groupby(due, lambda one: self._receiver(one[1], one[2])):
+            if socket is None or socket.closed:
+                self.statistics.lost += len(list(datagrams))
+                continue
+            batch = []
+            for data, source, destination in datagrams:
+                self.record("datagram", source, destination, data)
+                batch.append((data, source))
+            self.statistics.delivered += len(batch)
+            socket.received(batch)
+
+    def _receiver(self, source: Address, destination: Address) -> MemoryDatagramSocket | None:
+        """The socket that a datagram comes to; None when it comes nowhere."""
         host = self._hosts.get(destination.host)
-        socket = host.socket_at(destination) if host is not None else None
-        if socket is None or self.is_cut(source.host, destination.host):
-            self.statistics.lost += 1
-            return
-        self.statistics.delivered += 1
-        self.record("datagram", source, destination, data)
-        socket.received([(data, source)])
+        if host is None or self.is_cut(source.host, destination.host):
+            return None
+        return host.socket_at(destination)
 
     async def open_stream(
         self, host: Host, local: Address, remote: Address, *, tls: bool, timeout: float

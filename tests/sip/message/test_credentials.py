@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.sip.errors import PeerError
-from ringback.sip.message.credentials import AuthenticationResult, Challenge, Credentials
+from ringback.sip.message.credentials import (
+    AuthenticationResult,
+    Challenge,
+    Credentials,
+    _careful_parameters,
+    _plain_parameters,
+)
 
 
 def test_names_are_lower_case_and_values_lose_their_quotes():
@@ -79,3 +85,29 @@ def test_garbage_raises_peer_error_or_parses(text: str):
         Challenge.parse(text)
     except PeerError:
         return
+
+
+parameters_text = st.lists(
+    st.tuples(
+        st.sampled_from(["realm", "nonce", "nc", "uri", "Realm", "x", "qop", "", "user name"]),
+        st.sampled_from(["=", "= ", " =", ""]),
+        st.sampled_from(
+            ["a", "1-2", '"a"', '"a, b"', '"', '""', '"a"b"', "é", "a b", "", '"a\\"b"', "a;b", "="]
+        ),
+        st.sampled_from([",", ", ", " , ", "\t,", ";", ",,", ""]),
+    ),
+    max_size=4,
+).map(lambda pieces: "".join(part for piece in pieces for part in piece))
+
+
+@given(parameters_text.flatmap(lambda text: st.sampled_from([text, text[:-1], text.rstrip(", \t")])))
+def test_what_is_read_fast_is_read_the_same_with_care(text: str):
+    plain = _plain_parameters(text)
+    if plain is not None:
+        assert plain == _careful_parameters(text)
+        assert Credentials.parse(f"Digest {text}") == Credentials("Digest", plain)
+
+
+def test_what_phones_write_is_read_fast():
+    text = 'username="a", realm="b c",nonce="0",uri="sip:d;x=y",response="0f",algorithm=SHA-256, nc=00000001'
+    assert _plain_parameters(text) == _careful_parameters(text)

@@ -334,7 +334,7 @@ def test_no_header_takes_more_than_linear_time(line: bytes):
     data = request(line)[:MAX_MESSAGE]
     took = min(time_of_reading(data) for _ in range(3))
 
-    assert took < 0.02
+    assert took < 0.1
 
 
 def time_of_reading(data: bytes) -> float:

@@ -76,11 +76,11 @@ def test_a_message_says_the_same_whole_and_taken_apart() -> None:
 
 def test_reading_header_fields_keeps_the_octets_and_changing_one_gives_them_up() -> None:
     request = whole()
-    assert request.headers["X-Other"] == "kept: as it is"
+    assert request.reading["X-Other"] == "kept: as it is"
     assert request.head is not None
     request.headers["X-Other"] = "changed"
     assert request.head is None
-    assert not request.is_wire
+    assert request.facts is None
     assert request.to_bytes() == INVITE.replace(b"kept: as it is", b"changed")
     assert (request.call_id, request.cseq_number, request.body) == ("one@example.org", 7, b"hello")
 
@@ -108,8 +108,8 @@ def test_a_copy_does_not_follow_its_original() -> None:
 
 def test_an_edit_does_the_same_whole_and_taken_apart() -> None:
     cheap, careful = whole().edited(**EDIT), apart().edited(**EDIT)  # type: ignore[arg-type]
-    assert cheap.is_wire
-    assert not careful.is_wire
+    assert cheap.facts is not None
+    assert careful.facts is None
     assert sorted(cheap.headers) == sorted(careful.headers)
     assert [str(route.uri) for route in cheap.routes] == ["sip:p2.example.com;lr"]
     assert [str(route.uri) for route in cheap.record_routes] == [

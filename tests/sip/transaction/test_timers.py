@@ -26,6 +26,18 @@ def test_a_deadline_expires_once_and_not_before_its_instant() -> None:
     assert deadlines.next() is None
 
 
+def test_what_is_armed_for_good_keeps_its_place_among_the_others() -> None:
+    deadlines, order = Deadlines(), []
+    for number in range(6):
+        call = lambda now, number=number: order.append(number)  # noqa: E731
+        deadlines.arm_for_good(1.0, call) if number % 2 else deadlines.arm(1.0, call)
+    deadlines.arm_for_good(0.5, lambda now: deadlines.arm_for_good(now, lambda now: order.append(9)))
+    assert len(deadlines) == 7
+    assert deadlines.next() == 0.5
+    deadlines.expire(1.0)
+    assert order == [0, 1, 2, 3, 4, 5, 9]
+
+
 def test_a_cancelled_deadline_never_expires_and_may_be_cancelled_again() -> None:
     deadlines, calls = Deadlines(), []
     deadline = deadlines.arm(1.0, calls.append)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who opens the ports of several workers? The supervisor, once for each worker, and it never closes them.
 
-All sockets of one port share it (SO_REUSEPORT). A worker inherits its own of each, and finds it here when it
-listens. While a worker is replaced its sockets stay open: what comes for it waits, and the place of the others
-among the sharers, by which the system finds them, does not change.
+All sockets of one port share it (SO_REUSEPORT). A worker inherits its own of each, and finds it here when
+it listens. While a worker is replaced its sockets stay open: what comes for it waits, and the place of the
+others among the sharers, by which the system finds them, does not change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ringback.net.errors import PortInUse
@@ -35,11 +35,13 @@ class SharedPort:
     local: Address
     sent_by: str
     sockets: list[socket.socket]
+    closed: Callable[[SharedPort], None]
 
     def close(self) -> None:
         """Give the port back."""
         for sock in self.sockets:
             sock.close()
+        self.closed(self)
 
 
 class SharedPorts:
@@ -68,7 +70,7 @@ class SharedPorts:
             raise
         name = sockets[0].getsockname()
         bound = Address(name[0], name[1])
-        port = SharedPort(transport, bound, str(advertise or bound), sockets)
+        port = SharedPort(transport, bound, str(advertise or bound), sockets, self.ports.remove)
         self.ports.append(port)
         return port
 
@@ -77,14 +79,12 @@ class SharedPorts:
         return {
             (TRANSPORTS[port.transport].accept is None, port.local): port.sockets[number]
             for port in self.ports
-            if port.sockets[number].fileno() >= 0
         }
 
     def close(self) -> None:
         """Give all ports back."""
-        for port in self.ports:
+        for port in list(self.ports):
             port.close()
-        self.ports.clear()
 
     def _open(self, transport: Transport, local: Address) -> list[socket.socket]:
         """First alone: whoever shares a port with itself would share it with another server of ours, too."""
@@ -108,6 +108,7 @@ class InheritedNetwork(RealNetwork):
     """The real network, where the places we listen at are open already."""
 
     def __init__(self, inherited: Mapping[Place, socket.socket]) -> None:
+        super().__init__()
         self._inherited = dict(inherited)
 
     async def bind_datagram(self, local: Address, received: DatagramsReceived) -> UdpSocket:
@@ -128,4 +129,6 @@ class InheritedNetwork(RealNetwork):
         sock = self._inherited.pop((False, local), None)
         if sock is None:
             sock = listening_socket(local)
-        return StreamListener(sock, accepted, tls=tls, gate=gate, handshake_timeout=handshake_timeout)
+        return StreamListener(
+            sock, accepted, tls=tls, gate=gate, handshake_timeout=handshake_timeout, poller=self.poller
+        )

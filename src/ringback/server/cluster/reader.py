@@ -29,18 +29,18 @@ class Reader:
         "_changes",
         "_feed",
         "_is_pumping",
-        "_link",
         "_loop",
         "_number",
         "_revision",
         "_sent",
         "_taken",
+        "link",
     )
 
     def __init__(self, feed: Feed, number: int, link: Link) -> None:
         self._feed = feed
         self._number = number
-        self._link = link
+        self.link = link
         self._loop = asyncio.get_running_loop()
         self._changes: Iterator[Revised] = iter(())
         self._revision = -1
@@ -64,7 +64,7 @@ class Reader:
 
     def _pump(self) -> None:
         self._is_pumping = False
-        if not self._link.is_writable:
+        if not self.link.is_writable:
             return
         sent = self._sent
         batch = list(islice(self._changes, BATCH))
@@ -82,8 +82,8 @@ class Reader:
                 self._sent = self._taken
             if self._sent != sent:
                 sent = self._sent
-                self._link.send_taken(sent)
-            self._link.send_change(encode(change))
+                self.link.send_taken(sent)
+            self.link.send_change(encode(change))
         if self._sent != sent:
-            self._link.send_taken(self._sent)
+            self.link.send_taken(self._sent)
         self.wake()

@@ -80,7 +80,8 @@ class Sharing:
         """The location has the snapshot. Connections are told apart from what was stored about them."""
         snapshot, self._snapshot = self._snapshot or {}, None
         for key, value in snapshot.items():
-            if parts(key)[0] == CONNECTION or connection_of(value):
+            kind = parts(key)[0]
+            if kind == CONNECTION or (kind == BINDING and connection_of(value)):
                 self._take(Change(key, value))
 
     # --- from this worker

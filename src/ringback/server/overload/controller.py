@@ -2,8 +2,9 @@
 """How much new work may begin in a second? As much as leaves our own work quick.
 
 Each step of 100 ms looks at how long messages were with us: waiting and worked on, without the time that
-others took to answer. Too long: a tenth less new work. Quick, and much of the rate was used: a little more (Welsh
-and Culler, "Adaptive overload control for Internet services", 2003). While all is quick there is no limit.
+others took to answer. Too long: a tenth less new work. Quick, and much of the rate was used: a little more
+(Welsh and Culler, "Adaptive overload control for Internet services", 2003). While all is quick there is no
+limit.
 """
 
 from __future__ import annotations
@@ -30,21 +31,26 @@ class Controller:
         "_begun",
         "_calm",
         "_filled",
-        "_refused",
         "_samples",
         "_step_began",
         "_tokens",
+        "begun_rate",
         "loss",
         "rate",
+        "refused",
     )
 
     def __init__(self) -> None:
         self.rate = UNLIMITED
         #: The share of new work that was refused lately, 0.0 to 1.0.
         self.loss = 0.0
+        #: How much new work began in a second, lately.
+        self.begun_rate = 0.0
+        #: New work that was sent away in this step.
+        self.refused = 0
         self._tokens = SMALLEST_BUCKET
         self._filled = self._step_began = 0.0
-        self._begun = self._refused = self._calm = 0
+        self._begun = self._calm = 0
         self._samples: list[float] = []
 
     def grants(self, now: float) -> bool:
@@ -57,10 +63,6 @@ class Controller:
         self._begun += 1
         return True
 
-    def refused(self) -> None:
-        """New work was sent away."""
-        self._refused += 1
-
     def worked(self, seconds: float) -> None:
         """A message was with us for so long."""
         if len(self._samples) < MOST_SAMPLES:
@@ -72,14 +74,15 @@ class Controller:
         if elapsed < STEP:
             return
         self._adapt(elapsed, now)
-        offered = self._begun + self._refused
-        self.loss = 0.5 * self.loss + 0.5 * (self._refused / offered if offered else 0.0)
+        self.begun_rate = 0.5 * self.begun_rate + 0.5 * self._begun / elapsed
+        offered = self._begun + self.refused
+        self.loss = 0.5 * self.loss + 0.5 * (self.refused / offered if offered else 0.0)
         self._samples.clear()
-        self._begun = self._refused = 0
+        self._begun = self.refused = 0
         self._step_began = now
 
     def _adapt(self, elapsed: float, now: float) -> None:
-        self._calm = 0 if self._refused else self._calm + int(elapsed / STEP)
+        self._calm = 0 if self.refused else self._calm + int(elapsed / STEP)
         begun = self._begun / elapsed
         if self._is_slow():
             self._limit(max(LEAST_RATE, min(self.rate, begun) * DECREASE), now)

@@ -3,12 +3,12 @@
 
 While the server keeps up this gate is open and nothing here runs. Else each message is glanced at
 (`kernel.peek`) and waits in the lane of what is at stake in it (`stakes.py`, `lanes.py`). Emergency calls,
-everything that is underway and health checks are always served. New work waits 100 ms at most, 1 s in a short
-burst, and is then refused in a few microseconds (`refusal.py`). Under overload the newest goes first: what came
-now is still wanted by its sender. A second hand is on the rate at which new work begins (`controller.py`).
+everything that is underway and health checks are always served. New work waits 100 ms at most, 1 s in a
+short burst, and is then refused in a few microseconds (`refusal.py`). Under overload the newest goes first:
+its sender still wants it. A second hand is on the rate at which new work begins (`controller.py`).
 
-A request that is repeated while it waits is dropped; one that is repeated after it was refused is refused again,
-and the ACK to the refusal ends here, as long as the refusal is remembered.
+A request that is repeated while it waits is dropped; one that is repeated after it was refused is refused
+once more, and the ACK to the refusal ends here, as long as the refusal is remembered.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from ringback.kernel import peek
 from ringback.server.overload.controller import UNLIMITED, Controller
-from ringback.server.overload.lanes import FIRST_REFUSABLE, Key, LaneName, Lanes, Waiting
+from ringback.server.overload.lanes import FIRST_REFUSABLE, Key, Lane, LaneName, Lanes, Waiting
 from ringback.server.overload.recent import Recent
 from ringback.server.overload.refusal import Refuser
 from ringback.server.overload.stakes import Stakes
@@ -47,6 +47,10 @@ REFUSED_FOR, MOST_REFUSED = 2.0, 32_768
 LATE, WATCHFUL = 0.05, 1.0
 #: When no permit is left for what waits, we look again so much later.
 PAUSE = 0.005
+
+UNDERWAY = LaneName.UNDERWAY
+#: Where more of one source goes than can be urgent.
+LESS_URGENT = {LaneName.EMERGENCY: LaneName.CALL, LaneName.HEALTH: LaneName.OTHER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +100,13 @@ class OverloadGate:
         #: What the driver works on.
         self._slice: list[Waiting] = []
         self._calm_since = self._watchful_until = 0.0
+        self._room = MOST_WAITING
         self.change(policy)
 
     def change(self, policy: OverloadPolicy) -> None:
         """The settings were read."""
         self._stakes.change(emergency_numbers=policy.emergency_numbers, trunks=policy.trunks)
-        self._refuser = Refuser(self._secret, retry_after=policy.retry_after)
+        self._refuser = Refuser(self._secret, retry_after=policy.retry_after, wall_clock=self._wall_clock)
 
     def status(self) -> dict[str, object]:
         """Counters, and how it stands now."""
@@ -174,34 +179,40 @@ class OverloadGate:
         key = (branch, source)
         name = self._stakes.lane_of(data, flow, method, has_to_tag=has_to_tag)
         if name >= FIRST_REFUSABLE:
-            self._sort_new_work(Waiting(message, source, now, key), name)
+            self._sort_new_work(message, name, key, now)
         elif method == b"ACK" and key in self._refused:
             self.counters.absorbed_acks += 1
         elif method == b"CANCEL" and key in self._waiting:
             self._cancel(message, key, now)
         else:
-            self._sort_urgent(Waiting(message, source, now, key), name)
+            self._sort_urgent(message, name, key, now)
 
-    def _sort_urgent(self, one: Waiting, name: LaneName) -> None:
-        lane = self._lanes[name]
-        waiting = lane.waiting_from(one.source)
-        if name is not LaneName.UNDERWAY and waiting >= MOST_URGENT:
-            self._sort_new_work(one, LaneName.CALL if name is LaneName.EMERGENCY else LaneName.OTHER)
+    def _sort_urgent(self, message: FlowMessage, name: LaneName, key: Key, now: float) -> None:
+        lane, source = self._lanes[name], key[1]
+        waiting = lane.waiting_from(source)
+        if name is not UNDERWAY and waiting >= MOST_URGENT:
+            self._sort_new_work(message, LESS_URGENT[name], key, now)
         elif waiting >= MOST_WAITING - lane.waiting:
             self.counters.dropped += 1
         else:
-            lane.add(one)
+            lane.add(Waiting(message, source, now, key))
 
-    def _sort_new_work(self, one: Waiting, name: LaneName) -> None:
-        lane = self._lanes[name]
-        if one.key in self._waiting:
+    def _sort_new_work(self, message: FlowMessage, name: LaneName, key: Key, now: float) -> None:
+        lane, source = self._lanes[name], key[1]
+        if key in self._waiting:
             self.counters.repeated += 1
-        elif one.key in self._refused or lane.waiting_from(one.source) >= MOST_WAITING - lane.waiting:
-            self._refuse(one, one.arrived)
+        elif key in self._refused or not self._has_room(lane, source):
+            self._refuse(message, key, now)
         else:
+            one = Waiting(message, source, now, key)
             lane.add(one)
-            if one.key[0]:  # without a branch, repetitions cannot be told from other requests
-                self._waiting[one.key] = one
+            if key[0]:  # without a branch, repetitions cannot be told from other requests
+                self._waiting[key] = one
+
+    def _has_room(self, lane: Lane, source: str) -> bool:
+        """Nobody takes more than half of the room that is left; who has nothing there always has room."""
+        waiting = lane.waiting_from(source)
+        return waiting < self._room - lane.waiting or (not waiting and lane.waiting < MOST_WAITING)
 
     def _cancel(self, cancel: FlowMessage, key: Key, now: float) -> None:
         """The call that is given up was not even looked at."""
@@ -211,17 +222,11 @@ class OverloadGate:
         self._answers += self._refuser.cancel(one.message, cancel, key[0])
         self.counters.cancelled += 1
 
-    def _refuse(self, one: Waiting, now: float) -> None:
-        self._waiting.pop(one.key, None)
-        self._controller.refused()
-        self._refused.add(one.key, now)
-        answer = self._refuser.refuse(
-            one.message,
-            one.key[0],
-            is_trunk=self._stakes.is_trunk(one.message[1]),
-            loss=self._controller.loss,
-            sequence=self._wall_clock(),
-        )
+    def _refuse(self, message: FlowMessage, key: Key, now: float) -> None:
+        self._controller.refused += 1
+        self._refused.add(key, now)
+        is_trunk = self._stakes.is_trunk(message[1])
+        answer = self._refuser.refuse(message, key[0], is_trunk=is_trunk, loss=self._controller.loss)
         if answer is None:
             self.counters.dropped += 1
         else:
@@ -237,9 +242,13 @@ class OverloadGate:
         self._refused.forget(now)
         self._judge(now)
         patience = PATIENCE if self.is_overloaded else LONGEST_PATIENCE
+        # What could not begin before its time is over is better refused at once: that costs half as much.
+        soon = max(SLICE, int(PATIENCE * self._controller.begun_rate))
+        self._room = min(soon, MOST_WAITING) if self.is_overloaded else MOST_WAITING
         for lane in self._lanes.refusable:
             while (old := lane.take_older(now - patience)) is not None:
-                self._refuse(old, now)
+                self._waiting.pop(old.key, None)
+                self._refuse(old.message, old.key, now)
 
     def _judge(self, now: float) -> None:
         """With hysteresis: it begins at once and ends after a calm second."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a trunk or another proxy learn how much less to send? By the `oc` parameters of RFC 7339.
 
-Who can throttle says so with an `oc` without a value in its Via. In the Via of our refusals it gets the share of
-requests to hold back (RFC 7339 sections 4 and 5.1); the algorithm is "loss", which everybody must know.
+Who can throttle says so with an `oc` without a value in its Via. In the Via of our refusals it gets the
+share of requests to hold back (RFC 7339 sections 4 and 5.1); the algorithm is "loss", which everybody must
+know.
 """
 
 from __future__ import annotations

@@ -23,12 +23,10 @@ _QUOTED_PAIR = re.compile(rb"\\[^\r\n]", re.DOTALL)
 class Headers:
     """The header fields of one message."""
 
-    __slots__ = ("_lines", "_typed", "_values", "is_changed")
+    __slots__ = ("_lines", "_typed", "_values")
 
     def __init__(self, lines: list[Line] | None = None) -> None:
         """`lines` become this object's own."""
-        #: True once something was set, added or removed.
-        self.is_changed = False
         self._lines: list[Line] = [] if lines is None else lines
         self._values: dict[str, list[bytes]] | None = None
         self._typed: dict[str, object] = {}
@@ -131,7 +129,6 @@ class Headers:
     def __setitem__(self, name: str, value: str | bytes) -> None:
         """Replace every line of this name by one, in the place of the first."""
         line, key = checked_line(name, value), canonical_text(name)
-        self.is_changed = True
         if key not in self.by_key:
             self._lines.append(line)
         else:
@@ -144,7 +141,6 @@ class Headers:
     def add(self, name: str, value: str | bytes) -> None:
         """Append a line."""
         line, key = checked_line(name, value), canonical_text(name)
-        self.is_changed = True
         self.by_key.setdefault(key, []).append(line[1])
         self._lines.append(line)
         self._typed.pop(key, None)
@@ -152,7 +148,6 @@ class Headers:
     def prepend(self, name: str, value: str | bytes) -> None:
         """Put a line before all others (16.6 steps 4 and 8: Record-Route, Via)."""
         line, key = checked_line(name, value), canonical_text(name)
-        self.is_changed = True
         self.by_key.setdefault(key, []).insert(0, line[1])
         self._lines.insert(0, line)
         self._typed.pop(key, None)
@@ -161,7 +156,6 @@ class Headers:
         """Drop every line of this name, if there is any."""
         key = canonical_text(name)
         if self.by_key.pop(key, None) is not None:
-            self.is_changed = True
             self._lines = [line for line in self._lines if canonical(line[0]) != key]
             self._typed.pop(key, None)
 
@@ -171,7 +165,6 @@ class Headers:
         values = self.by_key.get(key)
         if not values:
             return
-        self.is_changed = True
         place = next(i for i, old in enumerate(self._lines) if canonical(old[0]) == key)
         elements = split_list(_text(values[0]))
         new = [] if value is None else [_checked_value(value)]
@@ -193,7 +186,6 @@ class Headers:
         """An independent copy that shares the typed values."""
         twin = type(self)(self._lines.copy())
         twin._typed = self._typed.copy()
-        twin.is_changed = self.is_changed
         return twin
 
 

@@ -21,7 +21,6 @@ from ringback.sip.message.wire import Edit, WireMessage
 from ringback.sip.message.writer import fill, lines_for_response, print_message
 
 _TAG = re.compile(rb";[ \t]*+tag[ \t]*+=[ \t]*+([^;, \t]++)", re.IGNORECASE)
-_NO_EDIT = Edit()
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -65,7 +64,7 @@ class SipMessage(WireMessage):
     @property
     def top_via(self) -> Via:
         """The Via of the last hop; PeerError if there is none."""
-        vias = cast(list[Via], self.headers.parsed("via"))
+        vias = cast(list[Via], self.reading.parsed("via"))
         if not vias:
             raise PeerError("Via is missing", section="RFC 3261 8.1.1")
         return vias[0]
@@ -73,68 +72,75 @@ class SipMessage(WireMessage):
     @property
     def call_id(self) -> str:
         """The Call-ID. Cheap, like the next five: for matching dialogs and transactions (17.2.3)."""
-        head = self._facts()
-        return _CALL_ID.__get__(self, SipMessage) if head is None else head.call_id
+        facts = self.facts
+        return _CALL_ID.__get__(self, SipMessage) if facts is None else facts.call_id
 
     @property
     def cseq(self) -> CSeq:
         """Number and method of CSeq."""
-        head = self._facts()
-        return _CSEQ.__get__(self, SipMessage) if head is None else CSeq(head.cseq, head.method)
+        facts = self.facts
+        return _CSEQ.__get__(self, SipMessage) if facts is None else CSeq(facts.cseq, facts.method)
 
     @property
     def cseq_number(self) -> int:
         """The number of CSeq."""
-        head = self._facts()
-        return _CSEQ.__get__(self, SipMessage).number if head is None else head.cseq
+        facts = self.facts
+        return _CSEQ.__get__(self, SipMessage).number if facts is None else facts.cseq
 
     @property
     def from_tag(self) -> str | None:
         """The tag of From."""
-        head = self._facts()
-        return _find_tag(self.headers, "from") if head is None else head.from_tag
+        facts = self.facts
+        return _find_tag(self.reading, "from") if facts is None else facts.from_tag
+
+    @property
+    def from_uri(self) -> Uri:
+        """The URI of From."""
+        facts = self.facts
+        return self.from_.uri if facts is None else parse_uri(facts.from_uri)
 
     @property
     def to_tag(self) -> str | None:
         """The tag of To."""
-        head = self._facts()
-        return _find_tag(self.headers, "to") if head is None else head.to_tag
+        facts = self.facts
+        return _find_tag(self.reading, "to") if facts is None else facts.to_tag
 
     @property
     def max_forwards(self) -> int | None:
         """How many more hops are allowed (20.22); None when the field is absent."""
-        head = self._facts()
-        if head is None:
+        facts = self.facts
+        if facts is None:
             return _MAX_FORWARDS.__get__(self, SipMessage)
-        hops = head.max_forwards if self._edit is None or self._edit.max_forwards < 0 else self._edit.max_forwards
+        edit = self._edit
+        hops = facts.max_forwards if edit is None or edit.max_forwards < 0 else edit.max_forwards
         return None if hops < 0 else hops
 
     @property
     def is_star_contact(self) -> bool:
         """True for "Contact: *": all bindings (10.2.2)."""
-        return self.headers.get_all("contact") == ["*"]
+        return self.reading.get_all("contact") == ["*"]
 
     @property
     def min_se(self) -> int | None:
         """The shortest session interval somebody on the path takes (RFC 4028 5)."""
-        value = cast(SessionExpires | None, self.headers.parsed("min-se"))
+        value = cast(SessionExpires | None, self.reading.parsed("min-se"))
         return None if value is None else value.seconds
 
     @property
     def challenges(self) -> list[Challenge]:
         """WWW-Authenticate, then Proxy-Authenticate."""
-        www = cast(list[Challenge], self.headers.parsed("www-authenticate"))
-        return [*www, *cast(list[Challenge], self.headers.parsed("proxy-authenticate"))]
+        www = cast(list[Challenge], self.reading.parsed("www-authenticate"))
+        return [*www, *cast(list[Challenge], self.reading.parsed("proxy-authenticate"))]
 
     @property
     def credentials(self) -> list[Credentials]:
         """Authorization, then Proxy-Authorization."""
-        own = cast(list[Credentials], self.headers.parsed("authorization"))
-        return [*own, *cast(list[Credentials], self.headers.parsed("proxy-authorization"))]
+        own = cast(list[Credentials], self.reading.parsed("authorization"))
+        return [*own, *cast(list[Credentials], self.reading.parsed("proxy-authorization"))]
 
     def parsed(self, name: str) -> object:
         """The typed value of any header field by the table: None or [] when absent. Do not change it."""
-        return self.headers.parsed(name)
+        return self.reading.parsed(name)
 
 
 def _find_tag(headers: Headers, key: str) -> str | None:
@@ -163,8 +169,8 @@ class Request(SipMessage):
         self._target = target
         self._uri: Uri | None = None
         self.hop: Uri | None = None
-        self._head = self._data = self._edit = None
-        self._headers = Headers() if headers is None else headers
+        self.head = self.facts = self._data = self._edit = None
+        self._reading = Headers() if headers is None else headers
         self._body = body
         self.defect = None
 
@@ -174,9 +180,9 @@ class Request(SipMessage):
         request = cls.__new__(cls)
         request.method = head.method
         request._target = head.target
-        request._head = head
+        request.head = request.facts = head
         request._data = head.data
-        request._uri = request.hop = request._edit = request._headers = request._body = request.defect = None
+        request._uri = request.hop = request._edit = request._reading = request._body = request.defect = None
         return request
 
     @classmethod
@@ -218,8 +224,8 @@ class Request(SipMessage):
     def target(self, text: str) -> None:
         self._target = text
         self._uri = self.hop = None
-        if self._facts() is not None:
-            self._edit = (self._edit or _NO_EDIT)._replace(target=text)
+        if self.facts is not None:
+            self._begin_edit().target = text
 
     @property
     def uri(self) -> Uri:
@@ -256,29 +262,41 @@ class Request(SipMessage):
         `max_forwards` from 0 on replaces the field; the first `drop_routes` values of Route go, and so do all
         lines whose bit of `kernel.BIT` is in `without`; `on_top` and `at_end` are whole header lines.
         """
-        twin = self.copy()
-        edit = Edit(target, max_forwards, drop_routes, without, on_top, at_end)
-        if twin._head is None or twin.head is None:
-            apply_edit(twin.headers, edit)
-            if target is not None:
-                twin.target = target
-            return twin
-        if target is not None:
-            twin._target = target
-            twin._uri = twin.hop = None
-        twin._edit = edit
-        twin._headers = None
+        head = self.head
+        if head is None:
+            return self._edited_apart(Edit(target, max_forwards, drop_routes, without, on_top, at_end))
+        twin = type(self).__new__(type(self))
+        twin.method, twin.facts, twin._body = self.method, head, self._body
+        if target is None:
+            twin._target, twin._uri, twin.hop = self._target, self._uri, self.hop
+        else:
+            twin._target, twin._uri, twin.hop = target, None, None
+        twin._edit = Edit(target, max_forwards, drop_routes, without, on_top, at_end)
+        twin.head = twin._data = twin._reading = twin.defect = None
         return twin
 
     def push_via(self, value: str) -> None:
         """Put our Via on top of all others (8.1.1.7, 16.6 step 8)."""
-        if self._facts() is None:
+        if self.facts is None:
             self.headers.prepend("Via", value)
-            return
-        edit = self._edit or _NO_EDIT
-        line = b"Via: %b\r\n" % value.encode("ascii")
-        self._edit = edit._replace(on_top=line + edit.on_top)
-        self._headers = None
+        else:
+            edit = self._begin_edit()
+            edit.on_top = b"Via: %b\r\n%b" % (value.encode("ascii"), edit.on_top)
+
+    def _begin_edit(self) -> Edit:
+        """What is to change; whatever was read before is read anew."""
+        edit = self._edit
+        if edit is None:
+            edit = self._edit = Edit()
+        self.head = self._data = self._reading = None
+        return edit
+
+    def _edited_apart(self, edit: Edit) -> Self:
+        twin = self.copy()
+        apply_edit(twin.headers, edit)
+        if edit.target is not None:
+            twin.target = edit.target
+        return twin
 
     def to_bytes(self) -> bytes:
         """The message as it is sent, with a fresh Content-Length."""
@@ -316,15 +334,15 @@ class _AddressOrAnswer:
 class Response(SipMessage):
     """SIP/2.0 status reason."""
 
-    __slots__ = ("reason", "status")
+    __slots__ = ("_reason", "status")
 
     def __init__(
         self, status: int, reason: str | None = None, headers: Headers | None = None, body: bytes = b""
     ) -> None:
         self.status = status
-        self.reason = reason_phrase(status) if reason is None else reason
-        self._head = self._data = self._edit = None
-        self._headers = Headers() if headers is None else headers
+        self._reason: str | None = reason_phrase(status) if reason is None else reason
+        self.head = self.facts = self._data = self._edit = None
+        self._reading = Headers() if headers is None else headers
         self._body = body
         self.defect = None
 
@@ -333,19 +351,34 @@ class Response(SipMessage):
         """The response that the kernel has read: `parse_message` and `check_response` in one."""
         response = cls.__new__(cls)
         response.status = head.status
-        response.reason = head.data[12 : head.data.index(b"\r\n")].decode("utf-8", "surrogateescape")
-        response._head = head
+        response.head = response.facts = head
         response._data = head.data
-        response._edit = response._headers = response._body = response.defect = None
+        response._reason = response._edit = response._reading = response._body = response.defect = None
         return response
 
     @classmethod
     def made(cls, status: int, reason: str, octets: bytes) -> Self:
         """A response that was printed before it was a response."""
         response = cls.__new__(cls)
-        response.status, response.reason, response._data = status, reason, octets
-        response._head = response._edit = response._headers = response._body = response.defect = None
+        response.status, response._reason, response._data = status, reason, octets
+        response.head = response.facts = response._edit = None
+        response._reading = response._body = response.defect = None
         return response
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase."""
+        reason = self._reason
+        if reason is None:
+            assert self.facts is not None
+            line = self.facts.data.partition(b"\r\n")[0]
+            reason = self._reason = line[12:].decode("utf-8", "surrogateescape")
+        return reason
+
+    @reason.setter
+    def reason(self, reason: str) -> None:
+        self._leave_wire()
+        self._reason = reason
 
     to = _AddressOrAnswer()
 
@@ -355,23 +388,29 @@ class Response(SipMessage):
     def copy(self) -> Self:
         """An independent copy."""
         twin = type(self).__new__(type(self))
-        twin.status, twin.reason = self.status, self.reason
+        twin.status, twin._reason = self.status, self._reason
         self._share_wire(twin)
         return twin
+
+    def _leave_wire(self) -> None:
+        self._reason = self.reason
+        super()._leave_wire()
 
     def without_top_via(self, without: int = 0) -> Self | None:
         """A copy without the first Via value, and without the lines of `without` (16.7 step 3).
 
         None when no Via is left: then the response was for us.
         """
-        twin = self.copy()
-        head = twin.head
+        head = self.head
         if head is None:
-            return twin if remove_top_via(twin.headers, without) else None
+            careful = self.copy()
+            return careful if remove_top_via(careful.headers, without) else None
         if head.via_count < 2:
             return None
+        twin = type(self).__new__(type(self))
+        twin.status, twin._reason, twin.facts, twin._body = self.status, self._reason, head, self._body
         twin._data = pop_via(head.data, without)
-        twin._headers = None
+        twin.head = twin._edit = twin._reading = twin.defect = None
         return twin
 
     def to_bytes(self) -> bytes:

@@ -3,7 +3,6 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, Self
 
 from ringback.sip.errors import PeerError
@@ -59,7 +58,20 @@ class SipUri(HasParameters):
     @staticmethod
     def parse(text: str) -> "SipUri":
         """Read a URI; PeerError if the grammar does not allow it."""
-        return _parse_short(text) if len(text) <= _SHORT else _parse(text)
+        found = _SIP_URI.fullmatch(text)
+        if found is None:
+            raise PeerError("malformed SIP URI", section="RFC 3261 19.1.1")
+        secure, user, password, host, port, parameters, headers = found.groups()
+        return SipUri(
+            None if user is None else unescape(user),
+            canonical_host(host),
+            None if port is None else decimal(port, limit=65535),
+            secure=bool(secure),
+            password=None if password is None else unescape(password),
+            parameters=_parse_parameters(parameters) if parameters else (),
+            headers=_parse_headers(headers) if headers is not None else (),
+            text=text,
+        )
 
     def __str__(self) -> str:
         return self.text or self._spelled()
@@ -122,28 +134,6 @@ class SipUri(HasParameters):
             and _same_parameters(self.parameters, other.parameters)
             and _comparable_headers(self.headers) == _comparable_headers(other.headers)
         )
-
-
-def _parse(text: str) -> SipUri:
-    found = _SIP_URI.fullmatch(text)
-    if found is None:
-        raise PeerError("malformed SIP URI", section="RFC 3261 19.1.1")
-    secure, user, password, host, port, parameters, headers = found.groups()
-    return SipUri(
-        None if user is None else unescape(user),
-        canonical_host(host),
-        None if port is None else decimal(port, limit=65535),
-        secure=bool(secure),
-        password=None if password is None else unescape(password),
-        parameters=_parse_parameters(parameters) if parameters else (),
-        headers=_parse_headers(headers) if headers is not None else (),
-        text=text,
-    )
-
-
-#: The same few URIs come in every message of a call and of a phone's life; they never change once made.
-_SHORT = 128
-_parse_short = lru_cache(maxsize=4096)(_parse)
 
 
 def _parse_parameters(text: str) -> Parameters:

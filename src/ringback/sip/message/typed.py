@@ -16,7 +16,8 @@ T = TypeVar("T")
 class HasHeaders(Protocol):
     """What the descriptors are put on."""
 
-    headers: Headers
+    @property
+    def reading(self) -> Headers: ...
 
 
 class Required(Generic[T]):
@@ -34,7 +35,7 @@ class Required(Generic[T]):
     def __get__(self, message: HasHeaders | None, owner: type) -> Self | T:
         if message is None:
             return self
-        value = message.headers.parsed(self.name)
+        value = message.reading.parsed(self.name)
         if value is None:
             raise PeerError(f"{FIELDS[self.name].name} is missing", section="RFC 3261 8.1.1")
         return cast(T, value)
@@ -55,7 +56,7 @@ class Optional(Generic[T]):
     def __get__(self, message: HasHeaders | None, owner: type) -> Self | T | None:
         if message is None:
             return self
-        return cast(T | None, message.headers.parsed(self.name))
+        return cast(T | None, message.reading.parsed(self.name))
 
 
 class Listed(Generic[T]):
@@ -73,4 +74,4 @@ class Listed(Generic[T]):
     def __get__(self, message: HasHeaders | None, owner: type) -> Self | list[T]:
         if message is None:
             return self
-        return cast(list[T], message.headers.parsed(self.name)).copy()
+        return cast(list[T], message.reading.parsed(self.name)).copy()

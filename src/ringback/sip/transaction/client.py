@@ -16,6 +16,7 @@ target. Where the table differs from the figures of RFC 3261:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import partial
@@ -113,7 +114,10 @@ class ClientTransaction:
     _ack = b""
     _acks: RateCap | None = None
     _interval = 0.0
+    _ends_at = math.inf
+    """When Timer B or F fires, or in the last states Timer D, K or M."""
     _repetition: Deadline | None = None
+    """Timer A or E, and what comes last of them: Timer B or F."""
     _end: Deadline | None = None
 
     def __init__(
@@ -187,12 +191,18 @@ class ClientTransaction:
         )
         rest.successor = self
         rest.last_response, rest._data, rest._ack = self.last_response, self._data, self._ack
-        if self._end is not None and rest.state is not State.TERMINATED:
-            rest._end = rest._arm(self._end.at, _end_of(rest))
+        if rest.state is not State.TERMINATED:
+            rest._ends_at = self._ends_at
+            rest.owner.deadlines.arm_for_good(self._ends_at, rest._end_at_last)
         self._let_go_of_deadlines()
         self.request, self.key, self.state = self.request.copy(), (), State.NEW
         self._ack = b""
         return rest
+
+    def _end_at_last(self, now: float) -> None:
+        """The wait for stray responses is over, if it was this attempt's."""
+        if now >= self._ends_at:
+            self.feed(_end_of(self), now)
 
     def _arm(self, at: float, what: Input) -> Deadline:
         return self.owner.deadlines.arm(at, partial(self.feed, what))
@@ -224,7 +234,7 @@ def _end_of(transaction: ClientTransaction) -> Input:
         return Input.TIMER_D if transaction.is_invite else Input.TIMER_K
     if transaction.state is State.ACCEPTED:
         return Input.TIMER_M
-    return Input.TIMER_B if transaction.is_invite else Input.TIMER_F
+    return _timeout_of(transaction)
 
 
 # --- actions ------------------------------------------------------------------------------------------
@@ -258,9 +268,14 @@ def _set_interval_to_t2(transaction: ClientTransaction, now: float) -> None:
 
 
 def _repeat_after(transaction: ClientTransaction, interval: float, now: float) -> None:
+    """One deadline for both: the last repetition is followed by the timeout."""
     transaction._interval = interval
-    what = Input.TIMER_A if transaction.is_invite else Input.TIMER_E
-    transaction._repetition = transaction._arm(now + interval, what)
+    at = now + interval
+    if at < transaction._ends_at:
+        what = Input.TIMER_A if transaction.is_invite else Input.TIMER_E
+    else:
+        at, what = transaction._ends_at, _timeout_of(transaction)
+    transaction._repetition = transaction._arm(at, what)
 
 
 def _stop_retransmitting(transaction: ClientTransaction, now: float) -> None:
@@ -270,9 +285,16 @@ def _stop_retransmitting(transaction: ClientTransaction, now: float) -> None:
 
 
 def _start_timeout(transaction: ClientTransaction, now: float) -> None:
+    """Timer B or F: noted for the repetitions, or where there are none armed."""
     _stop_timeout(transaction, now)
-    what = Input.TIMER_B if transaction.is_invite else Input.TIMER_F
-    transaction._end = transaction._arm(now + transaction.owner.timers.transaction_timeout, what)
+    assert transaction.flow is not None
+    transaction._ends_at = now + transaction.owner.timers.transaction_timeout
+    if transaction.flow.transport.is_reliable:
+        transaction._end = transaction._arm(transaction._ends_at, _timeout_of(transaction))
+
+
+def _timeout_of(transaction: ClientTransaction) -> Input:
+    return Input.TIMER_B if transaction.is_invite else Input.TIMER_F
 
 
 def _stop_timeout(transaction: ClientTransaction, now: float) -> None:
@@ -327,7 +349,8 @@ def _linger(transaction: ClientTransaction, wait: float, now: float) -> None:
     _stop_timeout(transaction, now)
     transaction._data = b""
     if wait > 0:
-        transaction._end = transaction._arm(now + wait, _end_of(transaction))
+        transaction._ends_at = now + wait
+        transaction.owner.deadlines.arm_for_good(transaction._ends_at, transaction._end_at_last)
     else:
         transaction.state = State.TERMINATED
 
@@ -343,7 +366,7 @@ _ONE_RESPONSE = (_stop_retransmitting, _pass_up, _wait_for_stray_responses)
 
 #: RFC 3261 figure 5 with RFC 6026 section 7.2.
 INVITE_TRANSITIONS: Transitions = {
-    (_S.NEW,        _I.START):           (_S.CALLING,    (_send_request, _start_retransmitting, _start_timeout)),
+    (_S.NEW,        _I.START):           (_S.CALLING,    (_send_request, _start_timeout, _start_retransmitting)),
     (_S.NEW,        _I.TRANSPORT_ERROR): (_S.TERMINATED, (_report_transport_error,)),
     (_S.NEW,        _I.ABANDON):         (_S.TERMINATED, ()),
 
@@ -370,7 +393,7 @@ INVITE_TRANSITIONS: Transitions = {
 
 #: RFC 3261 figure 6.
 NON_INVITE_TRANSITIONS: Transitions = {
-    (_S.NEW,        _I.START):           (_S.TRYING,     (_send_request, _start_retransmitting, _start_timeout)),
+    (_S.NEW,        _I.START):           (_S.TRYING,     (_send_request, _start_timeout, _start_retransmitting)),
     (_S.NEW,        _I.TRANSPORT_ERROR): (_S.TERMINATED, (_report_transport_error,)),
     (_S.NEW,        _I.ABANDON):         (_S.TERMINATED, ()),
 

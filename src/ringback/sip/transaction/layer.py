@@ -133,7 +133,7 @@ class TransactionLayer:
 
     # --- commands
 
-    def keep(self, transaction: ServerTransaction, *, now: float) -> bool:
+    def keep(self, transaction: ServerTransaction, *, now: float, answers_soon: bool = False) -> bool:
         """Store it. False when there is nothing more to do: it is a repetition, or there is no room (503)."""
         if transaction.is_kept or transaction.has_final_response:
             return transaction.is_kept
@@ -146,7 +146,7 @@ class TransactionLayer:
             self._refuse(transaction, 503)
             return False
         self._store(transaction)
-        transaction.start(now)
+        transaction.start(now, answers_soon=answers_soon)
         return True
 
     def respond(self, transaction: ServerTransaction, response: Response, *, now: float) -> None:

@@ -71,7 +71,7 @@ class RequestSender:
         if request.method == "ACK":
             raise InvalidState("an ACK has no transaction: use send_stateless")
         transaction = ClientTransaction(request.copy(), self, consumer, branch_suffix=branch_suffix)
-        transaction.is_origin = not request.is_wire and "Via" not in request.headers
+        transaction.is_origin = request.facts is None and "Via" not in request.headers
         if flow is None:
             self._seek_flow(transaction, now)
         else:

@@ -164,13 +164,15 @@ class ServerTransaction:
         if self.state is State.TERMINATED:
             self._let_go()
 
-    def start(self, now: float) -> None:
-        """It is stored now: see to the 100, and to an end when nobody ever answers."""
+    def start(self, now: float, *, answers_soon: bool = False) -> None:
+        """It is stored now: see to the 100, and to an end when nobody ever answers.
+
+        `answers_soon`: whoever keeps it sends the 100 itself, at once.
+        """
         timers = self.owner.timers
-        delay = timers.trying_delay if self.is_invite else timers.non_invite_trying_delay
-        self._trying = self._arm(max(now, self.arrived + delay), Input.TRYING_DUE)
-        if not self.is_invite:
-            self._end = self._arm(now + timers.transaction_timeout, Input.GIVE_UP)
+        if not answers_soon:
+            delay = timers.trying_delay if self.is_invite else timers.non_invite_trying_delay
+            self._trying = self._arm(max(now, self.arrived + delay), Input.TRYING_DUE)
 
     def respond(self, response: Response, now: float) -> None:
         """A response of our user. What the state does not allow any more is discarded."""
@@ -240,6 +242,13 @@ def _send_trying(transaction: ServerTransaction, now: float) -> None:
     transaction.last_response = Response.to(transaction.request, 100)
     transaction._data = transaction.last_response.to_bytes()
     _send_response(transaction, now)
+
+
+def _limit_wait(transaction: ServerTransaction, now: float) -> None:
+    """A client that was told 100 stops waiting for more when its Timer F fires."""
+    if transaction._end is None:
+        at = transaction.arrived + transaction.owner.timers.transaction_timeout
+        transaction._end = transaction._arm(max(now, at), Input.GIVE_UP)
 
 
 def _repeat_response(transaction: ServerTransaction, now: float) -> None:
@@ -314,10 +323,12 @@ def _linger(transaction: ServerTransaction, wait: float, what: Input, now: float
     if transaction._end is not None:
         transaction._end.cancel()
         transaction._end = None
-    if wait > 0:
-        transaction._end = transaction._arm(now + wait, what)
-    else:
+    if wait <= 0:
         transaction.state = State.TERMINATED
+    elif what is Input.TIMER_H:
+        transaction._end = transaction._arm(now + wait, what)
+    else:  # nothing shortens the other waits: in any other state this input is ignored
+        transaction.owner.deadlines.arm_for_good(now + wait, partial(transaction.feed, what))
 
 
 # --- tables -------------------------------------------------------------------------------------------
@@ -352,10 +363,10 @@ INVITE_TRANSITIONS: Transitions = {
 
 #: RFC 3261 figure 8.
 NON_INVITE_TRANSITIONS: Transitions = {
-    (_S.TRYING,     _I.PROVISIONAL):     (_S.PROCEEDING, (_send_response,)),
+    (_S.TRYING,     _I.PROVISIONAL):     (_S.PROCEEDING, (_send_response, _limit_wait)),
     (_S.TRYING,     _I.SUCCESS):         (_S.COMPLETED,  _ANSWER),
     (_S.TRYING,     _I.FAILURE):         (_S.COMPLETED,  _ANSWER),
-    (_S.TRYING,     _I.TRYING_DUE):      (_S.PROCEEDING, (_send_trying,)),
+    (_S.TRYING,     _I.TRYING_DUE):      (_S.PROCEEDING, (_send_trying, _limit_wait)),
     (_S.TRYING,     _I.GIVE_UP):         (_S.TERMINATED, ()),
 
     (_S.PROCEEDING, _I.REQUEST):         (_S.PROCEEDING, (_repeat_response,)),

@@ -5,7 +5,8 @@ The queue is a calendar: deadlines lie in slots of a sixteenth of a second, unor
 next; then it becomes a heap of (instant, order of arming). So deadlines of the same instant expire in the
 order in which they were armed, on every machine and in every run, and arming (0.5 us) and cancelling
 (0.1 us) cost the same for any number of them; what is cancelled takes no room. Nearly every deadline of a
-transaction is cancelled long before its slot comes up.
+transaction is cancelled long before its slot comes up; what never is (the waits for repetitions) is armed
+for good and costs half.
 """
 
 from __future__ import annotations
@@ -77,45 +78,65 @@ class Deadline:
             del self._slot[self]
 
 
+#: Instant, order of arming, and what is due: a deadline, or a call that was armed for good.
+Entry = tuple[float, int, Deadline | None, Expired | None]
+
+
 class Deadlines:
     """All deadlines of one stack, 100 000 and more."""
 
-    __slots__ = ("_armed", "_cancelled", "_current", "_next", "_numbers", "_slots")
+    __slots__ = ("_armed", "_cancelled", "_current", "_for_good", "_next", "_numbers", "_slots")
 
     def __init__(self) -> None:
         self._armed = 0
         self._slots: dict[int, dict[Deadline, None]] = {}
-        self._numbers: list[int] = []  # a heap of the keys of _slots
-        self._next: list[tuple[float, int, Deadline]] = []  # a heap of what is due in slot _current
+        self._for_good: dict[int, list[Entry]] = {}
+        self._numbers: list[int] = []  # a heap of the keys of both
+        self._next: list[Entry] = []  # a heap of what is due up to slot _current
         self._current = -1
         self._cancelled = 0  # how many entries of _next
 
     def __len__(self) -> int:
         """How many are pending."""
-        return len(self._next) - self._cancelled + sum(map(len, self._slots.values()))
+        later = (*self._slots.values(), *self._for_good.values())
+        return len(self._next) - self._cancelled + sum(map(len, later))
 
     def arm(self, at: float, call: Expired) -> Deadline:
         """`call(now)` is called by the first `expire(now)` with `now >= at`."""
         self._armed = order = self._armed + 1
         deadline = Deadline(at, call, order, self)
         number = int(at * SLOTS_PER_SECOND)
-        if number == self._current:
-            heappush(self._next, (at, order, deadline))
+        if number <= self._current:
+            heappush(self._next, (at, order, deadline, None))
             return deadline
-        if number < self._current:
-            self._close_slot()
         slot = self._slots.get(number)
         if slot is None:
-            slot = self._new_slot(number)
+            slot = self._slots[number] = {}
+            if number not in self._for_good:
+                heappush(self._numbers, number)
         slot[deadline] = None
         deadline._slot = slot
         return deadline
+
+    def arm_for_good(self, at: float, call: Expired) -> None:
+        """The same for what nobody ever cancels."""
+        self._armed = order = self._armed + 1
+        number = int(at * SLOTS_PER_SECOND)
+        if number <= self._current:
+            heappush(self._next, (at, order, None, call))
+            return
+        slot = self._for_good.get(number)
+        if slot is None:
+            slot = self._for_good[number] = []
+            if number not in self._slots:
+                heappush(self._numbers, number)
+        slot.append((at, order, None, call))
 
     def next(self) -> float | None:
         """The instant of the earliest deadline."""
         while True:
             entries = self._next
-            while entries and entries[0][2].call is None:
+            while entries and (deadline := entries[0][2]) is not None and deadline.call is None:
                 heappop(entries)
                 self._cancelled -= 1
             if entries:
@@ -127,37 +148,23 @@ class Deadlines:
     def expire(self, now: float) -> None:
         """Call what is due, earliest first; also what these calls arm, if it is due as well."""
         while (at := self.next()) is not None and at <= now:
-            deadline = heappop(self._next)[2]
-            call, deadline.call = deadline.call, None
+            _, _, deadline, call = heappop(self._next)
+            if deadline is not None:
+                call, deadline.call = deadline.call, None
             assert call is not None
             call(now)
 
     def _open_next_slot(self) -> None:
         self._current = heappop(self._numbers)
-        for deadline in self._slots.pop(self._current):
+        for deadline in self._slots.pop(self._current, ()):
             deadline._slot = None
-            self._next.append((deadline.at, deadline._order, deadline))
+            self._next.append((deadline.at, deadline._order, deadline, None))
+        self._next += self._for_good.pop(self._current, ())
         heapify(self._next)
-
-    def _close_slot(self) -> None:
-        """Something earlier was armed: what was the next slot is one of many again."""
-        if self._next:
-            slot = self._new_slot(self._current)
-            for _, _, deadline in sorted(self._next, key=lambda entry: entry[1]):
-                if deadline.call is not None:
-                    slot[deadline] = None
-                    deadline._slot = slot
-        self._next, self._cancelled, self._current = [], 0, -1
-
-    def _new_slot(self, number: int) -> dict[Deadline, None]:
-        slot: dict[Deadline, None] = {}
-        self._slots[number] = slot
-        heappush(self._numbers, number)
-        return slot
 
     def _cancelled_one(self) -> None:
         self._cancelled += 1
         if self._cancelled > SWEEP_FLOOR and 2 * self._cancelled > len(self._next):
-            self._next = [entry for entry in self._next if entry[2].call is not None]
+            self._next = [entry for entry in self._next if entry[2] is None or entry[2].call is not None]
             heapify(self._next)
             self._cancelled = 0

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far is one copy of a request? The life of a branch (RFC 3261 section 16.7):
+
+WAITING --response 1xx--> RINGING --final, timeout, transport error--> DONE
+   `-- CANCEL by us (answered elsewhere, 6xx, caller gave up, nobody answers) --> CANCELLED --> DONE
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ringback.server.targets import Target
+    from ringback.sip.transaction.client import ClientTransaction
+
+NEVER = float("inf")
+
+
+class BranchState(IntEnum):
+    """See the picture above."""
+
+    WAITING = 0
+    RINGING = 1
+    CANCELLED = 2
+    DONE = 3
+
+
+class Branch:
+    """One copy of the request, on its way to one target."""
+
+    __slots__ = ("breadth", "gives_up_at", "state", "target", "transaction")
+
+    def __init__(self, target: Target, breadth: int) -> None:
+        self.target = target
+        self.breadth = breadth
+        self.state = BranchState.WAITING
+        self.transaction: ClientTransaction | None = None
+        self.gives_up_at = NEVER
+        """The end of Timer C; of a branch that was cancelled: of the patience with it."""
+
+    @property
+    def is_pending(self) -> bool:
+        return self.state is not BranchState.DONE
