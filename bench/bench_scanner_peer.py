@@ -32,23 +32,36 @@ def with_rfcvoip(data: bytes) -> object:
     return lambda: message(data)
 
 
+def with_asyncsip(data: bytes) -> object:
+    parse, head = attribute("asyncsip.message", "Message", "from_raw_headers"), data.partition(b"\r\n\r\n")[0]
+
+    def parse_and_key() -> tuple[object, ...]:
+        message = parse(head)
+        return message, keys(message.headers)
+
+    return parse_and_key
+
+
 def with_sipdoctor(data: bytes) -> object:
     parse = attribute("sipdoctor.sip", "parse")
     return lambda: parse(data, 0.0, "192.0.2.10", 5060, "192.0.2.20", 5060, "UDP")
 
 
+def keys(headers: object) -> tuple[object, ...]:
+    """What a user of a parser has to do that only splits lines, to find the transaction and the dialog."""
+    branch = headers["via"].partition("branch=")[2].partition(";")[0]
+    from_tag = headers["from"].partition(";tag=")[2].partition(";")[0]
+    to_tag = headers["to"].partition(";tag=")[2].partition(";")[0]
+    number, _, method = headers["cseq"].partition(" ")
+    return branch, headers["call-id"], int(number), method, from_tag, to_tag
+
+
 def with_voip_utils(data: bytes) -> object:
-    """It splits lines and no more, so what a user of it has to do for the keys is added."""
     parse, text = attribute("voip_utils.sip", "SipMessage", "parse_sip"), data.decode()
 
     def parse_and_key() -> tuple[object, ...]:
         message = parse(text)
-        headers = message.headers
-        branch = headers["via"].partition("branch=")[2].partition(";")[0]
-        from_tag = headers["from"].partition(";tag=")[2].partition(";")[0]
-        to_tag = headers["to"].partition(";tag=")[2].partition(";")[0]
-        number, _, method = headers["cseq"].partition(" ")
-        return message.method, message.request_uri, branch, headers["call-id"], int(number), method, from_tag, to_tag
+        return message, keys(message.headers)
 
     return parse_and_key
 
@@ -82,7 +95,7 @@ def calling(module: str, *path: str, text: bool = False) -> object:
 
 PARSERS = {
     "aiosip": calling("aiosip.message", "Message", "from_raw_message", text=True),
-    "asyncsip": calling("asyncsip.message", "Message", "from_raw_message", text=True),
+    "asyncsip": with_asyncsip,
     "aiosipua": calling("aiosipua.message", "SipMessage", "parse"),
     "sipmessage": calling("sipmessage", "Message", "parse"),
     "opensip": calling("opensip.message", "parse_message"),

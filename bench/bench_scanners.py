@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast is our scanner beside every SIP parser on PyPI that installs? Microseconds for one INVITE of 900 bytes.
 
-Ours: the head is scanned and method, Request-URI, branch, Call-ID, CSeq and tags are there. Theirs: only the call that
-parses, which favours those that leave the fields for later.
+Ours: the head is scanned and method, Request-URI, branch, Call-ID, CSeq and tags are there. Theirs: the call that
+parses (which favours those that leave fields for later), and where that splits lines and no more, finding the keys in them.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ ATTRIBUTES = (
     "max_forwards",
     "body_start",
     "present",
+    "routes",
 )
 
 INVITE = (

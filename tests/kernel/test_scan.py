@@ -72,6 +72,7 @@ def expected_facts(message: Request | Response) -> dict[str, Any]:
         "to_uri": uri_of(message.to),
         "contact_uri": uri_of(message.contacts[0]) if len(message.contacts) == 1 else None,
         "max_forwards": -1 if message.max_forwards is None else message.max_forwards,
+        "routes": tuple(map(uri_of, message.routes)),
         "present": sum({BIT.get(key, 0) for key in message.headers.by_key}),
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from worker_phones import SDP, WirePhone, value, worker_of_tag
 
 from ringback.net.sockets import RealNetwork
@@ -18,6 +19,8 @@ from ringback.pbx.process import ServerProcess
 from ringback.pbx.workers import Workers
 from ringback.server.cluster import ports
 from ringback.server.config_file import Loaded, load_settings
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PORTS = {"sip_port": 0, "tls_port": 0, "http_port": 0, "https_port": 0}
 
@@ -30,6 +33,8 @@ class Office:
         self.phones: list[WirePhone] = []
         self.process: ServerProcess
         self.workers: Workers
+        self.made = 100
+        self.anna = self.bob = ""
 
         self.flags: dict[str, object] = {
             "data": str(folder / "data"), "host": ("127.0.0.1",), "workers": 2, **PORTS
@@ -42,16 +47,27 @@ class Office:
         self.process = await ServerProcess.start(self.load, RealNetwork())
         assert isinstance(self.process.system, Workers)
         self.workers = self.process.system
-        for number in ("101", "102"):
-            self.process.installation.store.put_user(
-                new_user(number, f"User {number}", password="secret", realm="127.0.0.1")
-            )
+        await self.new_users()
+
+    async def new_users(self) -> None:
+        """Anna and Bob."""
+        self.made += 2
+        self.anna, self.bob = str(self.made), str(self.made + 1)
+        for number in (self.anna, self.bob):
+            self.give_password(number, "secret")
         await self.workers.users_changed()
 
-    async def close(self) -> None:
+    def give_password(self, number: str, password: str) -> None:
+        user = new_user(number, f"User {number}", password=password, realm="127.0.0.1")
+        self.process.installation.store.put_user(user)
+
+    def hang_up(self) -> None:
         for phone in self.phones:
             phone.close()
         self.phones.clear()
+
+    async def close(self) -> None:
+        self.hang_up()
         await self.process.close()
 
     @property
@@ -87,12 +103,20 @@ class Office:
         return await self.workers.status()
 
 
-@pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    office = Office(tmp_path)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    """Started once: each test has users of its own."""
+    office = Office(tmp_path_factory.mktemp("office"))
     await office.open()
     yield office
     await office.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def office(running: Office) -> AsyncIterator[Office]:
+    await running.new_users()
+    yield running
+    running.hang_up()
 
 
 async def eventually(condition: Callable[[], object], seconds: float = 10.0) -> float:
@@ -131,39 +155,22 @@ async def hung_up(caller: WirePhone, callee: WirePhone, answer: str) -> None:
 
 @pytest.mark.parametrize("word", ["UDP", "TCP"])
 async def test_phones_on_different_workers_call_each_other(office: Office, word: str) -> None:
-    anna, bob = await office.phone(0, "101", word), await office.phone(1, "102", word)
+    anna, bob = await office.phone(0, office.anna, word), await office.phone(1, office.bob, word)
     await office.register(anna, bob)
-    assert len(office.workers.registrations()) == 2
     for caller, callee in ((anna, bob), (bob, anna)):
         _, answer = await established(caller, callee)
         await hung_up(caller, callee, answer)
     server = (await office.status())["server"]
-    assert server["registrations"] == 2
+    assert server["registrations"] == len(office.contacts)
     assert server["lost_between_workers"] == 0
     if word == "TCP":
         assert server["given_to_other_workers"] > 0
         assert server["connections_of_other_workers"] == 2
 
 
-async def test_responses_find_their_worker_where_the_system_cannot_steer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ports, "attach", lambda _: False)
-    office = Office(tmp_path)
-    await office.open()
-    try:
-        anna, bob = await office.phone(0, "101"), await office.phone(1, "102")
-        await office.register(anna, bob)
-        _, answer = await established(anna, bob)
-        await hung_up(anna, bob, answer)
-        assert (await office.status())["server"]["given_to_other_workers"] >= 3  # 180, 200, the 200 to BYE
-    finally:
-        await office.close()
-
-
 async def test_a_worker_that_is_killed_is_replaced_and_its_calls_go_on(office: Office) -> None:
     """What its phones send meanwhile waits for the replacement; the other worker notices nothing."""
-    anna, bob = await office.phone(0, "101"), await office.phone(1, "102")
+    anna, bob = await office.phone(0, office.anna), await office.phone(1, office.bob)
     await office.register(anna, bob)
     registered, before = office.contacts, office.processes
     invite, _ = await established(anna, bob)
@@ -182,7 +189,7 @@ async def test_a_worker_that_is_killed_is_replaced_and_its_calls_go_on(office: O
 async def test_a_killed_worker_is_replaced_within_a_second_and_takes_its_connections_along(
     office: Office,
 ) -> None:
-    anna, bob = await office.phone(0, "101", "TCP"), await office.phone(1, "102", "TCP")
+    anna, bob = await office.phone(0, office.anna, "TCP"), await office.phone(1, office.bob, "TCP")
     await office.register(anna, bob)
     before = office.processes
     begun = time.process_time()
@@ -191,9 +198,9 @@ async def test_a_killed_worker_is_replaced_within_a_second_and_takes_its_connect
     await eventually(lambda: office.workers.places[1].is_serving and office.processes[1] != before[1])
     assert not anna.is_lost.is_set()
     assert await anna.ask_worker() == 0
-    await anna.invite("102")
+    await anna.invite(office.bob)
     assert await anna.expect_failure()  # his connection is gone, and nobody listens where it came from
-    bob = await office.phone(1, "102", "TCP")
+    bob = await office.phone(1, office.bob, "TCP")
     await office.register(bob)
     _, answer = await established(anna, bob)
     await hung_up(anna, bob, answer)
@@ -202,7 +209,7 @@ async def test_a_killed_worker_is_replaced_within_a_second_and_takes_its_connect
 
 async def test_a_request_in_a_call_with_the_server_itself_finds_its_worker(office: Office) -> None:
     """*43 is answered by the worker that got the INVITE; the BYE comes by another one."""
-    anna, elsewhere = await office.phone(0, "101"), await office.phone(1, "101")
+    anna, elsewhere = await office.phone(0, office.anna), await office.phone(1, office.anna)
     await anna.invite("*43")
     answer = await anna.expect("SIP/2.0 200")
     assert worker_of_tag(answer) == 0
@@ -213,20 +220,21 @@ async def test_a_request_in_a_call_with_the_server_itself_finds_its_worker(offic
 
 
 async def test_a_user_who_gets_a_new_password_is_forgotten_by_all_workers(office: Office) -> None:
-    anna, bob = await office.phone(0, "101"), await office.phone(1, "102")
+    anna, bob = await office.phone(0, office.anna), await office.phone(1, office.bob)
     await office.register(anna, bob)
-    new = new_user("102", "Bob", password="another one", realm="127.0.0.1")
-    office.process.installation.store.put_user(new)
+    office.give_password(office.bob, "another one")
     await office.workers.users_changed()
-    assert [contact[0] for contact in office.contacts] == ["101"]
-    await anna.invite("102")
+    users = {contact[0] for contact in office.contacts}
+    assert office.anna in users
+    assert office.bob not in users
+    await anna.invite(office.bob)
     assert (await anna.expect("SIP/2.0 4")).startswith("SIP/2.0 480")
     bob.password = "another one"
     assert (await bob.register()).startswith("SIP/2.0 200")
 
 
 async def test_settings_are_read_again_by_all_workers(office: Office) -> None:
-    phones = [await office.phone(0, "101"), await office.phone(1, "102")]
+    phones = [await office.phone(0, office.anna), await office.phone(1, office.bob)]
     office.flags["config"] = str(office.folder / "new.toml")
     (office.folder / "new.toml").write_text("[registrar]\nmaximum_expires = 100\ndefault_expires = 100\n")
     await office.process.reload()
@@ -234,11 +242,22 @@ async def test_settings_are_read_again_by_all_workers(office: Office) -> None:
         assert "expires=100" in await phone.register(expires=3000)
 
 
-async def test_workers_end_with_their_supervisor(office: Office) -> None:
-    """No process is left when it ends, also when it cannot say so."""
-    processes = office.processes
-    await office.close()
-    await eventually(lambda: not any(map(is_running, processes)))
+async def test_responses_find_their_worker_where_the_system_cannot_steer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "attach", lambda _: False)
+    office = Office(tmp_path)
+    await office.open()
+    try:
+        anna, bob = await office.phone(0, office.anna), await office.phone(1, office.bob)
+        await office.register(anna, bob)
+        _, answer = await established(anna, bob)
+        await hung_up(anna, bob, answer)
+        assert (await office.status())["server"]["given_to_other_workers"] >= 3  # 180, 200, the 200 to BYE
+        processes = office.processes
+    finally:
+        await office.close()
+    assert not any(map(is_running, processes))
 
 
 def is_running(process: int) -> bool:

@@ -2,9 +2,15 @@
 """One call, many phones: RFC 3261 sections 16.6 to 16.10, RFC 3326, RFC 5393, RFC 5626 section 7."""
 
 import asyncio
+import gc
 
 from server_rig import DOMAIN, Device, Leg, Rig, on_a_server, with_proxy
 
+from ringback.server.branch import Branch
+from ringback.server.forking import ResponseContext
+from ringback.server.pipeline import Exchange
+from ringback.sip.transaction.client import ClientTransaction
+from ringback.sip.transaction.server import ServerTransaction
 from ringback.testing import Peer
 
 
@@ -355,3 +361,33 @@ def test_the_redirect_server_names_the_phones_with_their_q() -> None:
         await Leg(anna, sent).answered(480, skip=(100,))
 
     on_a_server(test, settings=with_proxy(redirect_instead_of_proxy=True))
+
+
+def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector() -> None:
+    """Circles of references would make pauses under load: everything goes when the last timer is over."""
+    kept = (Branch, ClientTransaction, Exchange, ResponseContext, ServerTransaction)
+
+    async def test(rig: Rig) -> None:
+        desk, mobile = await phones_of_bob(rig, "", "")
+        _, leg = await anna_calls(rig)
+        for phone in (desk, mobile):
+            await phone.expect("INVITE")
+        ringing = mobile.heard[-1]
+        mobile.reply(180)
+        desk.reply(200, headers=contact_of(desk))
+        await leg.answered(200)
+        await mobile.expect("CANCEL")
+        mobile.reply(200)
+        mobile.reply(487, to=ringing)
+        leg.request("BYE")
+        await desk.expect("BYE", skip=("ACK",))
+        gc.collect()
+        gc.disable()
+        try:
+            desk.reply(200)
+            await asyncio.sleep(60)
+            assert [each for each in gc.get_objects() if isinstance(each, kept)] == []
+        finally:
+            gc.enable()
+
+    on_a_server(test)

@@ -125,7 +125,7 @@ cdef inline bint add_parameter(Parameters* parameters, Octets name, Octets name_
     return True
 
 
-cdef Octets read_parameters(Octets place, Octets end, Parameters* parameters, bint with_quotes) noexcept:
+cdef Octets read_parameters(Octets place, Octets end, Parameters* parameters) noexcept:
     """Behind all ";name=value" of a header field; NULL if one is malformed."""
     cdef Octets name
     parameters.count = 0
@@ -137,7 +137,7 @@ cdef Octets read_parameters(Octets place, Octets end, Parameters* parameters, bi
         if place[0] != b"=":
             continue
         name = place + 1
-        if with_quotes and name[0] == b'"':
+        if name[0] == b'"':
             place = read_quoted(name, end)
         else:
             place = skip(name, VALUE)
@@ -224,7 +224,7 @@ cdef Octets read_address(Octets start, Octets end, Address* address) noexcept:
         address.uri.end = place
     if not is_uri(address.uri.start, address.uri.end, address.is_bracketed):
         return NULL
-    return read_parameters(place, end, &address.parameters, True)
+    return read_parameters(place, end, &address.parameters)
 
 
 cdef inline bint is_delimiter(unsigned char octet) noexcept:
@@ -232,8 +232,8 @@ cdef inline bint is_delimiter(unsigned char octet) noexcept:
     return octet == b";" or octet == b"," or octet == b" " or octet == b"\t" or octet == b"?" or octet == b"<"
 
 
-cdef int read_addresses(Octets start, Octets end, Address* first, bint only_bracketed) noexcept:
-    """How many addresses a line lists; 0 if one of them is not plain."""
+cdef int read_addresses(Octets start, Octets end, Address* first, bint only_bracketed, Span* uris, int room) noexcept:
+    """How many addresses a line lists; 0 if one of them is not plain. The first URIs go to `uris`, as room permits."""
     cdef Address other
     cdef Address* address = first
     cdef int count = 0
@@ -241,6 +241,8 @@ cdef int read_addresses(Octets start, Octets end, Address* first, bint only_brac
         start = read_address(start, end, address)
         if start == NULL or (only_bracketed and not address.is_bracketed):
             return 0
+        if uris != NULL and count < room:
+            uris[count] = address.uri
         count += 1
         if start >= end:
             return count

@@ -39,7 +39,7 @@ cdef bint read_hop(Octets start, Octets end, Hop* hop) noexcept:
         hop.port = port_number(hop.host.end + 1, place)
         if hop.port < 0:
             return False
-    hop.end = read_parameters(place, end, &hop.parameters, False)
+    hop.end = read_parameters(place, end, &hop.parameters)
     return hop.end != NULL and read_hop_parameters(hop)
 
 
@@ -54,6 +54,8 @@ cdef inline bint read_hop_parameters(Hop* hop) noexcept:
         value = hop.parameters.values[place]
         if is_word(name.start, name.end, b"branch", 6):
             hop.branch = value
+            if value.start != NULL and value.start[0] == b'"':
+                return False
         elif is_word(name.start, name.end, b"rport", 5):
             hop.rport = 0 if value.start == NULL else port_number(value.start, value.end)
             if hop.rport < 0:
@@ -145,17 +147,23 @@ cdef Py_ssize_t stamp(Hop* hop, Octets end, Octets host, Py_ssize_t length, int 
         memcpy(place, b";received=", 10)
         memcpy(place + 10, host, length)
         place += 10 + length
-    cdef Octets rest = hop.end
+    return write_rest(hop.end, end, place) - buffer
+
+
+cdef inline unsigned char* write_rest(Octets rest, Octets end, unsigned char* place) noexcept:
+    """The values behind the first one, with one blank behind each comma that stands in no quotes."""
+    cdef bint is_quoted = False
     while rest < end:
         place[0] = rest[0]
         place += 1
-        if rest[0] == b",":
+        is_quoted ^= rest[0] == b'"'
+        if rest[0] == b"," and not is_quoted:
             place[0] = b" "
             place += 1
             rest = skip_blanks(rest + 1)
         else:
             rest += 1
-    return place - buffer
+    return place
 
 
 cdef inline unsigned char* write_sent_by(Hop* hop, unsigned char* place) noexcept:

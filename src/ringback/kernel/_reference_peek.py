@@ -13,8 +13,10 @@ _REQUEST_LINE = re.compile(rb"([%b]{1,64}) [^\r\n]* SIP/2\.0" % TOKEN)
 _VIA = re.compile(rb"\r\nv(?:ia)?[ \t]*+:([^\r\n]*+)", re.IGNORECASE)
 _TO = re.compile(rb"\r\nto?[ \t]*+:([^\r\n]*+)", re.IGNORECASE)
 _BRANCH = re.compile(rb";branch=([^;, \t\"]*+)", re.IGNORECASE)
-_LENGTH = re.compile(rb"(?:content-length|l)[ \t]*+:[ \t]*+(.*?)[ \t]*", re.IGNORECASE | re.DOTALL)
-_DIGITS = re.compile(rb"[0-9]{1,9}")
+_ODD_LINE = re.compile(rb"\r\n[\r\n \t]")
+_LENGTH = re.compile(
+    rb"\r\n(?:content-length|l)[ \t]*+:[ \t]*+(?:([0-9]{1,9})[ \t]*+(?=\r\n))?", re.IGNORECASE
+)
 
 
 def peek(data: bytes) -> tuple[bytes, bool, bytes] | None:
@@ -50,13 +52,7 @@ def message_end(data: bytes, start: int) -> int:
     end = data.find(b"\r\n\r\n", start)
     if end < 0:
         return 0
-    lengths = []
-    for line in data[start:end].split(b"\r\n")[1:]:
-        if line[:1] in (b"\r", b"\n", b" ", b"\t"):
-            return -1
-        found = _LENGTH.fullmatch(line)
-        if found is not None:
-            lengths.append(found[1])
-    if len(lengths) != 1 or _DIGITS.fullmatch(lengths[0]) is None:
+    lengths = _LENGTH.findall(data, start, end + 2)
+    if len(lengths) != 1 or not lengths[0] or _ODD_LINE.search(data, start, end):
         return -1
     return end + 4 + int(lengths[0])  # checked: at most nine ASCII digits

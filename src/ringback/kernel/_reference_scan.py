@@ -104,6 +104,7 @@ class Head:
         "method",
         "present",
         "reply_port",
+        "routes",
         "sent_by",
         "status",
         "target",
@@ -132,6 +133,7 @@ class Head:
     max_forwards: int
     body_start: int
     present: int
+    routes: tuple[str, ...]
 
 
 class Hop:
@@ -265,15 +267,20 @@ class _Scanner:
         self.head.method = method
 
     def _read_lists(self) -> None:
-        for key in ("route", "record-route"):
-            found = [value for line in self.values.get(key, ()) for value in addresses(line, bracketed=True)]
-            _check_count(key, len(found))
+        self.head.routes = self._read_routes("route")
+        self._read_routes("record-route")
         contacts = [value for line in self.values.get("contact", ()) for value in addresses(line)]
         _check_count("contact", len(contacts))
         self.head.contact_uri = contacts[0][0] if len(contacts) == 1 else None
         for key in ("require", "proxy-require"):
             words = [_matching(_TOKENS, line) for line in self.values.get(key, ())]
             _check_count(key, sum(line.count(b",") + 1 for line in words))
+
+    def _read_routes(self, key: str) -> tuple[str, ...]:
+        lines = self.values.get(key, ())
+        routes = tuple([value[0] for line in lines for value in addresses(line, bracketed=True)])
+        _check_count(key, len(routes))
+        return routes
 
     def _read_body(self) -> None:
         length = _number(_NUMBER, self.values["content-length"][0], MAX_MESSAGE)

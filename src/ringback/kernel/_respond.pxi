@@ -80,7 +80,7 @@ cdef int lacks_tag(Taken* taken) noexcept:
     cdef Span tag
     cdef int found
     cdef Span* to = &taken.values[find_taken(taken, TO)]
-    if read_addresses(to.start, to.end, &address, False) != 1:
+    if read_addresses(to.start, to.end, &address, False, NULL, 0) != 1:
         return -1
     found = find_tag(&address, &tag)
     return -1 if found < 0 else 1 - found

@@ -62,10 +62,14 @@ cdef class Head:
     cdef readonly int max_forwards
     cdef readonly int body_start
     cdef readonly object present
+    cdef readonly tuple routes
 
     def __init__(self):
         raise TypeError("a Head comes from scan()")
 
+
+cdef enum:
+    MAX_ROUTES = 32
 
 cdef struct Reading:
     int status
@@ -89,6 +93,7 @@ cdef struct Reading:
     int max_forwards
     long long content_length
     unsigned long long present
+    Span routes[MAX_ROUTES]
 
 
 cdef Octets read_start_line(Octets start, Octets end, Reading* reading) noexcept:
@@ -97,13 +102,11 @@ cdef Octets read_start_line(Octets start, Octets end, Reading* reading) noexcept
     cdef Octets blank
     if line == NULL or line[1] != b"\n" or line - start > MAX_LINE or line - start < 12:
         return NULL
-    reading.target.start = NULL
     if memcmp(start, b"SIP/2.0 ", 8) == 0:
         reading.status = <int>number(start + 8, start + 11, 3, 699)
         if reading.status < 100 or start[11] != b" " or same(start + 12, line, b"SIP/2.0", 7):
             return NULL
         return line + 2
-    reading.status = 0
     blank = find(start, start + 12, b" ")
     if blank == NULL:
         return NULL
@@ -151,7 +154,7 @@ cdef inline bint is_media_type(Octets start, Octets end) noexcept:
         return False
     start = place + 1
     place = skip(start, TOKEN)
-    return place > start and read_parameters(place, end, &parameters, True) == end
+    return place > start and read_parameters(place, end, &parameters) == end
 
 
 cdef int count_tokens(Octets start, Octets end) noexcept:
@@ -173,10 +176,9 @@ cdef int count_tokens(Octets start, Octets end) noexcept:
 cdef bint read_tagged(Line* line, Span* uri, Span* tag) noexcept:
     """From or To."""
     cdef Address address
-    if read_addresses(line.value, line.end, &address, False) != 1:
+    if read_addresses(line.value, line.end, &address, False, NULL, 0) != 1:
         return False
     uri[0] = address.uri
-    tag.start = NULL
     return find_tag(&address, tag) >= 0
 
 
@@ -195,9 +197,9 @@ cdef bint read_vias(Line* line, Reading* reading) noexcept:
     return count > 0 and reading.via_count <= 70
 
 
-cdef inline bint add_addresses(Line* line, int* total, int most) noexcept:
+cdef inline bint add_addresses(Line* line, int* total, int most, Span* uris) noexcept:
     cdef Address address
-    cdef int count = read_addresses(line.value, line.end, &address, True)
+    cdef int count = read_addresses(line.value, line.end, &address, True, uris, most - total[0])
     total[0] += count
     return count > 0 and total[0] <= most
 
@@ -209,8 +211,7 @@ cdef inline bint add_tokens(Line* line, int* total) noexcept:
 
 cdef bint read_contact(Line* line, Reading* reading) noexcept:
     cdef Address address
-    reading.contact_count = read_addresses(line.value, line.end, &address, False)
-    reading.contact_uri = address.uri
+    reading.contact_count = read_addresses(line.value, line.end, &address, False, &reading.contact_uri, 1)
     return 0 < reading.contact_count <= 32
 
 
@@ -234,9 +235,9 @@ cdef inline bint read_known(Line* line, Reading* reading) noexcept:
     elif line.field == CONTACT:
         return read_contact(line, reading)
     elif line.field == ROUTE:
-        return add_addresses(line, &reading.route_count, 32)
+        return add_addresses(line, &reading.route_count, MAX_ROUTES, &reading.routes[reading.route_count])
     elif line.field == RECORD_ROUTE:
-        return add_addresses(line, &reading.record_route_count, 70)
+        return add_addresses(line, &reading.record_route_count, 70, NULL)
     elif line.field == CONTENT_TYPE:
         return is_media_type(line.value, line.end)
     elif line.field == CONTENT_LENGTH:
@@ -256,13 +257,12 @@ cdef Octets read_head(Octets start, Octets end, Reading* reading) noexcept:
     cdef Line line
     cdef int lines = 0
     cdef unsigned long long bit
-    cdef Octets place = read_start_line(start, end, reading)
+    cdef Octets place
+    memset(reading, 0, sizeof(Reading))
+    place = read_start_line(start, end, reading)
     if place == NULL:
         return NULL
-    reading.via_count = reading.contact_count = 0
-    reading.route_count = reading.record_route_count = reading.require_count = reading.proxy_require_count = 0
     reading.max_forwards = -1
-    reading.present = 0
     while place[0] != b"\r":
         lines += 1
         if lines > MAX_LINES or not read_line(place, end, &line):
@@ -342,7 +342,13 @@ def scan(bytes data not None, str host not None="", int port=0):
     head.contact_uri = ascii_text(reading.contact_uri.start, reading.contact_uri.end) if reading.contact_count == 1 else None
     head.max_forwards = reading.max_forwards
     head.present = reading.present
+    head.routes = route_texts(&reading) if reading.route_count else ()
     return head
+
+
+cdef tuple route_texts(Reading* reading):
+    cdef int place
+    return tuple([ascii_text(reading.routes[place].start, reading.routes[place].end) for place in range(reading.route_count)])
 
 
 cdef bint _stamp_head(Head head, bytes data, Octets body, Reading* reading, str host, int port):

@@ -4,7 +4,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from ringback.net.framing import Framing, Signal
@@ -21,7 +22,6 @@ UNFINISHED = "a message that does not end"
 class ConnectionOwner(Protocol):
     """Who is told what happens on a connection: the driver."""
 
-    def message_received(self, connection: "Connection", data: bytes) -> None: ...
     def messages_received(self, connection: "Connection", messages: Sequence[bytes]) -> None: ...
     def connection_ended(self, connection: "Connection", detail: str) -> None: ...
 
@@ -89,6 +89,10 @@ class Connection:
             return False
         return True
 
+    def after_turn(self, callback: Callable[[], None]) -> None:
+        """Call back when everything that is ready has been read."""
+        self._stream.after_turn(callback)
+
     def trust(self) -> None:
         """A registered phone or a known server: it may be silent as long as it likes."""
         self.is_trusted = True
@@ -127,7 +131,7 @@ class Connection:
         if not self._is_ready:
             self._note_ready()
         if framing.is_over:
-            self.close("the peer left the protocol")
+            self._close_after_turn("the peer left the protocol")
         if framing.is_partial or self._partial_since is not None:
             self._note_partial(now, progressed=bool(found))
 
@@ -163,9 +167,13 @@ class Connection:
         """Nothing can follow, so what is unfinished is all there is: it may still deserve an answer."""
         unfinished = self._framing.unfinished()
         if unfinished:
-            self._owner.message_received(self, unfinished)
+            self._owner.messages_received(self, (unfinished,))
         self._flush()
-        self.close("closed by the peer")
+        self._close_after_turn("closed by the peer")
+
+    def _close_after_turn(self, detail: str) -> None:
+        """What has come on it may still be waiting to be handed over, and deserves its answers."""
+        self._stream.after_turn(partial(self.close, detail))
 
     def _flush(self) -> None:
         self._write(self._framing.output())
@@ -231,8 +239,8 @@ class Connection:
         log.debug("closing %s: %s", self.flow, why)
         unfinished = self._framing.unfinished() if why is UNFINISHED else b""
         if unfinished:
-            self._owner.message_received(self, unfinished)
-            self.close(why)
+            self._owner.messages_received(self, (unfinished,))
+            self._close_after_turn(why)
         else:
             self.abort(why)
 

@@ -4,6 +4,7 @@
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ringback.net.network import DatagramSocket, Listener
 from ringback.sip.flow import Address, Transport
@@ -54,6 +55,7 @@ def best_endpoint(endpoints: list[Endpoint], transport: Transport, remote_host: 
     return next(iter([*same, *exact, *wild, *fits]), None)
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(host: str) -> bool:
     """True for addresses that never leave this machine."""
     try:

@@ -29,8 +29,8 @@ DatagramsReceived = Callable[[Sequence[tuple[bytes, Address]]], None]
 class StreamReader(Protocol):
     """What the owner of a stream implements.
 
-    `data_received` with no data says: the peer will send no more. What is written then still goes out, and
-    the stream closes. `connection_lost` is called exactly once, at the very end.
+    `data_received` with no data says: the peer will send no more. What is written then (and in `after_turn`)
+    still goes out, and the stream closes. `connection_lost` is called exactly once, at the very end.
     """
 
     def data_received(self, data: bytes) -> None: ...
@@ -38,7 +38,11 @@ class StreamReader(Protocol):
 
 
 class Stream(Protocol):
-    """A connected byte stream. `write` queues; past its limit the stream is closed by the owner's policy."""
+    """A connected byte stream. `write` queues; past its limit the stream is closed by the owner's policy.
+
+    `after_turn` calls back when all streams that are ready at this moment have been read, or at once. Until
+    then a reader may collect; what is written meanwhile is sent behind that, in one piece.
+    """
 
     @property
     def local(self) -> Address: ...
@@ -48,6 +52,7 @@ class Stream(Protocol):
     def queued(self) -> int: ...
     def set_reader(self, reader: StreamReader) -> None: ...
     def write(self, data: bytes) -> None: ...
+    def after_turn(self, callback: Callable[[], None]) -> None: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
 

@@ -19,7 +19,7 @@ log = logging.getLogger("ringback.net")
 #: As epoll has them. Errors and the end of a connection are told unasked, with other bits.
 READ, WRITE = 0x1, 0x4
 #: Streams that are read in one turn, and how much of all of them together: the loop has other duties.
-AT_ONCE = 32
+AT_ONCE = 128
 TURN_BYTES = 262_144
 SMALLEST_READ, LARGEST_READ = 4096, 65_536
 
@@ -100,6 +100,7 @@ class Poller:
         self._selector: Selector | None = None
         self._watched: dict[int, Watched] = {}
         self._written: list[Watched] = []
+        self._after: list[Callable[[], None]] = []
         self._is_turning = False
         self._is_due = False
 
@@ -129,6 +130,13 @@ class Poller:
             self._selector.close()
             self._selector = None
 
+    def after_turn(self, callback: Callable[[], None]) -> None:
+        """Call back when all that are ready have been read, before what was written is sent; or at once."""
+        if self._is_turning:
+            self._after.append(callback)
+        else:
+            callback()
+
     def note_written(self, stream: Watched) -> None:
         """Something waits to be sent: at the end of this turn, or soon when there is none."""
         self._written.append(stream)
@@ -154,17 +162,21 @@ class Poller:
                 # It may be gone through what another one said; a successor with its number reads nothing yet.
                 stream = watched.get(number)
                 if stream is not None:
-                    _serve(stream, events, share)
+                    try:
+                        stream.ready(events, share)
+                    except Exception:  # a bug that one peer has found must not stop the others
+                        log.exception("our own code failed on a connection; it is closed")
+                        stream.abort()
+            self._call_back()
         finally:
             self._is_turning = False
         if self._written:
             self.flush()
 
-
-def _serve(stream: Watched, events: int, share: int) -> None:
-    """A bug that one peer has found must not stop the others."""
-    try:
-        stream.ready(events, share)
-    except Exception:
-        log.exception("our own code failed on a connection; it is closed")
-        stream.abort()
+    def _call_back(self) -> None:
+        for callback in self._after:  # it may grow meanwhile
+            try:
+                callback()
+            except Exception:
+                log.exception("our own code failed at the end of a turn")
+        self._after.clear()

@@ -10,7 +10,7 @@ import ssl
 from functools import partial
 
 from ringback.net.network import Gate, StreamAccepted
-from ringback.net.poller import Poller
+from ringback.net.poller import READ, Poller
 from ringback.net.tcp_stream import TcpStream
 from ringback.net.tls_stream import TlsStream
 from ringback.sip.flow import Address
@@ -52,8 +52,9 @@ class StreamListener:
         self._loop = asyncio.get_running_loop()
         self._shaking: set[TlsStream] = set()
         self._closed = False
-        self._local = _address(sock.getsockname())
-        self._loop.add_reader(sock.fileno(), self._readable)
+        name = sock.getsockname()
+        self._local = Address(name[0], name[1])
+        self._poller.watch(sock.fileno(), self, READ)
 
     @property
     def local(self) -> Address:
@@ -65,12 +66,15 @@ class StreamListener:
         if self._closed:
             return
         self._closed = True
-        self._loop.remove_reader(self._socket.fileno())
+        self._poller.forget(self._socket.fileno())
         self._socket.close()
         for stream in self._shaking:
             stream.abort()
 
-    def _readable(self) -> None:
+    # --- Watched ---
+
+    def ready(self, _events: int, _share: int) -> None:
+        """Somebody calls."""
         for _ in range(ACCEPT_BATCH):
             try:
                 sock, name = self._socket.accept()
@@ -80,14 +84,22 @@ class StreamListener:
                 log.error(  # noqa: TRY400 - the traceback says nothing more
                     "cannot accept connections on %s: %s", self._local, error
                 )
-                self._loop.remove_reader(self._socket.fileno())
+                self._poller.forget(self._socket.fileno())
                 self._loop.call_later(BREATHER, self._breathe)
                 return
-            self._welcome(sock, _address(name))
+            self._welcome(sock, Address(name[0], name[1]))
+
+    def flush(self) -> None:
+        """Nothing is written to a listener."""
+
+    def abort(self) -> None:
+        """One connection could not be served; the next may be."""
+
+    # --- inside ---
 
     def _breathe(self) -> None:
         if not self._closed:
-            self._loop.add_reader(self._socket.fileno(), self._readable)
+            self._poller.watch(self._socket.fileno(), self, READ)
 
     def _welcome(self, sock: socket.socket, remote: Address) -> None:
         if self._gate is not None and not self._gate.admit(remote):
@@ -202,8 +214,3 @@ def tune(sock: socket.socket) -> None:
         ):
             if hasattr(socket, option):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
-def _address(name: tuple[object, ...] | None) -> Address:
-    """The first two parts of a socket name; a socket that is already reset has none."""
-    return Address(str(name[0]), int(str(name[1]))) if name else Address("0.0.0.0", 0)  # noqa: S104

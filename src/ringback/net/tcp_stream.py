@@ -91,6 +91,10 @@ class TcpStream:
         if self.queued > SOON and not self._backlog:
             self.flush()
 
+    def after_turn(self, callback: Callable[[], None]) -> None:
+        """Call back when all streams that are ready have been read; at once where nothing is read."""
+        self._poller.after_turn(callback)
+
     def close(self) -> None:
         """Send what is queued, then end the connection."""
         if self._is_closing:
@@ -154,8 +158,9 @@ class TcpStream:
     def _end_of_stream(self) -> None:
         """The peer sends no more; what its last words deserve still goes out."""
         if self._reader is not None and not self._is_closing:
+            self._attend(self._interest & ~READ)
             self._reader.data_received(b"")
-        self.close()
+        self._poller.after_turn(self.close)
 
     def _taken(self) -> bytes:
         """What was written, ready for the wire."""

@@ -64,6 +64,7 @@ class TransportLayer:
         self._received = received
         self._lost = lost
         self._sockets: dict[Address, DatagramSocket] = {}
+        self._collected: list[tuple[bytes, Flow]] = []
         self._sources: dict[str, str] = {}
         #: Flows we made ourselves, so that the next message to the same place takes the same object.
         self._flows: dict[tuple[Address, Address], Flow] = {}
@@ -162,14 +163,12 @@ class TransportLayer:
 
     # --- ConnectionOwner ---
 
-    def message_received(self, connection: Connection, data: bytes) -> None:
-        """A whole message came on a connection."""
-        self._received([(data, connection.flow)])
-
     def messages_received(self, connection: Connection, messages: Sequence[bytes]) -> None:
-        """All that one read of a connection held."""
-        flow = connection.flow
-        self._received([(data, flow) for data in messages])
+        """All that one read of a connection held; it goes up with what the others have that are ready."""
+        flow, is_first = connection.flow, not self._collected
+        self._collected += [(data, flow) for data in messages]
+        if is_first:
+            connection.after_turn(self._hand_over)
 
     def connection_ended(self, connection: Connection, detail: str) -> None:
         """A connection is over: whoever waits on its flow must know."""
@@ -179,6 +178,10 @@ class TransportLayer:
         self._lost(connection.flow, detail)
 
     # --- inside ---
+
+    def _hand_over(self) -> None:
+        collected, self._collected = self._collected, []
+        self._received(collected)
 
     def _send_on_connection(self, data: bytes, flow: Flow) -> bool:
         connection = self.pool.get(flow.connection)

@@ -95,7 +95,7 @@ class Admission:
                 self._describe_ourselves(exchange)
             else:
                 exchange.respond(483)
-        elif self._is_looping(exchange):
+        elif request.method != "REGISTER" and self._is_looping(exchange):  # it ends here in any case
             exchange.respond(482)
         elif exchange.present & _MAX_BREADTH and request.max_breadth == 0 and not self._is_for_us(exchange):
             exchange.respond(440)
@@ -103,7 +103,7 @@ class Admission:
 
     def _is_looping(self, exchange: Exchange) -> bool:
         request = exchange.request
-        exchange.loop_hash = self._loops.hash_of(request, own_routes=exchange.own_routes)
+        exchange.loop_hash = self._loops.hash_of(request, exchange.routes)
         return self._loops.is_loop(request, exchange.loop_hash)
 
     def _refuses_extensions(self, exchange: Exchange) -> bool:
@@ -152,7 +152,7 @@ class Admission:
     def _is_for_us(self, exchange: Exchange) -> bool:
         """True for the server itself: an address of ours without a user."""
         uri = exchange.request.uri
-        if exchange.has_route or not isinstance(uri, SipUri):
+        if exchange.routes or not isinstance(uri, SipUri):
             return False
         return (not uri.user or exchange.request.method == "REGISTER") and self._locality.is_ours(uri)
 

@@ -32,7 +32,7 @@ def keep_small(response: Response, request: Request) -> None:
     if _size(response) <= room:
         return
     for name in CHALLENGES:
-        lines = response.headers.get_all(name)
+        lines = response.reading.get_all(name)
         if len(lines) > 1:
             response.headers[name] = lines[0]
 

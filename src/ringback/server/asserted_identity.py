@@ -44,7 +44,7 @@ def strip_challenges(response: Response, realm: str) -> None:
     that challenges the BYE of its caller in our name would get a digest to guess the password from.
     """
     for name in ("WWW-Authenticate", "Proxy-Authenticate"):
-        lines = response.headers.get_all(name)
+        lines = response.reading.get_all(name)
         kept = [line for line in lines if not _names_realm(line, realm)]
         if len(kept) < len(lines):
             response.headers.remove(name)

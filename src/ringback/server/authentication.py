@@ -256,7 +256,7 @@ class Authentication:
         return subscriber is not None and subscriber.number == principal.number
 
     def _stays_here(self, exchange: Exchange) -> bool:
-        return not exchange.has_route and self._locality.is_ours(exchange.request.uri)
+        return not exchange.routes and self._locality.is_ours(exchange.request.uri)
 
     def _admit(self, exchange: Exchange, principal: Principal) -> bool:
         """Check, then commit: from here on there is state, and our credentials travel no further (22.3)."""
@@ -271,7 +271,7 @@ class Authentication:
     def _drop_credentials(self, exchange: Exchange) -> None:
         for name in ("Authorization", "Proxy-Authorization"):
             bit = BIT[name.lower()]
-            lines = exchange.request.headers.get_all(name) if exchange.present & bit else []
+            lines = exchange.request.reading.get_all(name) if exchange.present & bit else []
             foreign = [line for line in lines if not self._is_ours(line)]
             if not foreign:
                 exchange.without |= bit
@@ -304,4 +304,4 @@ def _user_agent(exchange: Exchange) -> str | None:
         return None
     head = exchange.request.head
     text = None if head is None else Lines(head).only(b"\r\nuser-agent:")
-    return exchange.request.headers.get("User-Agent") if text is None else text
+    return exchange.request.reading.get("User-Agent") if text is None else text

@@ -40,6 +40,6 @@ def _with_all_challenges(best: Response, responses: Sequence[Response]) -> Respo
         if response is best or response.status not in (401, 407):
             continue
         for name in CHALLENGES:
-            for value in response.headers.get_all(name):
+            for value in response.reading.get_all(name):
                 merged.headers.add(name, value)
     return merged

@@ -36,6 +36,7 @@ class Branch:
         self.breadth = breadth
         self.state = BranchState.WAITING
         self.transaction: ClientTransaction | None = None
+        """Until it is done: afterwards only the transaction knows the branch, so that no circle is left."""
         self.gives_up_at = NEVER
         """The end of Timer C; of a branch that was cancelled: of the patience with it."""
 

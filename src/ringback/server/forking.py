@@ -33,6 +33,7 @@ from ringback.sip.events import (
 if TYPE_CHECKING:
     from ringback.server.forwarding import Forwarder
     from ringback.server.pipeline import Exchange
+    from ringback.sip.flow import Flow
     from ringback.sip.message.message import Response
     from ringback.sip.transaction.client import ClientTransaction
     from ringback.sip.transaction.timers import Deadline
@@ -74,7 +75,6 @@ class ResponseContext:
         "_groups",
         "_is_cancelled",
         "_is_invite",
-        "_is_over",
         "_pending",
         "_policy",
         "_recurse",
@@ -104,7 +104,6 @@ class ResponseContext:
         self._pending = 0
         self._is_invite = exchange.request.method == "INVITE"
         self._is_cancelled = False
-        self._is_over = False
         self._ringing_ends_at = NEVER
         self._alarm: Deadline | None = None
 
@@ -124,7 +123,7 @@ class ResponseContext:
         """CANCEL, or a caller that cannot be reached any more."""
         try:
             if isinstance(event, CancelReceived):
-                self._give_up(event.request.headers.get("Reason"))
+                self._give_up(event.request.reading.get("Reason"))
             elif isinstance(event, ServerTransactionFailed) and not self.exchange.is_answered:
                 self._give_up(None)
         except Exception as error:  # noqa: BLE001 (logged there)
@@ -143,7 +142,7 @@ class ResponseContext:
         """What came of one branch."""
         try:
             if isinstance(event, ResponseReceived):
-                self._receive_response(branch, event.response)
+                self._receive_response(branch, event.response, event.transaction.flow)
             elif isinstance(event, RequestTimedOut):
                 self._fail(branch, 408)
             elif isinstance(event, TransportFailed):
@@ -151,8 +150,9 @@ class ResponseContext:
         except Exception as error:  # noqa: BLE001 (logged there)
             self.exchange.fail(error)
 
-    def _receive_response(self, branch: Branch, received: Response) -> None:
-        flow = branch.transaction.flow if branch.transaction is not None else None
+    def _receive_response(self, branch: Branch, received: Response, flow: Flow | None) -> None:
+        if received.status == 100:
+            return  # step 2: it tells this hop that the next one is at work
         response = self._forwarding.pass_back(received, flow) if flow is not None else None
         if response is None:
             if received.status >= 200:  # cancelled before a way was found: made by our own stack
@@ -166,8 +166,8 @@ class ResponseContext:
             self._refuse(branch, response)
 
     def _progress(self, branch: Branch, response: Response) -> None:
-        """Steps 2 and 5: 100 stays here; others restart Timer C and go to the caller."""
-        if response.status == 100 or not branch.is_pending:
+        """Steps 2 and 5: restart Timer C, and tell the caller."""
+        if not branch.is_pending:
             return
         if branch.state is BranchState.WAITING:
             branch.state = BranchState.RINGING
@@ -241,14 +241,17 @@ class ResponseContext:
 
     def _launch_all(self, targets: Sequence[Target]) -> None:
         """16.6 for each target, within what RFC 5393 and our own limit leave."""
+        budget = self._breadth_left()
+        if self._is_invite and self.exchange.dialog is None:
+            self._ringing_ends_at = self.exchange.driver.now + self._policy.ring_time
+        if len(targets) == 1 and not self.branches:
+            self._launch(targets[0], budget)
+            return
         fresh = [target for target in targets if not self._is_known(target)]
         fresh = fresh[: max(0, self._policy.max_branches - len(self.branches))]
-        budget = self._breadth_left()
         if len(fresh) > budget:
             self._groups.insert(0, fresh[budget:])
             del fresh[budget:]
-        if self._is_invite and self.exchange.dialog is None:
-            self._ringing_ends_at = self.exchange.driver.now + self._policy.ring_time
         for index, target in enumerate(fresh):
             self._launch(target, budget // len(fresh) + (1 if index < budget % len(fresh) else 0))
 
@@ -261,7 +264,9 @@ class ResponseContext:
         exchange, allowed = self.exchange, self._policy.max_breadth
         if exchange.present & _MAX_BREADTH:
             allowed = min(exchange.request.max_breadth or 0, allowed)
-        return max(0, allowed - sum([branch.breadth for branch in self.branches if branch.is_pending]))
+        if self._pending:
+            allowed -= sum(branch.breadth for branch in self.branches if branch.is_pending)
+        return max(0, allowed)
 
     def _launch(self, target: Target, breadth: int) -> None:
         branch = Branch(target, breadth)
@@ -274,14 +279,17 @@ class ResponseContext:
             return
         driver = self.exchange.driver
         request = self._forwarding.prepare(self.exchange, target, breadth=breadth)
-        branch.transaction = driver.perform(
+        transaction = driver.perform(
             driver.stack.send_request,
             request,
             flow=target.flow,
             consumer=partial(self.receive, branch),
             branch_suffix=self.exchange.loop_hash,
         )
-        if self._is_invite and branch.is_pending:
+        if not branch.is_pending:
+            return
+        branch.transaction = transaction
+        if self._is_invite:
             branch.gives_up_at = driver.now + self._policy.timer_c
             self._watch(min(branch.gives_up_at, self._ringing_ends_at))
 
@@ -330,14 +338,14 @@ class ResponseContext:
 
     def _cancel(self, branch: Branch, reason: str | None) -> None:
         """16.10 and 9.1. Only an INVITE can be cancelled; its final response is still awaited."""
-        if not self._is_invite or branch.transaction is None:
+        transaction = branch.transaction
+        if not self._is_invite or transaction is None or branch.state is BranchState.CANCELLED:
             return
-        if branch.state in (BranchState.WAITING, BranchState.RINGING):
-            branch.state, branch.gives_up_at = BranchState.CANCELLED, NEVER
-            self._send_cancel(branch.transaction, reason)
-            if branch.transaction.last_response is None:
-                branch.gives_up_at = self.exchange.driver.now + SILENCE
-                self._watch(branch.gives_up_at)
+        branch.state, branch.gives_up_at = BranchState.CANCELLED, NEVER
+        if transaction.last_response is None:
+            branch.gives_up_at = self.exchange.driver.now + SILENCE
+            self._watch(branch.gives_up_at)
+        self._send_cancel(transaction, reason)
 
     def _send_cancel(self, transaction: ClientTransaction, reason: str | None) -> None:
         driver = self.exchange.driver
@@ -345,7 +353,7 @@ class ResponseContext:
 
     def _finish(self, branch: Branch) -> None:
         if branch.is_pending:
-            branch.state, branch.gives_up_at = BranchState.DONE, NEVER
+            branch.state, branch.transaction, branch.gives_up_at = BranchState.DONE, None, NEVER
             self._pending -= 1
 
     def _conclude(self) -> None:
@@ -375,10 +383,10 @@ class ResponseContext:
         """The guard caught something: leave nothing ringing."""
         self._groups.clear()
         for branch in self.branches:
-            if branch.is_pending:
-                self._finish(branch)
-                if self._is_invite and branch.transaction is not None:
-                    self._send_cancel(branch.transaction, None)
+            transaction = branch.transaction
+            self._finish(branch)
+            if self._is_invite and transaction is not None:
+                self._send_cancel(transaction, None)
         self._end()
 
     def _end(self) -> None:
@@ -387,6 +395,6 @@ class ResponseContext:
             self._alarm.cancel()
             self._alarm = None
         self.exchange.undo = None
-        if not self._is_over:
-            self._is_over = True
-            self._closed(self)
+        if self.exchange.transaction is not None:
+            self.exchange.transaction.consumer = None
+        self._closed(self)

@@ -73,7 +73,7 @@ class Forwarder:
         )
         if is_recorded and not self.policy.record_route:
             rewrite_contact(request, exchange.flow)
-        if exchange.has_route or target.route:
+        if exchange.routes or target.route:
             turn_for_strict_router(request)
         return request
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from ringback.kernel import BIT
 from ringback.sip.identifiers import branch_suffix
-from ringback.sip.routing import route_uris
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ringback.sip.message.message import Request
 
 #: 64 bits: 16 characters.
@@ -46,8 +47,8 @@ class LoopDetector:
         key = blake2b(secret, person=b"loop detection").digest()
         self._hashes = blake2b(key=key, digest_size=HASH_SIZE)
 
-    def hash_of(self, request: Request, *, own_routes: int = 0) -> str:
-        """The hash of a request as it arrived, without its first `own_routes` Routes, which are ours.
+    def hash_of(self, request: Request, routes: Sequence[str] = ()) -> str:
+        """The hash of a request as it arrived; `routes` are the URIs of its Route after our own.
 
         Max-Forwards, Via and Max-Breadth change at every hop and are left out; so are credentials, which
         are taken off where they are checked.
@@ -58,13 +59,11 @@ class LoopDetector:
             request.to_tag or "",
             str(request.cseq_number),
             request.target,
+            *routes,
         ]
-        present = request.present
-        if present & BIT["route"]:
-            parts += route_uris(request)[own_routes:]
-        if present & _ROUTING_BITS:
+        if request.present & _ROUTING_BITS:
             for name in ROUTING_FIELDS:
-                parts += request.headers.get_all(name)
+                parts += request.reading.get_all(name)
         keyed = self._hashes.copy()
         keyed.update("\0".join(parts).encode("utf-8", "surrogateescape"))
         return keyed.hexdigest()

@@ -49,7 +49,7 @@ def flow_to_contact(contact: Uri, request: Request, flow: Flow) -> Flow | None:
     via = request.top_via
     if len(request.vias) > 1:
         return None  # another proxy stands between: Path and URI say the way
-    if not is_reachable(contact.host, flow.remote.host) or _is_sender(contact, via):
+    if _is_sender(contact, via) or not is_reachable(contact.host, flow.remote.host):
         return _flow_to_sender(contact, via, flow)
     if contact.host == flow.remote.host and flow.transport.is_reliable:
         return flow

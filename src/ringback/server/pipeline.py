@@ -57,13 +57,13 @@ class Exchange:
         "dialog",
         "driver",
         "flow",
-        "has_route",
         "is_answered",
         "loop_hash",
         "own_routes",
         "present",
         "principal",
         "request",
+        "routes",
         "transaction",
         "undo",
         "without",
@@ -83,8 +83,8 @@ class Exchange:
         self.decision: Decision | None = None
         self.own_routes = 0
         """How many of the first Routes are ours."""
-        self.has_route = False
-        """True when there are others."""
+        self.routes: Sequence[str] = ()
+        """The URIs of those that are not."""
         self.without = 0
         """The fields that stay here: bits of `kernel.BIT`."""
         self.loop_hash = ""

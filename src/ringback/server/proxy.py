@@ -102,7 +102,7 @@ class Proxy:
         """16.5: of a dialog, of a user, or the Request-URI itself."""
         if exchange.dialog is not None:
             return [self._target_in_dialog(exchange, exchange.dialog.onward)]
-        if exchange.has_route:
+        if exchange.routes:
             return [Target(exchange.request.uri)]
         if isinstance(exchange.decision, ToUser):
             return self._targets_of_user(exchange, exchange.decision.number)

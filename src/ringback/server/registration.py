@@ -79,12 +79,24 @@ def plan_update(
     wall_now: float,
 ) -> Update:
     """All changes that `request` asks for, or `RegistrationError`."""
-    if len(request.path) > PATH_LIMIT:
+    path = request.path
+    if len(path) > PATH_LIMIT:
         raise RegistrationError(403, "Path Too Long")
-    if "*" in request.headers.get_all("Contact"):
+    if "*" in request.reading.get_all("Contact"):
         return _remove_all(request, existing)
-    planner = _Planner(request, user, existing, policy=policy, flow_for=flow_for, now=now, wall_now=wall_now)
-    for contact in request.contacts:
+    contacts = request.contacts
+    planner = _Planner(
+        request,
+        user,
+        existing,
+        policy=policy,
+        flow_for=flow_for,
+        path=tuple(str(route) for route in path) if path else (),
+        instances=[_instance(contact) for contact in contacts],
+        now=now,
+        wall_now=wall_now,
+    )
+    for contact in contacts:
         planner.add(contact)
     planner.make_room(is_lost)
     return planner.outcome()
@@ -92,7 +104,7 @@ def plan_update(
 
 def _remove_all(request: Request, existing: Sequence[Binding]) -> Update:
     """Step 6: a star stands alone, and only with Expires: 0."""
-    if request.expires != 0 or request.headers.count("Contact") != 1:
+    if request.expires != 0 or request.reading.count("Contact") != 1:
         raise RegistrationError(400, "Contact * Needs Expires 0 And No Other Contact")
     for binding in existing:
         _check_order(request, binding)
@@ -101,7 +113,7 @@ def _remove_all(request: Request, existing: Sequence[Binding]) -> Update:
 
 def _check_order(request: Request, binding: Binding) -> None:
     """Step 7: within a Call-ID the CSeq must rise, else nothing of this request is done."""
-    if binding.call_id == request.call_id and request.cseq.number <= binding.cseq:
+    if binding.call_id == request.call_id and request.cseq_number <= binding.cseq:
         raise RegistrationError(500, "CSeq Out Of Order")
 
 
@@ -116,6 +128,8 @@ class _Planner:
         *,
         policy: RegistrarPolicy,
         flow_for: FlowFor,
+        path: tuple[str, ...],
+        instances: list[str],
         now: float,
         wall_now: float,
     ) -> None:
@@ -127,9 +141,9 @@ class _Planner:
         self._state = {binding.key: binding for binding in existing}
         self._put: dict[str, Binding] = {}
         self._remove: dict[str, None] = {}
-        self._path = tuple(str(route) for route in request.path)
+        self._path = path
+        self._instances = instances
         self._uses_outbound = False
-        self._instances = [_instance(contact) for contact in request.contacts]
 
     def add(self, contact: NameAddr) -> None:
         """One Contact: a new binding, a refresh, or an end."""
@@ -149,8 +163,10 @@ class _Planner:
 
     def make_room(self, is_lost: IsLost) -> None:
         """A browser that reloads leaves a dead Contact behind each time: the oldest of these go first."""
+        excess = len(self._state) - self._policy.max_contacts
+        if excess <= 0:
+            return
         lost = [each for each in self._state.values() if each.key not in self._put and is_lost(each)]
-        excess = max(0, len(self._state) - self._policy.max_contacts)
         for binding in sorted(lost, key=lambda each: each.registered_at)[:excess]:
             self._drop(binding.key)
 
@@ -167,8 +183,8 @@ class _Planner:
         expires = self._policy.default_expires
         if contact.has_parameter("expires"):
             expires = _seconds(contact.parameter("expires"))
-        elif "Expires" in self._request.headers:
-            expires = _seconds(self._request.headers["Expires"])
+        elif (text := self._request.reading.get("Expires")) is not None:
+            expires = _seconds(text)
         if 0 < expires < self._policy.minimum_expires:
             shortest = str(self._policy.minimum_expires)
             raise RegistrationError(423, "Interval Too Brief", ("Min-Expires", shortest))
@@ -221,16 +237,16 @@ class _Planner:
         return Binding(
             user=self._user,
             key=key,
-            contact=contact.without_parameter("expires").without_parameter("q"),
+            contact=_lasting(contact),
             expires_at=self._now + expires,
             q=quality(contact),
             call_id=self._request.call_id,
-            cseq=self._request.cseq.number,
+            cseq=self._request.cseq_number,
             flow=flow,
             path=self._path,
             instance=instance,
             reg_id=reg_id,
-            user_agent=(self._request.headers.get("User-Agent") or "")[:TEXT_LIMIT],
+            user_agent=(self._request.reading.get("User-Agent") or "")[:TEXT_LIMIT],
             registered_at=self._wall_now,
         )
 
@@ -251,6 +267,13 @@ def _seconds(text: str | None) -> int:
         return decimal(text, limit=LONGEST)
     except PeerError:
         return UNREADABLE_EXPIRES
+
+
+def _lasting(contact: NameAddr) -> NameAddr:
+    """The Contact without what each REGISTER may say anew."""
+    if not contact.parameters:
+        return contact
+    return contact.without_parameter("expires").without_parameter("q")
 
 
 def _instance(contact: NameAddr) -> str:

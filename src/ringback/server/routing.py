@@ -76,7 +76,7 @@ class Destination:
         self._locality = locality
 
     def serve(self, exchange: Exchange) -> bool:
-        if exchange.dialog is not None or exchange.has_route:
+        if exchange.dialog is not None or exchange.routes:
             return False
         uri = exchange.request.uri
         if not self._locality.is_ours(uri):

@@ -108,8 +108,10 @@ class TraceFile:
         """False when somebody removed or moved the file, or it could not be opened again."""
         if self._descriptor == CLOSED:
             return False
+        ours = os.fstat(self._descriptor)
+        self._size = ours.st_size  # other workers of this server write to it, too
         try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+            return os.path.samestat(os.stat(self.path), ours)
         except FileNotFoundError:
             return False
 

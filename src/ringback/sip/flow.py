@@ -51,6 +51,16 @@ class Flow:
     remote: Address
     connection: int = 0
     sent_by: str = field(default="", compare=False)
+    is_reliable: bool = field(init=False, compare=False, repr=False)
+    """True where no SIP message is lost or repeated by us (RFC 3261 17)."""
+    via: bytes = field(init=False, compare=False, repr=False)
+    """Our Via on this flow up to the branch: flows live long, and every request sent needs it (20.42)."""
+
+    def __post_init__(self) -> None:
+        sent_by = self.sent_by or str(self.local)
+        via = f"SIP/2.0/{self.transport.value} {sent_by};branch="
+        object.__setattr__(self, "is_reliable", self.transport is not Transport.UDP)
+        object.__setattr__(self, "via", via.encode("ascii", "replace"))
 
     def __str__(self) -> str:
         return f"{self.transport} {self.remote}"

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 class Outbox:
     """Filled by the transactions and sessions of one stack, emptied by its driver."""
 
-    __slots__ = ("_events", "_messages", "statistics")
+    __slots__ = ("_messages", "events", "statistics")
 
     def __init__(self) -> None:
         self.statistics = StackStatistics()
         self._messages: list[tuple[bytes, Flow]] = []
-        self._events: deque[Event] = deque()
+        #: Oldest first.
+        self.events: deque[Event] = deque()
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Bytes of one whole message."""
@@ -30,7 +31,7 @@ class Outbox:
 
     def emit(self, event: Event) -> None:
         """Something that whoever is above the line shall know."""
-        self._events.append(event)
+        self.events.append(event)
 
     def take_messages(self) -> list[tuple[bytes, Flow]]:
         """All that waits to be sent, oldest first; it is the caller's now."""
@@ -39,4 +40,4 @@ class Outbox:
 
     def take_event(self) -> Event | None:
         """The oldest event."""
-        return self._events.popleft() if self._events else None
+        return self.events.popleft() if self.events else None

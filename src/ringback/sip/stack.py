@@ -11,9 +11,10 @@ timer at `next_deadline()`. The stack does not read a clock, opens no socket and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from ringback.kernel import scan
 from ringback.sip.dialog.identifier import DialogId, DialogUsage
 from ringback.sip.errors import InvalidState, PeerError
 from ringback.sip.events import AckReceived, PeerMisbehaved, RequestReceived
@@ -71,6 +72,8 @@ class SipStack:
             limit=server_transactions,
             merges=keep_requests,
         )
+        #: The oldest event that nobody took, or None.
+        self.next_event: Callable[[], Event | None] = self._outbox.take_event
         #: What was counted since the start.
         self.statistics = self._outbox.statistics
 
@@ -80,6 +83,17 @@ class SipStack:
         """One whole message. Never raises because of what is in it."""
         self.now = now
         self.statistics.received += 1
+        remote = flow.remote
+        head = scan(data, remote.host, remote.port)
+        if head is None:
+            self._receive_unusual(data, flow, now)
+        elif not head.status:
+            self._receive_request(Request.read(head), flow, now)
+        elif not self._sender.receive_plain(head, now):
+            self.statistics.stray_responses += 1
+
+    def _receive_unusual(self, data: bytes, flow: Flow, now: float) -> None:
+        """What the kernel does not read: it is strange, or broken, or no message at all."""
         received = read_message(data, flow)
         if isinstance(received, Request):
             self._receive_request(received, flow, now)
@@ -107,10 +121,6 @@ class SipStack:
         """What to send, in this order."""
         return self._outbox.take_messages()
 
-    def next_event(self) -> Event | None:
-        """The oldest event that nobody took."""
-        return self._outbox.take_event()
-
     def next_deadline(self) -> float | None:
         """When `handle_timer` is wanted."""
         return self.deadlines.next()
@@ -134,20 +144,39 @@ class SipStack:
         flow: Flow | None = None,
         consumer: Consumer | None = None,
         branch_suffix: str = "",
+        hand_over: bool = False,
     ) -> ClientTransaction:
-        """Send a copy of `request` with our Via; what comes of it goes to `consumer`. Not for ACK."""
+        """Send a copy of `request` with our Via; what comes of it goes to `consumer`. Not for ACK.
+
+        `hand_over`: the caller has no more use for it, so that it is sent itself.
+        """
         self.now = now
+        if request.facts is None:
+            request = self._signed(request)
         return self._sender.send_request(
-            self._signed(request), now=now, flow=flow, consumer=consumer, branch_suffix=branch_suffix
+            request,
+            now=now,
+            flow=flow,
+            consumer=consumer,
+            branch_suffix=branch_suffix,
+            hand_over=hand_over,
         )
 
     def send_stateless(
-        self, message: Request | Response, *, now: float, flow: Flow | None = None, branch_suffix: str = ""
+        self,
+        message: Request | Response,
+        *,
+        now: float,
+        flow: Flow | None = None,
+        branch_suffix: str = "",
+        hand_over: bool = False,
     ) -> None:
         """Send once: the ACK to a 2xx, or a response whose transaction is elsewhere (that needs a flow)."""
         self.now = now
         if isinstance(message, Request):
-            self._sender.send_lone_request(message, flow=flow, branch_suffix=branch_suffix)
+            self._sender.send_lone_request(
+                message, flow=flow, branch_suffix=branch_suffix, hand_over=hand_over
+            )
         elif flow is None:
             raise InvalidState("a response without a transaction needs a flow")
         else:
@@ -241,9 +270,10 @@ class SipStack:
             self.statistics.stray_responses += 1
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
-        if request.method == "ACK":
+        method = request.method
+        if method == "ACK":
             self._receive_ack(request, flow, now)
-        elif request.method == "CANCEL":
+        elif method == "CANCEL":
             self._layer.receive_cancel(request, flow, now=now)
         else:
             self._receive_new(request, flow, now)
@@ -251,14 +281,14 @@ class SipStack:
     def _receive_ack(self, ack: Request, flow: Flow, now: float) -> None:
         if self._layer.receive_ack(ack, now=now):
             return
-        usage = self._usage_of(ack)
+        usage = self._usage_of(ack) if self._usages else None
         if usage is not None:
             self._hand_over(usage, ack, None, flow=flow, now=now)
         elif not self._layer.absorbs_stateless_ack(ack):
             self.emit(AckReceived(ack, flow))
 
     def _receive_new(self, request: Request, flow: Flow, now: float) -> None:
-        usage = self._usage_of(request)
+        usage = self._usage_of(request) if self._usages else None
         transaction = self._layer.receive_request(
             request,
             flow,
@@ -270,10 +300,10 @@ class SipStack:
         if usage is not None:
             self._hand_over(usage, request, transaction, flow=flow, now=now)
         else:
-            self.emit(RequestReceived(request, transaction, flow))
+            self._outbox.events.append(RequestReceived(request, transaction, flow))
 
     def _usage_of(self, request: Request) -> DialogUsage | None:
-        local_tag = request.to_tag if self._usages else None
+        local_tag = request.to_tag
         if local_tag is None:
             return None
         return self._usages.get(DialogId(request.call_id, local_tag, request.from_tag or ""))
@@ -316,9 +346,7 @@ class SipStack:
 
     def _signed(self, request: Request) -> Request:
         """20.41: requests that start here say what made them."""
-        if not self.user_agent or request.facts is not None:
-            return request  # it came from somebody: it is passed on
-        if "Via" in request.headers or "User-Agent" in request.headers:
+        if not self.user_agent or "Via" in request.headers or "User-Agent" in request.headers:
             return request
         signed = request.copy()
         signed.headers.add("User-Agent", self.user_agent)

@@ -76,6 +76,10 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._jumping.now
 
+    def work(self, seconds: float) -> None:
+        """The processor is busy for so long: time passes, and what becomes due meanwhile waits."""
+        self._jumping.now += seconds
+
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Any, *args: Any
     ) -> asyncio.Future[Any]:

@@ -83,6 +83,10 @@ class MemoryStream:
             self._queued += len(segment)
             self._schedule()
 
+    def after_turn(self, callback: Callable[[], None]) -> None:
+        """Each delivery is a turn of its own."""
+        callback()
+
     def close(self) -> None:
         """End the connection when everything written has arrived."""
         if not self.over and not self._closing:

@@ -131,7 +131,7 @@ def test_an_edit_of_an_edit_does_both() -> None:
 
 @pytest.mark.parametrize("request_", [whole(), apart(), whole().edited(max_forwards=1)])
 def test_our_via_comes_before_all_others(request_: Request) -> None:
-    request_.push_via("SIP/2.0/UDP us.example.com;branch=z9hG4bKc;rport")
+    request_.push_via(b"SIP/2.0/UDP us.example.com;branch=z9hG4bKc;rport")
     assert [via.host for via in apart(request_.to_bytes()).vias] == ["us.example.com", "192.0.2.1"]
     assert [via.host for via in request_.vias] == ["us.example.com", "192.0.2.1"]
 
@@ -172,6 +172,6 @@ def test_no_reason_and_no_header_value_adds_a_line_to_an_answer() -> None:
 
 def test_a_request_with_our_via_is_not_answered_without_it() -> None:
     request = whole()
-    request.push_via("SIP/2.0/UDP us.example.com;branch=z9hG4bKc")
+    request.push_via(b"SIP/2.0/UDP us.example.com;branch=z9hG4bKc")
     response = Response.to(request, 487, to_tag="t")
     assert [via.host for via in response.vias] == ["us.example.com", "192.0.2.1"]

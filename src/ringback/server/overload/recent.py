@@ -29,15 +29,17 @@ class Recent(Generic[Member]):
 
     def add(self, member: Member, now: float) -> None:
         """It was seen now."""
-        if len(self._current) >= self.limit:
+        if now - self._changed >= self.lifetime or len(self._current) >= self.limit:
             self._change(now)
         self._current.add(member)
 
     def forget(self, now: float) -> None:
-        """Let go of what is too old. Cheap when nothing is."""
+        """Let go of what is too old."""
         if now - self._changed >= self.lifetime and (self._current or self._before):
             self._change(now)
 
     def _change(self, now: float) -> None:
-        self._before, self._current = self._current, set()
+        is_all_old = now - self._changed >= 2 * self.lifetime
+        self._before = set() if is_all_old else self._current
+        self._current = set()
         self._changed = now

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from ringback.kernel import respond, scan
-from ringback.server.overload.oc import is_announced, with_feedback
+from ringback.server.overload.oc import is_announced, with_feedback, without_oc
 from ringback.sip.flow import Address, Transport
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 UNAVAILABLE = b"SIP/2.0 503 Service Unavailable"
 TERMINATED = b"SIP/2.0 487 Request Terminated"
 OK = b"SIP/2.0 200 OK"
-VIAS = b"Via:", b"via:", b"v:"
+ANOTHER_VIA = b"\r\nVia:"
 END = b"Content-Length: 0\r\n\r\n"
 
 UDP = Transport.UDP
@@ -58,13 +58,12 @@ class Refuser:
         via = data[start:end]
         tag = self._tag(branch or data)
         if is_announced(via):
-            data = data[:start] + with_feedback(via, loss=loss, sequence=self._wall_clock()) + data[end:]
-            at_end = END
-        elif is_trunk or b"," in via or data.startswith(VIAS, end + 2):  # it came through a proxy
-            at_end = END
-        else:
-            at_end = self._ends[int(tag[:4], 16) % len(self._ends)]
-        return _answer(data, flow, UNAVAILABLE, tag, at_end)
+            plain = data[:start] + without_oc(via) + data[end:]
+            answer = _answer(plain, flow, UNAVAILABLE, tag, END)
+            return answer and (with_feedback(answer[0], loss=loss, sequence=self._wall_clock()), answer[1])
+        if is_trunk or b"," in via or data.find(ANOTHER_VIA, end) > 0:  # it came through a proxy
+            return _answer(data, flow, UNAVAILABLE, tag, END)
+        return _answer(data, flow, UNAVAILABLE, tag, self._ends[int(tag[:4], 16) % len(self._ends)])
 
     def cancel(self, invite: Answer, cancel: Answer, branch: bytes) -> list[Answer]:
         """9.2: what an INVITE gets that was cancelled before anybody looked at it, and its CANCEL."""

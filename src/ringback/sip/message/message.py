@@ -275,13 +275,13 @@ class Request(SipMessage):
         twin.head = twin._data = twin._reading = twin.defect = None
         return twin
 
-    def push_via(self, value: str) -> None:
+    def push_via(self, value: bytes) -> None:
         """Put our Via on top of all others (8.1.1.7, 16.6 step 8)."""
         if self.facts is None:
             self.headers.prepend("Via", value)
         else:
             edit = self._begin_edit()
-            edit.on_top = b"Via: %b\r\n%b" % (value.encode("ascii"), edit.on_top)
+            edit.on_top = b"Via: %b\r\n%b" % (value, edit.on_top)
 
     def _begin_edit(self) -> Edit:
         """What is to change; whatever was read before is read anew."""

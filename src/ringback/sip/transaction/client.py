@@ -248,7 +248,7 @@ def _send_request(transaction: ClientTransaction, now: float) -> None:
 def _start_retransmitting(transaction: ClientTransaction, now: float) -> None:
     """Timers A and E start at T1, and only where messages get lost."""
     assert transaction.flow is not None
-    if not transaction.flow.transport.is_reliable:
+    if not transaction.flow.is_reliable:
         _repeat_after(transaction, transaction.owner.timers.t1, now)
 
 
@@ -289,7 +289,7 @@ def _start_timeout(transaction: ClientTransaction, now: float) -> None:
     _stop_timeout(transaction, now)
     assert transaction.flow is not None
     transaction._ends_at = now + transaction.owner.timers.transaction_timeout
-    if transaction.flow.transport.is_reliable:
+    if transaction.flow.is_reliable:
         transaction._end = transaction._arm(transaction._ends_at, _timeout_of(transaction))
 
 
@@ -330,7 +330,7 @@ def _report_transport_error(transaction: ClientTransaction, now: float) -> None:
 def _wait_for_stray_failures(transaction: ClientTransaction, now: float) -> None:
     """Timer D: at least 32 seconds on UDP, none otherwise."""
     assert transaction.flow is not None
-    _linger(transaction, 0.0 if transaction.flow.transport.is_reliable else transaction.owner.timers.d, now)
+    _linger(transaction, 0.0 if transaction.flow.is_reliable else transaction.owner.timers.d, now)
 
 
 def _wait_for_stray_successes(transaction: ClientTransaction, now: float) -> None:
@@ -341,7 +341,7 @@ def _wait_for_stray_successes(transaction: ClientTransaction, now: float) -> Non
 def _wait_for_stray_responses(transaction: ClientTransaction, now: float) -> None:
     """Timer K: T4 on UDP, none otherwise."""
     assert transaction.flow is not None
-    _linger(transaction, 0.0 if transaction.flow.transport.is_reliable else transaction.owner.timers.t4, now)
+    _linger(transaction, 0.0 if transaction.flow.is_reliable else transaction.owner.timers.t4, now)
 
 
 def _linger(transaction: ClientTransaction, wait: float, now: float) -> None:

@@ -81,7 +81,8 @@ class TransactionLayer:
         self, request: Request, flow: Flow, *, now: float, must_keep: bool
     ) -> ServerTransaction | None:
         """A request other than ACK and CANCEL. None when it needs nobody's attention any more."""
-        key = server_key(request)
+        head = request.head  # plain requests have a unique branch
+        key = server_key(request) if head is None else (head.branch, head.sent_by, head.method)
         known = self.transactions.by_key.get(key)
         if known is not None:
             self._absorb(known, flow, now)
@@ -154,10 +155,11 @@ class TransactionLayer:
         if not transaction.is_kept and not self._has_room_for(transaction.request):
             self.respond_stateless(transaction, response, now=now)
             return
-        if not self.keep(transaction, now=now):
+        if not transaction.is_kept and not self.keep(transaction, now=now, answers_soon=response.status >= 200):
             return
         transaction.respond(response, now)
-        self._expect_ack(transaction)
+        if not transaction.key[0]:
+            self._expect_ack(transaction)
 
     def respond_stateless(self, transaction: ServerTransaction, response: Response, *, now: float) -> None:
         """Send once and forget. A repetition of a request that was kept meanwhile gets the kept answer."""
@@ -191,7 +193,7 @@ class TransactionLayer:
     def flow_failed(self, flow: Flow, *, now: float, detail: str) -> None:
         """A lost connection is replaced when there is something to send; a lost datagram is reported."""
         for transaction in self.transactions.on_flow(flow):
-            if not flow.transport.is_reliable:
+            if not flow.is_reliable:
                 transaction.fail(detail, now)
                 continue
             transaction.is_flow_lost = True
@@ -237,8 +239,8 @@ class TransactionLayer:
     # --- inside
 
     def _new(self, request: Request, flow: Flow, key: Key, now: float) -> ServerTransaction:
-        transaction = ServerTransaction(request, flow, key, self, arrived=now)
-        transaction.reply_flow = reply_flow(request, flow)
+        transaction = ServerTransaction(request, flow, key, self, "", now)
+        transaction.reply_flow = flow if flow.is_reliable else reply_flow(request, flow)
         return transaction
 
     def _has_room_for(self, request: Request) -> bool:
@@ -278,8 +280,7 @@ class TransactionLayer:
 
     def _expect_ack(self, transaction: ServerTransaction) -> None:
         """17.2.3: without a unique branch, the ACK to a failure is found by the tag of the response."""
-        is_unique = transaction.key[0] != ""
-        if is_unique or not transaction.is_invite or transaction.state is not State.COMPLETED:
+        if not transaction.is_invite or transaction.state is not State.COMPLETED:
             return
         if transaction.ack_key is None:
             assert transaction.last_response is not None

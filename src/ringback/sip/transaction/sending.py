@@ -24,6 +24,7 @@ from ringback.sip.transaction.keys import client_key
 from ringback.sip.transaction.table import TransactionTable
 
 if TYPE_CHECKING:
+    from ringback.kernel import Head
     from ringback.sip.events import Consumer
     from ringback.sip.flow import Flow
     from ringback.sip.identifiers import Identifiers
@@ -66,21 +67,27 @@ class RequestSender:
         flow: Flow | None = None,
         consumer: Consumer | None = None,
         branch_suffix: str = "",
+        hand_over: bool = False,
     ) -> ClientTransaction:
         """Start a transaction for a copy of `request`; without a flow, ask for one."""
         if request.method == "ACK":
             raise InvalidState("an ACK has no transaction: use send_stateless")
-        transaction = ClientTransaction(request.copy(), self, consumer, branch_suffix=branch_suffix)
-        transaction.is_origin = request.facts is None and "Via" not in request.headers
+        if not hand_over:
+            request = request.copy()
+        transaction = ClientTransaction(request, self, consumer, branch_suffix=branch_suffix)
+        if request.facts is None and "Via" not in request.headers:
+            transaction.is_origin = True
         if flow is None:
             self._seek_flow(transaction, now)
         else:
             self._begin(transaction, flow, now)
         return transaction
 
-    def send_lone_request(self, request: Request, *, flow: Flow | None, branch_suffix: str = "") -> None:
+    def send_lone_request(
+        self, request: Request, *, flow: Flow | None, branch_suffix: str = "", hand_over: bool = False
+    ) -> None:
         """Send a copy of `request` once and keep nothing of it."""
-        lone = LoneRequest(request.copy(), branch_suffix)
+        lone = LoneRequest(request if hand_over else request.copy(), branch_suffix)
         if flow is None:
             self._outbox.emit(FlowNeeded(lone, next_hop(request), 0))
         else:
@@ -127,15 +134,19 @@ class RequestSender:
         elif was_seeking and transaction.state not in _UNDER_WAY:
             self._give_up_search(transaction, now)
 
+    def receive_plain(self, head: Head, now: float) -> bool:
+        """`receive_response` for what is yet to become a response: strays cost a look into a table."""
+        transaction = self.transactions.by_key.get((head.branch, head.method))
+        if transaction is None or (head.via_count > 1 and transaction.is_origin):
+            return False
+        transaction.receive(Response.read(head), now)
+        return True
+
     def receive_response(self, response: Response, now: float) -> bool:
         """17.1.3. False when no request of ours is meant: such a response goes nowhere (RFC 6026 7.2)."""
-        head = response.head
-        if head is None:
-            key, hops = client_key(response.top_via.branch or "", response.cseq.method), len(response.vias)
-        else:
-            key, hops = (head.branch, head.method), head.via_count
+        key = client_key(response.top_via.branch or "", response.cseq.method)
         transaction = self.transactions.by_key.get(key)
-        if transaction is None or (hops > 1 and transaction.is_origin):
+        if transaction is None or (transaction.is_origin and len(response.vias) > 1):
             return False
         transaction.receive(response, now)
         return True
@@ -162,11 +173,11 @@ class RequestSender:
         if response.status == 503 and transaction.has_more:
             self._try_next(transaction, event, now)
             return
-        if self._end_search(transaction):
+        if transaction.search is not None and self._end_search(transaction):
             transaction.attempt -= 1  # this target spoke before the next one was found
-        if response.status > 100:
+        if transaction.has_more and response.status > 100:
             transaction.has_more = False
-        self._outbox.emit(event)
+        self._outbox.events.append(event)
         if response.status < 200 and transaction.is_cancelled:
             self._send_cancel(transaction, now)
 
@@ -290,5 +301,4 @@ class RequestSender:
 
 def _push_via(request: Request, flow: Flow, branch: str) -> None:
     """8.1.1.7 and RFC 3581 3: where responses shall come, also through an address translator."""
-    sent_by = flow.sent_by or str(flow.local)
-    request.push_via(f"SIP/2.0/{flow.transport.value} {sent_by};branch={branch};rport")
+    request.push_via(b"%b%b;rport" % (flow.via, branch.encode("ascii")))

@@ -180,7 +180,9 @@ class ServerTransaction:
             self.feed(Input.GIVE_UP, now)
             return
         what = _input_of(response.status)
-        if (self.state, what) not in self._transitions or self._is_forbidden(response.status, now):
+        if (self.state, what) not in self._transitions:
+            return
+        if what is Input.PROVISIONAL and not self.is_invite and self._is_forbidden(response.status, now):
             return
         if response is not self.last_response or not self._data:
             self.last_response, self._data = response, response.to_bytes()
@@ -201,10 +203,8 @@ class ServerTransaction:
 
     def _is_forbidden(self, status: int, now: float) -> bool:
         """RFC 4320 4.1: no provisional response to a non-INVITE but 100, and on UDP not early."""
-        if self.is_invite or status >= 200:
-            return False
         is_early = now < self.arrived + self.owner.timers.non_invite_trying_delay
-        return status != 100 or (is_early and not self.flow.transport.is_reliable)
+        return status != 100 or (is_early and not self.flow.is_reliable)
 
     def _arm(self, at: float, what: Input) -> Deadline:
         return self.owner.deadlines.arm(at, partial(self.feed, what))
@@ -265,7 +265,7 @@ def _repeat_response(transaction: ServerTransaction, now: float) -> None:
 
 def _start_timer_g(transaction: ServerTransaction, now: float) -> None:
     """A failure to an INVITE is repeated until the ACK comes, where messages get lost."""
-    if not transaction.flow.transport.is_reliable:
+    if not transaction.flow.is_reliable:
         _repeat_after(transaction, transaction.owner.timers.t1, now)
 
 
@@ -292,13 +292,13 @@ def _wait_for_ack(transaction: ServerTransaction, now: float) -> None:
 
 def _wait_for_stray_acks(transaction: ServerTransaction, now: float) -> None:
     """Timer I: T4 on UDP, none otherwise."""
-    is_reliable = transaction.flow.transport.is_reliable
+    is_reliable = transaction.flow.is_reliable
     _linger(transaction, 0.0 if is_reliable else transaction.owner.timers.t4, Input.TIMER_I, now)
 
 
 def _wait_for_stray_requests(transaction: ServerTransaction, now: float) -> None:
     """Timer J: 64*T1 on UDP, none otherwise."""
-    is_reliable = transaction.flow.transport.is_reliable
+    is_reliable = transaction.flow.is_reliable
     wait = 0.0 if is_reliable else transaction.owner.timers.transaction_timeout
     _linger(transaction, wait, Input.TIMER_J, now)
 

@@ -12,7 +12,7 @@ for good and costs half.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 SLOTS_PER_SECOND = 16
@@ -40,10 +40,11 @@ class Timers:
     failover_delay: float = 1.5
     """With another target at hand, a target that says nothing for so long is left (RFC 3263 4.3)."""
 
-    @property
-    def transaction_timeout(self) -> float:
-        """Timers B, F, H, J, L and M; also how long a cancelled INVITE may take (9.1)."""
-        return 64 * self.t1
+    transaction_timeout: float = field(init=False)
+    """64*T1: Timers B, F, H, J, L and M; also how long a cancelled INVITE may take (9.1)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transaction_timeout", 64 * self.t1)
 
     @property
     def non_invite_trying_delay(self) -> float:
