@@ -111,15 +111,51 @@ HOSTS = [
     "x" * 256,
 ]
 PORTS = ["", "", ":5060", ":1", ":65535", ":65536", ":0", ":05060", ":", ":5060x"]
-URI_PARAMETERS = ["", "", ";lr", ";transport=udp", ";lr;lr", ";lr;LR", ";a=%41", ";a=%4", ";a=", ";=b", ";a=b=c", ";a=[x]:&"]
-USERS = ["alice@", "", "", "a.b-c@", "+49(30)@", "a%40b@", "a%4@", "a;p=1@", "a,b@", "a?b@", "al:pw@", "@", "a@b@", "#31#@", "é@"]
+URI_PARAMETERS = [
+    "",
+    "",
+    ";lr",
+    ";transport=udp",
+    ";lr;lr",
+    ";lr;LR",
+    ";a=%41",
+    ";a=%4",
+    ";a=",
+    ";=b",
+    ";a=b=c",
+    ";a=[x]:&",
+]
+USERS = [
+    "alice@",
+    "",
+    "",
+    "a.b-c@",
+    "+49(30)@",
+    "a%40b@",
+    "a%4@",
+    "a;p=1@",
+    "a,b@",
+    "a?b@",
+    "al:pw@",
+    "@",
+    "a@b@",
+    "#31#@",
+    "é@",
+]
 SCHEMES = ["sip:", "sip:", "sips:", "SIP:", "tel:", "sipx:", "http:", "sip", ""]
 
 
 def uris() -> st.SearchStrategy[str]:
     """URIs, most of them plain."""
     pick = st.sampled_from
-    parts = (pick(SCHEMES), pick(USERS), pick(HOSTS), pick(PORTS), pick(URI_PARAMETERS), pick(["", "", "", "?a=b"]))
+    parts = (
+        pick(SCHEMES),
+        pick(USERS),
+        pick(HOSTS),
+        pick(PORTS),
+        pick(URI_PARAMETERS),
+        pick(["", "", "", "?a=b"]),
+    )
     odd = st.tuples(*parts).map("".join)
     return st.one_of(pick(["sip:alice@example.com", "sip:192.0.2.1:5070;lr", "sips:bob@b.example"]), odd)
 
@@ -140,7 +176,11 @@ def lists(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """Comma lists of one to four values, and a few of very many."""
     separators = st.sampled_from([",", ", ", ",\t ", " , ", ",,", " "])
     short = st.builds(str.join, separators, st.lists(values, min_size=1, max_size=4))
-    return st.one_of(values, short, st.builds(lambda value, count: ",".join([value] * count), values, st.sampled_from([31, 33, 69, 71])))
+    return st.one_of(
+        values,
+        short,
+        st.builds(lambda value, count: ",".join([value] * count), values, st.sampled_from([31, 33, 69, 71])),
+    )
 
 
 VIA_PARAMETERS = [";branch=z9hG4bKx", ";branch=z9hG4bKx;rport", ";rport;branch=z9hG4bKx", ";branch=z9hG4bKx;rport=5060;received=192.0.2.1", ";received=192.0.2.1;branch=z9hG4bKx", ";branch=z9hG4bKx;received=192.0.2.1", ";rport=99;received=9.9.9.9;branch=z9hG4bKy;x", ";RPORT=5061;branch=z9hG4bKx;received=10.0.0.1", ";rport=5061;branch=z9hG4bKx;received=10.0.0.1", ";branch=z9hG4bK", ";branch=z9hg4bkx", ";branch", ";branch=abc", "", ";branch=z9hG4bKx;maddr=1.2.3.4", ";ttl=1;branch=z9hG4bKx", ";rport=x;branch=z9hG4bKx", ";rport=0;branch=z9hG4bKx", ";BRANCH=z9hG4bKx", ';branch="z9hG4bKx"', ";branch=z9hG4bKx ;rport", ";branch=z9hG4bKx;branch=z9hG4bKy", ";branch=z9hG4bKé", ";oc;branch=z9hG4bK=?@"]  # fmt: skip
@@ -151,7 +191,9 @@ def hops() -> st.SearchStrategy[str]:
     """Values of Via."""
     pick = st.sampled_from
     odd = st.tuples(pick(PROTOCOLS), pick(HOSTS), pick(PORTS), pick(VIA_PARAMETERS)).map("".join)
-    usual = st.tuples(st.just("SIP/2.0/UDP 192.0.2.1"), pick(["", ":5070"]), pick(VIA_PARAMETERS)).map("".join)
+    usual = st.tuples(st.just("SIP/2.0/UDP 192.0.2.1"), pick(["", ":5070"]), pick(VIA_PARAMETERS)).map(
+        "".join
+    )
     return st.one_of(usual, odd)
 
 
@@ -192,7 +234,9 @@ PIECES = [b"\r\n", b"\r", b"\n", b" ", b"\t", b"\0", b"\x7f", b"\xff", b":", b";
 def _line(name: str) -> st.SearchStrategy[bytes]:
     separator = st.sampled_from([": ", ": ", ": ", ":", ":  ", " : ", ":\t"])
     end = st.sampled_from(["", "", "", " ", "\t "])
-    return st.tuples(st.just(name), separator, VALUES[name], end).map(lambda parts: "".join(parts).encode("latin-1"))
+    return st.tuples(st.just(name), separator, VALUES[name], end).map(
+        lambda parts: "".join(parts).encode("latin-1")
+    )
 
 
 LINES = st.sampled_from(sorted(VALUES)).flatmap(_line)
@@ -203,11 +247,17 @@ def heads(draw: Any) -> bytes:
     """A plain message of which a few lines were replaced, added, dropped or doubled."""
     head, _, body = draw(st.sampled_from([INVITE, INVITE, OK])).partition(b"\r\n\r\n")
     start_line, *lines = head.split(b"\r\n")
-    for kind, place, line in draw(st.lists(st.tuples(st.sampled_from("radu"), st.integers(0, 13), LINES), max_size=3)):
+    for kind, place, line in draw(
+        st.lists(st.tuples(st.sampled_from("radu"), st.integers(0, 13), LINES), max_size=3)
+    ):
         name = line.partition(b":")[0].lower()
         same = [index for index, old in enumerate(lines) if old.partition(b":")[0].lower() == name]
         if kind == "u" and len(lines) > place:
-            lines[place] = lines[place].swapcase() if line[-1:] == b" " else lines[place].partition(b":")[0].upper() + b":" + lines[place].partition(b":")[2]
+            lines[place] = (
+                lines[place].swapcase()
+                if line[-1:] == b" "
+                else lines[place].partition(b":")[0].upper() + b":" + lines[place].partition(b":")[2]
+            )
         elif kind == "d" and len(lines) > place:
             del lines[place]
         elif kind == "r" and same:
@@ -215,7 +265,9 @@ def heads(draw: Any) -> bytes:
         else:
             lines.insert(place, line)
     if draw(st.integers(0, 3)) == 0:
-        start_line = draw(st.one_of(st.sampled_from(START_LINES), uris().map("INVITE {} SIP/2.0".format))).encode("latin-1")
+        start_line = draw(
+            st.one_of(st.sampled_from(START_LINES), uris().map("INVITE {} SIP/2.0".format))
+        ).encode("latin-1")
     return b"\r\n".join([start_line, *lines]) + b"\r\n\r\n" + body
 
 
@@ -224,14 +276,24 @@ def messages(draw: Any) -> bytes:
     """Such a message with pieces put in, or cut out, at any place."""
     data: bytes = draw(heads())
     for place, length, piece in draw(
-        st.lists(st.tuples(st.integers(0, 700), st.sampled_from([0, 0, 1, 3]), st.sampled_from(PIECES)), max_size=2)
+        st.lists(
+            st.tuples(st.integers(0, 700), st.sampled_from([0, 0, 1, 3]), st.sampled_from(PIECES)), max_size=2
+        )
     ):
         data = data[:place] + piece + data[place + length :]
     return data
 
 
 SOURCES = st.sampled_from(
-    [("", 0), ("192.0.2.1", 5060), ("10.0.0.1", 5061), ("2001:db8::1", 5060), ("::1", 65535), ("example.com", 1), ("a b", 1)]
+    [
+        ("", 0),
+        ("192.0.2.1", 5060),
+        ("10.0.0.1", 5061),
+        ("2001:db8::1", 5060),
+        ("::1", 65535),
+        ("example.com", 1),
+        ("a b", 1),
+    ]
 )
 
 

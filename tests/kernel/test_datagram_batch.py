@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
-
 from kernel_messages import kernels
 
 FAMILIES = pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

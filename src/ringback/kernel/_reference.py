@@ -12,7 +12,17 @@ from ringback.kernel._reference_edit import edit_request, pop_via, respond
 from ringback.kernel._reference_peek import message_end, peek
 from ringback.kernel._reference_scan import Head, scan
 
-__all__ = ["DatagramBatch", "Head", "edit_request", "message_end", "peek", "pop_via", "respond", "scan", "split_head"]
+__all__ = [
+    "DatagramBatch",
+    "Head",
+    "edit_request",
+    "message_end",
+    "peek",
+    "pop_via",
+    "respond",
+    "scan",
+    "split_head",
+]
 
 #: A header field on one line, with nothing unusual about it. Possessive: what does not match fails at once.
 _PLAIN_FIELD = re.compile(rb"\r\n([^:\r\n \t]++):[ \t]*+(?!\r.)(.*[^ \t\r\n]|)(?=\r\n)")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from ringback.kernel._grammar import BIT, COMPACT, MAX_LINE, MAX_LINES, MAX_MESSAGE, TOKEN
-from ringback.kernel._reference_scan import NotPlain, stamped, tagged, vias
+from ringback.kernel._reference_values import NotPlain, stamped, tagged, vias
 
 _BITS = {name.encode("ascii"): bit for name, bit in BIT.items()} | {
     short.encode("ascii"): BIT[name] for short, name in COMPACT.items()
@@ -112,7 +112,7 @@ def respond(
     try:
         values = _taken_over(data, wanted)
         if host:
-            values[_VIA][0] = _stamped_line(values[_VIA][0], host, port)
+            values[_VIA][0] = stamped(vias(values[_VIA][0]), values[_VIA][0], host, port)
         if to_tag is not None and tagged(values[BIT["to"]][0])[1] is None:
             values[BIT["to"]][0] += b";tag=" + to_tag.encode("ascii")
     except NotPlain:
@@ -180,7 +180,3 @@ def _taken_over(data: bytes, wanted: dict[int, bytes]) -> dict[int, list[bytes]]
         if count == 0 and bit not in (_RECORD_ROUTE, _TIMESTAMP):
             raise NotPlain
     return values
-
-
-def _stamped_line(line: bytes, host: str, port: int) -> bytes:
-    return stamped(line, vias(line)[0], host, port)

@@ -20,9 +20,9 @@ _LENGTH = re.compile(
 
 
 def peek(data: bytes) -> tuple[bytes, bool, bytes] | None:
-    """(method or b"" for a response, whether To has a tag, branch of the top Via or b""); None if it is no SIP.
+    """(method, whether To has a tag, branch of the top Via or b""); None for what does not look like SIP.
 
-    Only the first line of Via and of To is looked at. The head may be cut off.
+    The method of a response is b"". Only the first line of Via and of To is looked at. The head may be cut off.
     """
     stop = data.find(b"\r\n")
     if stop < 0:

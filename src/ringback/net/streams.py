@@ -48,7 +48,7 @@ class StreamListener:
         self._tls = tls
         self._gate = gate
         self._handshake_timeout = handshake_timeout
-        self._poller = poller or Poller()
+        self._poller = poller if poller is not None else Poller()
         self._loop = asyncio.get_running_loop()
         self._shaking: set[TlsStream] = set()
         self._closed = False
@@ -139,6 +139,7 @@ async def open_stream(
 ) -> TcpStream:
     """Connect to a numeric address within `timeout`, TLS handshake included. Raises `OSError`."""
     family = socket.AF_INET6 if ":" in remote.host else socket.AF_INET
+    poller = poller if poller is not None else Poller()
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -146,8 +147,8 @@ async def open_stream(
         async with asyncio.timeout(timeout):
             await asyncio.get_running_loop().sock_connect(sock, (remote.host, remote.port))
             if tls is None:
-                return TcpStream(sock, poller or Poller(), remote)
-            return await _secured(sock, poller or Poller(), remote, tls, server_name or remote.host)
+                return TcpStream(sock, poller, remote)
+            return await _secured(sock, poller, remote, tls, server_name or remote.host)
     except TimeoutError as error:
         sock.close()
         raise TimeoutError(f"{remote} did not answer in {timeout:g} s") from error

@@ -19,11 +19,13 @@ from ringback.media.ports import PortRange
 from ringback.net.endpoint import Endpoint
 from ringback.net.network import Network
 from ringback.pbx.built_in_numbers import BuiltInNumbers
+from ringback.pbx.collector import Collector
 from ringback.pbx.conversation import OwnMedia
 from ringback.pbx.dialplan import OfficeDialPlan
 from ringback.pbx.directory import Directory
 from ringback.pbx.registrations import described
 from ringback.server.app import Server
+from ringback.server.certificates import CertificateFiles
 from ringback.server.cluster.membership import Membership
 from ringback.server.config import Settings
 from ringback.server.identity import Identity
@@ -43,7 +45,9 @@ class PhoneSystem:
         network: Network,
         wall_clock: Callable[[], float] = time.time,
         membership: Membership | None = None,
+        owns_process: bool = False,
     ) -> None:
+        """`owns_process`: nothing else happens in this process; its garbage collector is ours to set."""
         self._settings = settings
         self._store = store
         self._wall_clock = wall_clock
@@ -67,6 +71,7 @@ class PhoneSystem:
             membership=membership,
         )
         self.tracing = Tracing()
+        self._collector = Collector(lambda: self.server.stack.statistics.received) if owns_process else None
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -78,11 +83,19 @@ class PhoneSystem:
         self.directory.load()
         self._store.remove_expired(now=self._wall_clock())
         await self.tracing.switch(self._settings.log.trace_file)
-        await self.server.start()
+        try:
+            await self.server.start()
+        except BaseException:
+            await self.tracing.close()
+            raise
         self.tracing.watch(self.server.driver)
+        if self._collector is not None:
+            self._collector.start()
 
     async def close(self) -> None:
         """End calls, close sockets. Registrations stay in the store."""
+        if self._collector is not None:
+            await self._collector.close()
         await self.server.close()
         await self.tracing.close()
 
@@ -98,16 +111,19 @@ class PhoneSystem:
         for number in sorted(await self.directory.refresh()):
             self.server.forget_user(number)
 
-    async def reload(self, settings: Settings) -> None:
+    async def reload(self, settings: Settings, *, certificate: CertificateFiles | None = None) -> None:
         """Take over new settings, as far as `reload.applicable` let them through. A trace that cannot be
-        written raises, and nothing has changed.
+        written raises, and nothing has changed. Whoever made the TLS context puts the `certificate` into it.
         """
         await self.tracing.switch(settings.log.trace_file)
         self.server.reload(settings)
 
     async def status(self) -> dict[str, Any]:
         """Counters, for people and tests."""
-        return {"server": self.server.status(), "trace": self.tracing.status()}
+        server = self.server.status()
+        if self._collector is not None:
+            server["collector"] = self._collector.status()
+        return {"server": server, "trace": self.tracing.status()}
 
     @property
     def registered(self) -> int:

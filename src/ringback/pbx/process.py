@@ -56,7 +56,7 @@ class System(Protocol):
     async def close(self) -> None: ...
     def addresses(self) -> dict[str, str]: ...
     async def users_changed(self) -> None: ...
-    async def reload(self, settings: Settings) -> None: ...
+    async def reload(self, settings: Settings, *, certificate: CertificateFiles) -> None: ...
     async def status(self) -> Answer: ...
     def registrations(self) -> list[dict[str, Any]]: ...
 
@@ -94,8 +94,8 @@ class ServerProcess:
         store = self.installation.store
         if self._settings.demo:
             self.demo_users = make_demo_users(store, realm=self.installation.identity.realm)
-        undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, self.system.close)
         await self.system.start()
+        undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, self.system.close)
         self._write_snapshot()
         store.put_later("addresses", json.dumps(self.addresses()))
         await asyncio.to_thread(partial(store.flush, timeout=1.0))  # other commands read it once we are ready
@@ -119,8 +119,10 @@ class ServerProcess:
             loaded = await asyncio.to_thread(self._load)
             found = changes(self._settings, loaded.settings)
             new = applicable(self._settings, loaded.settings)
-            await asyncio.to_thread(self._certificate_files, new)  # raises before anything has changed
-            await self.system.reload(new)  # and so does this
+            files = await asyncio.to_thread(
+                self._certificate_files, new
+            )  # raises before anything has changed
+            await self.system.reload(new, certificate=files)  # and so does this
             self._settings = new
             await asyncio.to_thread(self._upkeep.look)
             logging.getLogger("ringback").setLevel(new.log.level.upper())
@@ -197,7 +199,11 @@ def _system(installation: Installation, network: Network) -> System:
     if installation.settings.workers > 1:
         return Workers(installation)
     return PhoneSystem(
-        installation.settings, installation.identity, store=installation.store, network=network
+        installation.settings,
+        installation.identity,
+        store=installation.store,
+        network=network,
+        owns_process=True,
     )
 
 

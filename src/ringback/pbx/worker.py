@@ -77,6 +77,7 @@ class Worker:
             "users": self._users,
             "reload": self._reload,
             "stop": self._stop,
+            "ping": self._ping,
         }
 
     # --- verbs
@@ -96,6 +97,7 @@ class Worker:
                 {place: socket.socket(fileno=descriptor) for place, descriptor in setup.sockets.items()}
             ),
             membership=membership,
+            owns_process=True,
         )
         self._sharing.attach(system.server.location, membership.neighbours, restore=system.server.restored)
         await system.start()
@@ -110,8 +112,8 @@ class Worker:
     async def _status(self, _: Mapping[str, Any]) -> Answer:
         assert self._system is not None
         assert self._membership is not None
-        server = {**self._system.server.status(), **self._membership.neighbours.status()}
-        return {"process": os.getpid(), "server": server, "trace": self._system.tracing.status()}
+        status = await self._system.status()
+        return {**status, "server": {**status["server"], **self._membership.neighbours.status()}}
 
     async def _users(self, arguments: Mapping[str, Any]) -> Answer:
         assert self._system is not None
@@ -127,6 +129,10 @@ class Worker:
         if self._upkeep is not None:
             await asyncio.to_thread(self._upkeep.look)
         logging.getLogger("ringback").setLevel(settings.log.level.upper())
+        return {}
+
+    async def _ping(self, _: Mapping[str, Any]) -> Answer:
+        """We are not stuck."""
         return {}
 
     async def _stop(self, _: Mapping[str, Any]) -> Answer:

@@ -27,6 +27,10 @@ logger = logging.getLogger("ringback.process")
 PATIENCE_AT_START = 30.0
 PATIENCE_AT_CLOSE = 5.0
 
+#: How often a worker is asked whether it still works, and how long it may be silent then.
+PING_INTERVAL = 10.0
+PATIENCE_WITH_SILENCE = 20.0
+
 #: A worker that lived for so long died of something new; others are replaced ever more slowly.
 LONG_LIFE = 10.0
 DELAYS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -130,8 +134,7 @@ class WorkerPlace:
     async def _keep(self, begun: float) -> None:
         failures = 0
         while True:
-            assert self._process is not None
-            code = await self._process.wait()
+            code = await self._ended()
             await self._end()
             failures = 0 if time.monotonic() - begun > LONG_LIFE else failures + 1
             logger.error("worker %d has ended (%s) and is replaced", self.number, _reason(code))
@@ -142,6 +145,21 @@ class WorkerPlace:
             except (RingbackError, OSError, TimeoutError) as error:
                 logger.error("worker %d cannot be replaced: %s", self.number, error)  # noqa: TRY400
                 await self._end()
+
+    async def _ended(self) -> int:
+        """Wait until it does. One that answers nothing for long is stuck, and is ended."""
+        assert self._process is not None
+        assert self.link is not None
+        waiting = asyncio.ensure_future(self._process.wait())
+        while not (await asyncio.wait({waiting}, timeout=PING_INTERVAL))[0]:
+            try:
+                await self.link.ask("ping", {}, timeout=PATIENCE_WITH_SILENCE)
+            except TimeoutError:
+                logger.error("worker %d is stuck", self.number)  # noqa: TRY400
+                self._process.kill()
+            except RingbackError:
+                pass  # it is about to end
+        return waiting.result()
 
     async def _end(self) -> None:
         """No process and no link is left."""

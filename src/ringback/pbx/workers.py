@@ -22,6 +22,7 @@ from ringback.pbx.directory import Directory
 from ringback.pbx.registrations import described
 from ringback.pbx.worker_place import WorkerPlace
 from ringback.pbx.worker_setup import WorkerSetup, certificate_to_json
+from ringback.server.certificates import CertificateFiles
 from ringback.server.cluster.feed import Feed
 from ringback.server.cluster.link import Answer, LinkLost
 from ringback.server.cluster.ports import SharedPorts
@@ -53,6 +54,7 @@ class Workers:
     ) -> None:
         self._installation = installation
         self._settings = installation.settings
+        self._certificate = installation.certificate
         self._store = installation.store
         self._wall_clock = wall_clock
         self._secret = secrets.token_bytes(32)
@@ -69,6 +71,14 @@ class Workers:
 
     async def start(self) -> None:
         """Open the ports and start the workers; all of them serve when this returns."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.close()
+            raise
+        self._arm_sweep()
+
+    async def _start(self) -> None:
         self.directory.load()
         now = self._wall_clock()
         self._store.remove_expired(now=now)
@@ -82,7 +92,6 @@ class Workers:
         for outcome in started:
             if isinstance(outcome, BaseException):
                 raise outcome
-        self._arm_sweep()
 
     async def close(self) -> None:
         """End the workers, then give the ports back."""
@@ -120,22 +129,26 @@ class Workers:
         back in between.
         """
         gone = await self.directory.refresh()
-        await self._tell("users", users=self._users())
+        await self._ask(self.places, "users", users=self._users())
         for key in [key for key, _ in self._feed.items(BINDING) if parts(key)[1] in gone]:
             self._feed.apply(Change(key, None))
         for number in sorted(gone):
             self._store.remove_bindings_of(number)
 
-    async def reload(self, settings: Settings) -> None:
+    async def reload(self, settings: Settings, *, certificate: CertificateFiles) -> None:
         """Every worker takes them over. What one refuses, the first one refuses already."""
         settings = self._with_ports(settings)
-        certificate = certificate_to_json(self._installation.certificate)
-        await self._tell("reload", settings=settings.model_dump_json(), certificate=certificate)
-        self._settings = settings
+        arguments = {
+            "settings": settings.model_dump_json(),
+            "certificate": certificate_to_json(certificate),
+        }
+        await self._ask(self.places[:1], "reload", **arguments)
+        await self._ask(self.places[1:], "reload", **arguments)
+        self._settings, self._certificate = settings, certificate
 
     async def status(self) -> Answer:
         """The counters of all workers in one sum, and those of each."""
-        answers = await self._ask("status")
+        answers = await self._ask(self.places, "status")
         total = _sum([answer["server"] for answer in answers.values()])
         total["registrations"] = self.registered
         traces = [answer["trace"] for answer in answers.values() if answer["trace"]]
@@ -160,7 +173,7 @@ class Workers:
             count=len(self.places),
             settings=self._settings,
             identity=self._installation.identity,
-            certificate=self._installation.certificate,
+            certificate=self._certificate,
             secret=self._secret,
             sockets={place: sock.fileno() for place, sock in sockets.items()},
             inbox=self._inboxes[number][0].fileno(),
@@ -198,9 +211,9 @@ class Workers:
             for user in self.directory
         ]
 
-    async def _ask(self, verb: str, **arguments: object) -> dict[int, Answer]:
-        """What the workers answer that are there."""
-        asked = [place for place in self.places if place.link is not None and place.link.is_open]
+    async def _ask(self, places: Sequence[WorkerPlace], verb: str, **arguments: object) -> dict[int, Answer]:
+        """What those workers answer that are there. One that is not hears of it when it starts."""
+        asked = [place for place in places if place.link is not None and place.link.is_open]
         answers = await asyncio.gather(
             *(place.link.ask(verb, arguments) for place in asked if place.link is not None),
             return_exceptions=True,
@@ -213,10 +226,6 @@ class Workers:
             for place, answer in zip(asked, answers, strict=True)
             if not isinstance(answer, BaseException)
         }
-
-    async def _tell(self, verb: str, **arguments: object) -> None:
-        """A worker that is not there hears of it when it starts."""
-        await self._ask(verb, **arguments)
 
     def _with_ports(self, settings: Settings) -> Settings:
         """Port 0 becomes the one that was found."""
@@ -258,6 +267,8 @@ def _sum(counters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for name, value in counter.items():
             if isinstance(value, Mapping):
                 total[name] = _sum([total.get(name, {}), value])
+            elif name.startswith("longest"):
+                total[name] = max(total.get(name, 0.0), value)
             elif isinstance(value, int | float) and not isinstance(value, bool):
                 total[name] = total.get(name, 0) + value
             else:

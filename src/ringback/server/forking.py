@@ -285,6 +285,7 @@ class ResponseContext:
             flow=target.flow,
             consumer=partial(self.receive, branch),
             branch_suffix=self.exchange.loop_hash,
+            hand_over=True,
         )
         if not branch.is_pending:
             return

@@ -94,6 +94,7 @@ class Proxy:
                 request,
                 flow=target.flow,
                 branch_suffix=exchange.loop_hash,
+                hand_over=True,
             )
 
     # --- the target set

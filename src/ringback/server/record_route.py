@@ -9,7 +9,6 @@ token.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -36,9 +35,8 @@ OWN_ROUTE_LIMIT = 4
 
 _ROUTE = BIT["route"]
 
-#: A URI whose user part may be a token. What stands around tokens is the same in every dialog, so it is
-#: parsed once, while tokens, which are new in every dialog, are not parsed at all (0.8 us, not 5).
-_WITH_TOKEN = re.compile(r"(sips?:)([A-Za-z0-9_\-]{20,}+)@(.+)", re.DOTALL)
+#: No token is shorter, few names are as long.
+SHORTEST_TOKEN = 20
 
 
 class OwnRoutes:
@@ -71,7 +69,7 @@ class OwnRoutes:
             named = self._token_in(exchange.request, text) if is_in_dialog else None
             if named is not None and exchange.dialog is not None:
                 break  # the next visit of a spiral: it has a token of its own
-            if named is None and not self._is_own(_without_token(text)):
+            if named is None and not self._is_own(parse_uri(text)):
                 break
             exchange.dialog = exchange.dialog or named
             taken += 1
@@ -81,18 +79,26 @@ class OwnRoutes:
         return isinstance(uri, SipUri) and self._locality.is_our_host(uri.host, uri.port)
 
     def _token_in(self, request: Request, text: str) -> DialogFlows | None:
-        """What the token in a URI of ours says."""
-        found = _WITH_TOKEN.fullmatch(text)
-        if found is None or not self._is_own(parse_uri(found[1] + found[3])):
+        """What the token in a URI of ours says.
+
+        What stands around tokens is the same in every dialog: so it is parsed once, while tokens, which are
+        new in every dialog, are not parsed at all (0.5 us, not 5).
+        """
+        scheme, token, place = _split(text)
+        if len(token) < SHORTEST_TOKEN or not self._is_own(parse_uri(f"{scheme}:{place}")):
             return None
         return self._tokens.read(
-            found[2], call_id=request.call_id, from_tag=request.from_tag or "", to_tag=request.to_tag or ""
+            token, call_id=request.call_id, from_tag=request.from_tag or "", to_tag=request.to_tag or ""
         )
 
 
-def _without_token(text: str) -> Uri:
-    found = _WITH_TOKEN.fullmatch(text)
-    return parse_uri(text if found is None else found[1] + found[3])
+def _split(text: str) -> tuple[str, str, str]:
+    """Scheme, user part and the rest of a URI; without a user part "", "", "" """
+    address, at, place = text.partition("@")
+    if not at:
+        return "", "", ""
+    scheme, _, user = address.partition(":")
+    return scheme, user, place
 
 
 def record_route(came: Flow, goes: Flow, token: str, *, secure: bool) -> bytes:

@@ -8,7 +8,6 @@ request back turns it round again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,6 @@ from ringback.sip.message.uri import NameAddr
 if TYPE_CHECKING:
     from ringback.sip.message.message import Request
     from ringback.sip.message.uri import Uri
-
-_ROUTE = re.compile(rb"\r\n(?i:route)[ \t]*+:([^\r]*+)")
-_BRACKETED = re.compile(rb"<([^<>]*+)>")
 
 IsOwn = Callable[["Uri"], bool]
 
@@ -36,10 +32,7 @@ def next_hop(request: Request) -> Uri:
 def route_uris(request: Request) -> Sequence[str]:
     """The URIs of the Route as they are written: from the kernel where it has read the request."""
     head = request.head
-    if head is None:
-        return [str(route.uri) for route in request.routes]
-    lines = _ROUTE.findall(head.data, 0, head.body_start)
-    return [uri.decode("ascii") for line in lines for uri in _BRACKETED.findall(line)]
+    return head.routes if head is not None else [str(route.uri) for route in request.routes]
 
 
 def is_loose_router(uri: Uri) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.server.overload.gate import CALM, MOST_URGENT, PATIENCE, SLICE, OverloadGate, OverloadPolicy
+from ringback.server.overload.gate import CALM, MOST_URGENT, PATIENCE, OverloadGate, OverloadPolicy
 from ringback.sip.flow import Address, Flow, Transport
 from ringback.sip.message.message import Response
 from ringback.sip.message.parser import parse_message
@@ -57,11 +57,11 @@ def statuses(one: OverloadGate) -> list[tuple[int, str]]:
 def overloaded(**policy: object) -> OverloadGate:
     """A gate in the middle of it, with nothing waiting and a minute later."""
     one = gate(**policy)
-    one.sort(calls(SLICE, source=200, first=100_000), now=0.0)
+    one.sort(calls(64, source=200, first=100_000), now=0.0)
     one.sort([], now=PATIENCE)
     assert one.is_overloaded
     one.sort([], now=PATIENCE * 2)
-    assert len(one.answers()) == SLICE
+    assert len(one.answers()) == 64
     return one
 
 

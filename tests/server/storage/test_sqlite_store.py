@@ -82,7 +82,7 @@ def test_kill_9_during_writes_loses_nothing_that_was_confirmed(file: Path) -> No
 def test_a_locked_file_holds_up_nobody_and_is_written_when_it_is_free(
     file: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ringback.server.storage.sqlite.BUSY_TIMEOUT", 0.0)
+    monkeypatch.setattr("ringback.server.storage.sqlite_file.BUSY_TIMEOUT", 0.0)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         for number in range(600):

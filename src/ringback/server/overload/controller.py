@@ -10,7 +10,7 @@ limit.
 from __future__ import annotations
 
 TARGET = 0.010
-STEP = 0.1
+STEP, LONGEST_STEP = 0.1, 0.5
 #: Of a hundred messages so many are quicker than what we look at.
 PERCENTILE = 0.95
 DECREASE = 0.9
@@ -73,7 +73,8 @@ class Controller:
         elapsed = now - self._step_began
         if elapsed < STEP:
             return
-        self._adapt(elapsed, now)
+        if elapsed < LONGEST_STEP:  # else nobody asked us for a while: what was counted says nothing
+            self._adapt(elapsed, now)
         self.begun_rate = 0.5 * self.begun_rate + 0.5 * self._begun / elapsed
         offered = self._begun + self.refused
         self.loss = 0.5 * self.loss + 0.5 * (self.refused / offered if offered else 0.0)
@@ -85,7 +86,7 @@ class Controller:
         self._calm = 0 if self.refused else self._calm + int(elapsed / STEP)
         begun = self._begun / elapsed
         if self._is_slow():
-            self._limit(max(LEAST_RATE, min(self.rate, begun) * DECREASE), now)
+            self._limit(max(LEAST_RATE, min(self.rate, max(begun, self.begun_rate)) * DECREASE), now)
         elif self._calm >= CALM:
             self.rate = UNLIMITED
         elif begun > self.rate / 2:

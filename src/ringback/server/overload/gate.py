@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from ringback.kernel import peek
 from ringback.server.overload.controller import UNLIMITED, Controller
+from ringback.server.overload.costs import Costs
 from ringback.server.overload.lanes import FIRST_REFUSABLE, Key, Lane, LaneName, Lanes, Waiting
 from ringback.server.overload.recent import Recent
 from ringback.server.overload.refusal import Refuser
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ringback.overload")
 
-#: Messages in one go: about a millisecond's work.
-SLICE = 64
+#: What is worked on in one go takes about so many seconds.
+SLICE_TIME = 0.004
 #: Messages that may wait in one lane; one source may take half of the room that is left.
 MOST_WAITING = 8192
+LEAST_ROOM = 64
 #: Emergency calls and health checks of one source that go first; more of them is no emergency.
 MOST_URGENT = 16
 #: How long new work may wait: as a rule, and in a burst.
@@ -99,6 +101,9 @@ class OverloadGate:
         self._answers: list[FlowMessage] = []
         #: What the driver works on.
         self._slice: list[Waiting] = []
+        self._urgent_taken = 0
+        self._slice_began = 0.0
+        self._costs = Costs()
         self._calm_since = self._watchful_until = 0.0
         self._room = MOST_WAITING
         self.change(policy)
@@ -135,16 +140,19 @@ class OverloadGate:
     def take(self, now: float) -> list[FlowMessage]:
         """The next slice: all that is urgent, and then what has a permit."""
         self._look(now)
-        lanes, taken = self._lanes, self._slice
-        while len(taken) < SLICE and (one := lanes.take_urgent()) is not None:
+        lanes, taken, costs = self._lanes, self._slice, self._costs
+        while len(taken) < costs.urgent_in(SLICE_TIME) and (one := lanes.take_urgent()) is not None:
             taken.append(one)
-        for _ in range(min(SLICE - len(taken), sum(lane.waiting for lane in lanes.refusable))):
+        self._urgent_taken = len(taken)
+        room = costs.new_in(SLICE_TIME, beside=len(taken))
+        for _ in range(min(room, sum(lane.waiting for lane in lanes.refusable))):
             if not self._controller.grants(now):
                 break
             one = lanes.take_refusable(newest=self.is_overloaded)
             assert one is not None
             self._waiting.pop(one.key, None)
             taken.append(one)
+        self._slice_began = now
         if not taken and not len(lanes):
             self.is_open = not self.is_overloaded and now >= self._watchful_until and not len(self._refused)
         return [one.message for one in taken]
@@ -235,20 +243,27 @@ class OverloadGate:
 
     def _look(self, now: float) -> None:
         """What was worked on is measured, and what waited too long is refused."""
-        for one in self._slice:
-            self._controller.worked(now - one.arrived)
-        self._slice.clear()
+        if self._slice:
+            self._measure(now)
         self._controller.look(now)
         self._refused.forget(now)
         self._judge(now)
         patience = PATIENCE if self.is_overloaded else LONGEST_PATIENCE
         # What could not begin before its time is over is better refused at once: that costs half as much.
-        soon = max(SLICE, int(PATIENCE * self._controller.begun_rate))
+        soon = max(LEAST_ROOM, int(PATIENCE * self._controller.begun_rate))
         self._room = min(soon, MOST_WAITING) if self.is_overloaded else MOST_WAITING
         for lane in self._lanes.refusable:
             while (old := lane.take_older(now - patience)) is not None:
                 self._waiting.pop(old.key, None)
                 self._refuse(old.message, old.key, now)
+
+    def _measure(self, now: float) -> None:
+        """Only of what is urgent does the time say that we are slow: the other lanes are there to wait in."""
+        for one in self._slice[: self._urgent_taken]:
+            self._controller.worked(now - one.arrived)
+        urgent = self._urgent_taken
+        self._costs.measure(now - self._slice_began, urgent=urgent, new=len(self._slice) - urgent)
+        self._slice.clear()
 
     def _judge(self, now: float) -> None:
         """With hysteresis: it begins at once and ends after a calm second."""

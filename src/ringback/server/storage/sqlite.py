@@ -2,51 +2,29 @@
 """The store in one SQLite file (WAL): the default, with no other program needed.
 
 Reading and users use short connections of their own and may block; bindings and late values go through the
-`Writer`. Several processes may have the file open: the server, and a `ringback user add` beside it.
+`Writer`.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import closing, contextmanager
 from itertools import chain
-from pathlib import Path
 
 from ringback.server.storage.binding_record import decode, encode
-from ringback.server.storage.schema import migrate
-from ringback.server.storage.sealing import Sealer
-from ringback.server.storage.store import BindingRecord, StorageError, StoredRow, StoreHealth, UserRecord
-from ringback.server.storage.writer import Writer
+from ringback.server.storage.sqlite_file import SqliteFile
+from ringback.server.storage.store import BindingRecord, StoredRow, UserRecord
 
 logger = logging.getLogger("ringback.storage")
 
 FILE_NAME = "ringback.db"
-BUSY_TIMEOUT = 5.0
 
 
-class SqliteStore:
+class SqliteStore(SqliteFile):
     """A `Store` in a file. Make it with `SqliteStore.open`."""
 
-    __slots__ = ("_file", "_sealer", "_writer")
-
-    def __init__(self, file: Path, sealer: Sealer) -> None:
-        self._file = file
-        self._sealer = sealer
-        self._writer = Writer(self._connect)
-
-    @classmethod
-    def open(cls, file: Path, *, sealer: Sealer) -> SqliteStore:
-        """Open the file; make or migrate it where needed. It is readable by its owner only."""
-        store = cls(file, sealer)
-        with store._translated("opened"):
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-            with closing(store._connect()) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-                migrate(connection)
-        return store
+    __slots__ = ()
 
     # --- users ---------------------------------------------------------------------------------------
 
@@ -139,47 +117,6 @@ class SqliteStore:
     def put_later(self, name: str, value: str) -> None:
         self._writer.put(("value", name), _statement(_PUT_VALUE, name, _storable(value)))
 
-    # --- the store itself ----------------------------------------------------------------------------
-
-    def health(self) -> StoreHealth:
-        return self._writer.health()
-
-    def flush(self, *, timeout: float = 5.0) -> bool:
-        return self._writer.flush(timeout=timeout)
-
-    def close(self) -> None:
-        self._writer.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        """A connection in autocommit mode: transactions are said in SQL, where they can be seen."""
-        connection = sqlite3.connect(self._file, timeout=BUSY_TIMEOUT, isolation_level=None)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        return connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._translated("read"), closing(self._connect()) as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._translated("written"), closing(self._connect()) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-
-    @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except StorageError as error:
-            raise type(error)(f"{self._file}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise StorageError(f"{self._file} cannot be {what}: {_advice(str(error))}") from error
-        except OSError as error:
-            raise StorageError(f"{self._file} cannot be {what}: {error.strerror or error}") from error
-
 
 _UNREADABLE = (
     "the stored password of user %s cannot be opened: secret.key is not the one it was sealed with; "
@@ -220,14 +157,3 @@ def _storable(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _advice(reason: str) -> str:
-    """SQLite's reason, and what its owner can do about it."""
-    if "malformed" in reason or "not a database" in reason:
-        return f"it is damaged ({reason}). Restore a backup, or move the file away to start with an empty one"
-    if "locked" in reason:
-        return f"another program holds it ({reason})"
-    if "full" in reason:
-        return f"the disk is full ({reason})"
-    return reason

@@ -82,17 +82,10 @@ class StoreHealth:
     failure: str = ""
 
 
-class Store(Protocol):
-    """Users, bindings and a few named values.
-
-    `put_binding`, the `remove_` methods for bindings and `put_later` return at once and never raise: they
-    are called on the event loop. Everything else may block for as long as a disk does, and raises
-    `StorageError`.
+class BindingStore(Protocol):
+    """Registrations. All but `bindings`, `rows` and `read` return at once and never raise: they are called on
+    the event loop.
     """
-
-    def users(self) -> Sequence[UserRecord]: ...
-    def put_user(self, user: UserRecord) -> None: ...
-    def remove_user(self, number: str) -> bool: ...
 
     def bindings(self, *, now: float) -> Sequence[BindingRecord]: ...
     def rows(self, *, now: float) -> Iterator[StoredRow]:
@@ -107,6 +100,18 @@ class Store(Protocol):
     def remove_binding(self, user: str, key: str) -> None: ...
     def remove_bindings_of(self, user: str) -> None: ...
     def remove_expired(self, *, now: float) -> None: ...
+
+
+class Store(BindingStore, Protocol):
+    """Users, bindings and a few named values.
+
+    `put_later` returns at once and never raises, like the changes of bindings. Everything else may block for
+    as long as a disk does, and raises `StorageError`.
+    """
+
+    def users(self) -> Sequence[UserRecord]: ...
+    def put_user(self, user: UserRecord) -> None: ...
+    def remove_user(self, number: str) -> bool: ...
 
     def value(self, name: str) -> str | None: ...
     def put_value(self, name: str, value: str) -> None: ...

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """When is something due? T1, T2, T4 and the table of RFC 3261 (appendix A), and the queue of deadlines.
 
-The queue is a calendar: deadlines lie in slots of a sixteenth of a second, unordered, until their slot is the
-next; then it becomes a heap of (instant, order of arming). So deadlines of the same instant expire in the
+The queue is a calendar: deadlines lie in slots of a sixteenth of a second, unordered, until their slot
+begins; then it becomes a heap of (instant, order of arming). So deadlines of the same instant expire in the
 order in which they were armed, on every machine and in every run, and arming (0.5 us) and cancelling
 (0.1 us) cost the same for any number of them; what is cancelled takes no room. Nearly every deadline of a
 transaction is cancelled long before its slot comes up; what never is (the waits for repetitions) is armed
@@ -86,7 +86,7 @@ Entry = tuple[float, int, Deadline | None, Expired | None]
 class Deadlines:
     """All deadlines of one stack, 100 000 and more."""
 
-    __slots__ = ("_armed", "_cancelled", "_current", "_for_good", "_next", "_numbers", "_slots")
+    __slots__ = ("_armed", "_cancelled", "_current", "_for_good", "_next", "_now", "_numbers", "_slots")
 
     def __init__(self) -> None:
         self._armed = 0
@@ -95,6 +95,7 @@ class Deadlines:
         self._numbers: list[int] = []  # a heap of the keys of both
         self._next: list[Entry] = []  # a heap of what is due up to slot _current
         self._current = -1
+        self._now = float("-inf")
         self._cancelled = 0  # how many entries of _next
 
     def __len__(self) -> int:
@@ -134,7 +135,10 @@ class Deadlines:
         slot.append((at, order, None, call))
 
     def next(self) -> float | None:
-        """The instant of the earliest deadline."""
+        """When `expire` is wanted: not after the earliest deadline.
+
+        Slots are opened when they begin; before that nobody need know which of theirs is first.
+        """
         while True:
             entries = self._next
             while entries and (deadline := entries[0][2]) is not None and deadline.call is None:
@@ -144,10 +148,16 @@ class Deadlines:
                 return entries[0][0]
             if not self._numbers:
                 return None
+            number = self._numbers[0]
+            if self._slots.get(number) or number in self._for_good:
+                begins = number / SLOTS_PER_SECOND
+                if begins > self._now:
+                    return begins
             self._open_next_slot()
 
     def expire(self, now: float) -> None:
         """Call what is due, earliest first; also what these calls arm, if it is due as well."""
+        self._now = now
         while (at := self.next()) is not None and at <= now:
             _, _, deadline, call = heappop(self._next)
             if deadline is not None:
@@ -156,12 +166,15 @@ class Deadlines:
             call(now)
 
     def _open_next_slot(self) -> None:
-        self._current = heappop(self._numbers)
-        for deadline in self._slots.pop(self._current, ()):
+        number = heappop(self._numbers)
+        entries = self._for_good.pop(number, [])
+        for deadline in self._slots.pop(number, ()):
             deadline._slot = None
-            self._next.append((deadline.at, deadline._order, deadline, None))
-        self._next += self._for_good.pop(self._current, ())
-        heapify(self._next)
+            entries.append((deadline.at, deadline._order, deadline, None))
+        if entries:
+            self._current = number
+            self._next = entries
+            heapify(entries)
 
     def _cancelled_one(self) -> None:
         self._cancelled += 1

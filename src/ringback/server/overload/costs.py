@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many messages can be worked on in a few milliseconds? Learned from how long the last ones took."""
+
+from __future__ import annotations
+
+#: Messages in one go, however quick they are.
+MOST_AT_ONCE = 64
+#: The weight of the latest measurement.
+NEWEST = 0.2
+LEAST_COST = 1e-6
+
+
+class Costs:
+    """What a message costs, in seconds: `urgent` ones continue something, `new` ones begin it."""
+
+    __slots__ = ("new", "urgent")
+
+    def __init__(self) -> None:
+        self.urgent = 20e-6
+        self.new = 100e-6
+
+    def urgent_in(self, seconds: float) -> int:
+        """How many urgent ones; at least one."""
+        return max(1, min(MOST_AT_ONCE, int(seconds / self.urgent)))
+
+    def new_in(self, seconds: float, *, beside: int) -> int:
+        """How many new ones after so many urgent ones; one when there are no others."""
+        left = int((seconds - beside * self.urgent) / self.new)
+        return min(MOST_AT_ONCE - beside, max(left, 0 if beside else 1))
+
+    def measure(self, seconds: float, *, urgent: int, new: int) -> None:
+        """So many took so long."""
+        if not new:
+            self.urgent = _nearer(self.urgent, seconds / urgent)
+        else:
+            self.new = _nearer(self.new, (seconds - urgent * self.urgent) / new)
+
+
+def _nearer(known: float, seen: float) -> float:
+    return max(LEAST_COST, known + NEWEST * (seen - known))
