@@ -2,7 +2,7 @@
 # make run        start the phone system from this clone
 # make test       the tests that belong to every change; make test-all adds the slow ones
 # make check      style, types, layers
-# make bench      what a call through the server costs
+# make bench      what a call through the server costs, beside Kamailio; about an hour (BENCH=--quick: three minutes)
 # make clean      remove what was made (not your data)
 
 SHELL := /bin/bash
@@ -16,18 +16,22 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 BIN := $(VENV)/bin
+# What the compiled kernel is made from.
+KERNEL := setup.py $(wildcard src/ringback/kernel/*.pyx src/ringback/kernel/*.pxi)
 # Arguments for `make run`, for example: make run ARGS="--demo"
 ARGS ?=
 # Arguments for pytest, for example: make test TESTS=tests/sip
 TESTS ?= tests
 JOBS ?= auto
+# Arguments for `make bench`, for example: make bench BENCH="--only call --runs 1"
+BENCH ?=
 
 .PHONY: help run test test-all peers check bench format docs clean
 
 help:
 	@sed -n '/^# make/s/^# //p' $(MAKEFILE_LIST)
 
-$(INSTALLED): pyproject.toml src/ringback/version.py
+$(INSTALLED): pyproject.toml src/ringback/version.py $(KERNEL)
 	@test -n "$(PYTHON)" || { \
 	    echo "make: Ringback needs Python 3.11 or newer; on Debian or Ubuntu:  apt install python3 python3-venv" >&2; \
 	    exit 1; }
@@ -73,9 +77,11 @@ docs: $(INSTALLED)
 	$(BIN)/ringback config reference > docs/settings.md
 	$(BIN)/python tools/draw_state_machines.py
 
-bench: $(TOOLS) peers
-	$(BIN)/python bench/call_cost.py
+bench: $(TOOLS)
+	@tools/install_peers.sh bench
+	$(BIN)/python bench/run.py $(BENCH)
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f src/ringback/kernel/*.so
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -50,5 +50,7 @@ def memory(pid: int) -> Memory:
 
 def receive_buffer_errors() -> int:
     """How many datagrams this machine has dropped because a socket's buffer was full."""
-    lines = [line.split() for line in Path("/proc/net/snmp").read_text().split("\n") if line.startswith("Udp:")]
+    lines = [
+        line.split() for line in Path("/proc/net/snmp").read_text().split("\n") if line.startswith("Udp:")
+    ]
     return int(dict(zip(lines[0], lines[1], strict=True))["RcvbufErrors"])

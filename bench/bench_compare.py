@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import bench_results
@@ -58,16 +59,22 @@ def ratio(row: dict[str, Any]) -> float:
     return cost(row, "ringback") / cost(row, "kamailio")
 
 
-def two_workers(case: Case, *, runs: int, kernel: str, tell: Tell, workers: Sequence[int] = (1, 2)) -> dict[str, Any]:
+def two_workers(
+    case: Case, *, runs: int, kernel: str, tell: Tell, workers: Sequence[int] = (1, 2)
+) -> dict[str, Any]:
     """Calls a second with one and with two workers, for both, from 64 source sockets on each side."""
-    from dataclasses import replace
-
     wide = replace(case, load=replace(case.load, sources=64, window=128))
     rows: dict[str, list[dict[str, Any]]] = {}
     for number in range(runs):
         for server in ("ringback", "kamailio"):
             for count in workers:
                 tell(f"workers: {server} with {count}, run {number + 1} of {runs}")
-                rows.setdefault(f"{server}-{count}", []).append(_kept_turn(Setup(server, workers=count, kernel=kernel if server == "ringback" else ""), wide, tell))
+                rows.setdefault(f"{server}-{count}", []).append(
+                    _kept_turn(
+                        Setup(server, workers=count, kernel=kernel if server == "ringback" else ""),
+                        wide,
+                        tell,
+                    )
+                )
     return {"runs": rows, "gain": {server: bench_results.median(rows[f"{server}-2"], "rate") / bench_results.median(rows[f"{server}-1"], "rate")
                                    for server in ("ringback", "kamailio")}}  # fmt: skip

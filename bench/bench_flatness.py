@@ -29,7 +29,9 @@ CALL = replace(BY_NAME["call"].load, seconds=6.0, warm_up=5.0)
 def measure(*, kernel: str, tell: Callable[[str], None]) -> dict[str, Any]:
     contacts: dict[str, Any] = {}
     for count in CONTACTS:
-        contacts[str(count)] = [_with_contacts(count, kernel, tell) for _ in range(RUNS if count < 100_000 else 1)]
+        contacts[str(count)] = [
+            _with_contacts(count, kernel, tell) for _ in range(RUNS if count < 100_000 else 1)
+        ]
     return {
         "contacts": contacts,
         "transactions": [_with_transactions(kernel, tell) for _ in range(RUNS)],

@@ -40,7 +40,14 @@ class Load:
     poisson: bool = False
 
     def words(self) -> list[str]:
-        words = ["--scenario", self.scenario, "--users", str(self.users), "--first-user", str(self.first_user)]
+        words = [
+            "--scenario",
+            self.scenario,
+            "--users",
+            str(self.users),
+            "--first-user",
+            str(self.first_user),
+        ]
         words += ["--active", str(self.active or self.users)]
         words += ["--rate", str(self.rate), "--window", str(self.window), "--sources", str(self.sources)]
         words += ["--seconds", str(self.seconds), "--warm-up", str(self.warm_up)]
@@ -100,7 +107,15 @@ def generator() -> Path:
     if program.exists() and program.stat().st_mtime > max(each.stat().st_mtime for each in sources):
         return program
     compiler = require("cc", "gcc libc6-dev")
-    words = [compiler, "-O2", "-std=gnu11", "-o", str(program), *(str(each) for each in sources if each.suffix == ".c"), "-lm"]
+    words = [
+        compiler,
+        "-O2",
+        "-std=gnu11",
+        "-o",
+        str(program),
+        *(str(each) for each in sources if each.suffix == ".c"),
+        "-lm",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchmarkError(f"the load generator does not compile:\n{done.stderr}")
@@ -114,7 +129,9 @@ class Run:
         self.load = load
         self._errors = log.open("w+")
         words = [str(generator()), "--server", address, "--domain", domain, "--hold", *load.words()]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
+        self.process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+        )
         self._selector = selectors.DefaultSelector()
         assert self.process.stdout is not None
         self._selector.register(self.process.stdout, selectors.EVENT_READ)
@@ -126,7 +143,9 @@ class Run:
             return 0.0
         return float(self._line("prepared", timeout)["seconds"])
 
-    def finish(self, server: int, *, meanwhile: Callable[[], object] = lambda: None, closes: bool = True) -> Measured:
+    def finish(
+        self, server: int, *, meanwhile: Callable[[], object] = lambda: None, closes: bool = True
+    ) -> Measured:
         """Say go, and wait for the figures. A generator that is not closed keeps its calls where they are."""
         self.begin()
         return self.result(server, meanwhile=meanwhile, closes=closes)
@@ -136,7 +155,9 @@ class Run:
         self.process.stdin.write(b"go\n")
         self.process.stdin.flush()
 
-    def result(self, server: int, *, meanwhile: Callable[[], object] = lambda: None, closes: bool = True) -> Measured:
+    def result(
+        self, server: int, *, meanwhile: Callable[[], object] = lambda: None, closes: bool = True
+    ) -> Measured:
         self._line("measuring", self.load.warm_up + 60)
         before, dropped = cpu_seconds(server), receive_buffer_errors()
         meanwhile()

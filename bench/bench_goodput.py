@@ -9,6 +9,7 @@ times a second, as a health check would.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,8 +50,15 @@ def _curve(server: Server, folder: Path, tell: Callable[[str], None]) -> dict[st
 
 
 def _point(server: Server, factor: float, full: Measured, folder: Path) -> dict[str, Any]:
-    health = Run(Load("options", rate=10, seconds=SECONDS, warm_up=WARM_UP), server.address, server.domain, folder / "health.log")
-    load = replace(LOAD, rate=factor * full.rate, seconds=SECONDS, warm_up=WARM_UP, patience=PATIENCE, poisson=True)
+    health = Run(
+        Load("options", rate=10, seconds=SECONDS, warm_up=WARM_UP),
+        server.address,
+        server.domain,
+        folder / "health.log",
+    )
+    load = replace(
+        LOAD, rate=factor * full.rate, seconds=SECONDS, warm_up=WARM_UP, patience=PATIENCE, poisson=True
+    )
     run = Run(load, server.address, server.domain, folder / "generator.log")
     try:
         run.prepared()
@@ -79,7 +87,9 @@ def _figures(found: Measured, full: Measured, factor: float) -> dict[str, Any]:
         "in_dialog": 100 * found.completed / answered if answered else 0.0,
         "refused": refused,
         "us_per_refusal": spent / refused if refused > found.completed / 2 else None,
-        "swing": 100 * max(abs(count - found.rate) for count in seconds) / found.rate if found.rate and factor > 1 else None,
+        "swing": 100 * max(abs(count - found.rate) for count in seconds) / found.rate
+        if found.rate and factor > 1
+        else None,
         **as_json(found),
     }
 
@@ -87,9 +97,23 @@ def _figures(found: Measured, full: Measured, factor: float) -> dict[str, Any]:
 def _recovery(server: Server, capacity: float, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Half of capacity all the time; for 20 seconds five times as much comes on top. When are calls fine again?"""
     tell("goodput: recovery after 20 s of five times too much")
-    steady = Load("call", users=1000, rate=capacity / 2, seconds=50.0, warm_up=0.0, patience=PATIENCE, poisson=True)
-    flood = Load("call", users=1000, first_user=101_000, rate=capacity * 5, seconds=20.0, warm_up=10.0, patience=PATIENCE, poisson=True)
-    runs = [Run(load, server.address, server.domain, folder / f"{load.first_user}.log") for load in (steady, replace(flood, warm_up=0.0))]
+    steady = Load(
+        "call", users=1000, rate=capacity / 2, seconds=50.0, warm_up=0.0, patience=PATIENCE, poisson=True
+    )
+    flood = Load(
+        "call",
+        users=1000,
+        first_user=101_000,
+        rate=capacity * 5,
+        seconds=20.0,
+        warm_up=10.0,
+        patience=PATIENCE,
+        poisson=True,
+    )
+    runs = [
+        Run(load, server.address, server.domain, folder / f"{load.first_user}.log")
+        for load in (steady, replace(flood, warm_up=0.0))
+    ]
     try:
         for run in runs:
             run.prepared()
@@ -100,11 +124,15 @@ def _recovery(server: Server, capacity: float, folder: Path, tell: Callable[[str
             run.close()
     seconds = found.counted["per_second"]
     fine = [second for second, count in enumerate(seconds) if count < 0.95 * capacity / 2]
-    return {"per_second": seconds, "rate": capacity / 2, "flood_from": 5, "flood_until": 25, "last_bad_second": max(fine, default=None)}
+    return {
+        "per_second": seconds,
+        "rate": capacity / 2,
+        "flood_from": 5,
+        "flood_until": 25,
+        "last_bad_second": max(fine, default=None),
+    }
 
 
 def _flood(run: Run, server: int) -> None:
-    import time
-
     time.sleep(5.0)
     run.finish(server)

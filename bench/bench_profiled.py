@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where does the server's time go while it is loaded, and only then? `ringback` under cProfile between two signals.
 
-    python bench/bench_profiled.py FILE serve ...       SIGUSR1 begins, SIGUSR2 ends and writes FILE
+python bench/bench_profiled.py FILE serve ...       SIGUSR1 begins, SIGUSR2 ends and writes FILE
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import cProfile
 import signal
 import sys
 from types import FrameType
+
+from ringback.cli import main as ringback
 
 
 def main() -> int:
@@ -25,8 +27,6 @@ def main() -> int:
 
     signal.signal(signal.SIGUSR1, begin)
     signal.signal(signal.SIGUSR2, finish)
-    from ringback.cli import main as ringback
-
     return ringback() or 0
 
 

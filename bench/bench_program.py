@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -73,7 +74,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
                 process_group=0,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 (we have no threads)
             )
 
     @property
@@ -98,7 +99,5 @@ class Program:
                 self.process.wait(timeout)
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
-        except ProcessLookupError:
-            pass

@@ -15,17 +15,20 @@ from typing import Any
 from bench_kamailio import version as kamailio_version
 from bench_program import ROOT, path_of
 
+from ringback import kernel
+from ringback.version import VERSION
+
 FILE = ROOT / "bench" / "results.json"
 
 
-def conditions(kernel: str) -> dict[str, Any]:
+def conditions(kernel_wanted: str) -> dict[str, Any]:
     """What makes the figures honest."""
     return {
         "cores": os.cpu_count(),
         "linux": ".".join(platform.release().split(".")[:2]),
         "python": platform.python_version(),
         "ringback": _commit(),
-        "ringback_kernel": kernel or _kernel_in_use(),
+        "ringback_kernel": kernel_wanted or kernel.IMPLEMENTATION,
         "kamailio": " ".join(re.findall(r"kamailio ([\d.]+)", kamailio_version())),
         "kamailio_memory": "tlsf (-x tlsf -X tlsf); qm is Debian's default",
         "sipp": _sipp_version(),
@@ -36,16 +39,7 @@ def conditions(kernel: str) -> dict[str, Any]:
     }
 
 
-def _kernel_in_use() -> str:
-    from ringback import kernel
-
-    module = getattr(kernel.scan, "__module__", "") if hasattr(kernel, "scan") else "python"
-    return "compiled" if "compiled" in module else "python"
-
-
 def _commit() -> str:
-    from ringback.version import VERSION
-
     words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     return f"{VERSION} ({done.stdout.strip()})" if done.returncode == 0 else str(VERSION)
@@ -63,10 +57,10 @@ def read() -> dict[str, Any]:
     return json.loads(FILE.read_text()) if FILE.exists() else {}
 
 
-def keep(part: str, value: object, *, kernel: str = "") -> None:
+def keep(part: str, value: object, *, kernel_wanted: str = "") -> None:
     """Put one part's figures into the file; the others stay."""
     results = read()
-    results["conditions"] = conditions(kernel)
+    results["conditions"] = conditions(kernel_wanted)
     results[part] = value
     FILE.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 

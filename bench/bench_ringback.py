@@ -16,6 +16,12 @@ from pathlib import Path
 
 from bench_program import WORK, Program
 
+from ringback.net.sockets import RealNetwork
+from ringback.pbx.accounts import new_user
+from ringback.server.config_file import load_settings
+from ringback.server.first_start import open_store, prepare
+from ringback.server.storage.sqlite import SqliteStore
+
 DOMAIN = "ringback.test"
 PASSWORD = "secret-pass-1234"
 FIRST_USER = 100_000
@@ -32,11 +38,6 @@ level = "warning"
 
 def make_accounts(directory: Path, count: int) -> None:
     """A data directory with so many users, as `ringback user add` would have made them one by one."""
-    from ringback.net.sockets import RealNetwork
-    from ringback.pbx.accounts import new_user
-    from ringback.server.config_file import load_settings
-    from ringback.server.first_start import open_store, prepare
-    from ringback.server.storage.sqlite import SqliteStore
 
     flags = {"data": str(directory), "domain": DOMAIN, "advertise": ("127.0.0.1",), "host": ("127.0.0.1",)}
     loaded = load_settings(flags, {"RINGBACK_CONFIG": os.devnull})
@@ -64,7 +65,6 @@ class _OneTransaction:
         self._writing = writing
 
     def put_user(self, user: object) -> None:
-        from ringback.server.storage.sqlite import SqliteStore
 
         SqliteStore.put_user(self, user)  # type: ignore[arg-type]
 
@@ -109,16 +109,38 @@ class Ringback:
         self.ready.unlink(missing_ok=True)
         self.label = f"{workers} worker{'s' * (workers > 1)}{', kernel ' + kernel if kernel else ''}"
         profiled = [str(Path(__file__).with_name("bench_profiled.py")), str(folder / "profile")]
-        words = [sys.executable, *(profiled if profile else ["-m", "ringback"]), "serve", "--data", str(self.data), "--domain", DOMAIN]
-        words += ["--host", "127.0.0.1", "--advertise", "127.0.0.1", "--config", str(folder / "ringback.toml")]
+        words = [
+            sys.executable,
+            *(profiled if profile else ["-m", "ringback"]),
+            "serve",
+            "--data",
+            str(self.data),
+            "--domain",
+            DOMAIN,
+        ]
+        words += [
+            "--host",
+            "127.0.0.1",
+            "--advertise",
+            "127.0.0.1",
+            "--config",
+            str(folder / "ringback.toml"),
+        ]
         words += [word for name in ("sip", "tls", "http", "https") for word in (f"--{name}-port", "0")]
-        words += ["--ready-file", str(self.ready), *(["--trace", str(folder / "trace")] if traced else []), *arguments]
+        words += [
+            "--ready-file",
+            str(self.ready),
+            *(["--trace", str(folder / "trace")] if traced else []),
+            *arguments,
+        ]
         if workers > 1:
             words += ["--workers", str(workers)]
         begun = time.monotonic()
         self.program = Program(words, folder / "log", env={"RINGBACK_KERNEL": kernel} if kernel else None)
         self.pid = self.program.process.pid
-        self.program.wait_for(lambda: self.ready.exists() and self.ready.stat().st_size > 0, 60, "ringback serve ready")
+        self.program.wait_for(
+            lambda: self.ready.exists() and self.ready.stat().st_size > 0, 60, "ringback serve ready"
+        )
         self.seconds_to_ready = time.monotonic() - begun
         addresses = json.loads(self.ready.read_text())
         self.address: str = addresses["sip"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long does one other parser take for one INVITE? Run by the Python of a throw-away environment, one parser a process.
 
-    python bench_scanner_peer.py PACKAGE FILE        prints microseconds, or nothing and fails
+python bench_scanner_peer.py PACKAGE FILE        prints microseconds, or nothing and fails
 """
 
 import asyncio

@@ -18,6 +18,9 @@ from typing import Any
 from bench_program import WORK
 from bench_scanner_peer import PARSERS
 
+from ringback import kernel
+from ringback.kernel import _reference
+
 INVITE = (
     b"INVITE sip:bob@biloxi.example.com SIP/2.0\r\n"
     b"Via: SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bKnashds8-0123456789abcdef\r\n"
@@ -43,13 +46,11 @@ MESSAGE = INVITE + b"Content-Length: %d\r\n\r\n" % len(SDP) + SDP
 
 
 def ours() -> dict[str, float]:
-    from ringback import kernel
-
     scan = kernel.scan
     assert scan(MESSAGE) is not None
-    found = {kernel.IMPLEMENTATION if hasattr(kernel, "IMPLEMENTATION") else "in use": _best(lambda: scan(MESSAGE))}
-    from ringback.kernel import _reference
-
+    found = {
+        kernel.IMPLEMENTATION if hasattr(kernel, "IMPLEMENTATION") else "in use": _best(lambda: scan(MESSAGE))
+    }
     if _reference.scan is not scan:
         found["python"] = _best(lambda: _reference.scan(MESSAGE))
     return found

@@ -33,7 +33,9 @@ def measure(*, kernel: str, tell: Callable[[str], None]) -> dict[str, Any]:
         for rate in RATES:
             for setup in (Setup("ringback", kernel=kernel), Setup("kamailio")):
                 tell(f"sipp: {setup.server}, {rate} calls/s over {transport}")
-                found.setdefault(f"{transport}-{rate}", {})[setup.server] = _turn(setup, case, rate, transport)
+                found.setdefault(f"{transport}-{rate}", {})[setup.server] = _turn(
+                    setup, case, rate, transport
+                )
     return found
 
 
@@ -48,11 +50,28 @@ def _calls(server: Server, folder: Path, rate: int, transport: str) -> dict[str,
     port, mode = free_port(), "t1" if transport == "tcp" else "u1"
     answering = _sipp(folder / "answering", "-sf", str(SCENARIOS / "answer.xml"), "-p", str(port), "-t", mode)
     try:
-        register(server.address, server.domain, "100000", f"sip:100000@127.0.0.1:{port};transport={transport}")
-        words = ["-sf", str(SCENARIOS / "call.xml"), "-s", "100000", "-key", "domain", server.domain, "-t", mode, "-recv_timeout", "10000", server.address]
+        register(
+            server.address, server.domain, "100000", f"sip:100000@127.0.0.1:{port};transport={transport}"
+        )
+        words = [
+            "-sf",
+            str(SCENARIOS / "call.xml"),
+            "-s",
+            "100000",
+            "-key",
+            "domain",
+            server.domain,
+            "-t",
+            mode,
+            "-recv_timeout",
+            "10000",
+            server.address,
+        ]
         _result(_sipp(folder / "warm", *words, "-r", str(rate), "-m", str(rate * WARM_UP)), folder / "warm")
         before, begun = cpu_seconds(server.pid), time.monotonic()
-        counted = _result(_sipp(folder / "calls", *words, "-r", str(rate), "-m", str(rate * SECONDS)), folder / "calls")
+        counted = _result(
+            _sipp(folder / "calls", *words, "-r", str(rate), "-m", str(rate * SECONDS)), folder / "calls"
+        )
         spent, lasted = cpu_seconds(server.pid) - before, time.monotonic() - begun
     finally:
         answering.stop()
@@ -62,7 +81,19 @@ def _calls(server: Server, folder: Path, rate: int, transport: str) -> dict[str,
 
 def _sipp(folder: Path, *words: str) -> Program:
     folder.mkdir()
-    command = [require("sipp", "sip-tester"), *words, "-i", "127.0.0.1", "-nostdin", "-trace_err", "-error_file", str(folder / "errors"), "-trace_stat", "-stf", str(folder / "statistics")]
+    command = [
+        require("sipp", "sip-tester"),
+        *words,
+        "-i",
+        "127.0.0.1",
+        "-nostdin",
+        "-trace_err",
+        "-error_file",
+        str(folder / "errors"),
+        "-trace_stat",
+        "-stf",
+        str(folder / "statistics"),
+    ]
     return Program(command, folder / "log", env={"TERM": "dumb"})
 
 
@@ -74,4 +105,8 @@ def _result(program: Program, folder: Path) -> dict[str, int]:
     finally:
         program.stop()
     last = list(csv.DictReader((folder / "statistics").read_text().split("\n"), delimiter=";"))[-1]
-    return {"successful": int(last["SuccessfulCall(C)"]), "failed": int(last["FailedCall(C)"]), "retransmissions": int(last["Retransmissions(C)"])}
+    return {
+        "successful": int(last["SuccessfulCall(C)"]),
+        "failed": int(last["FailedCall(C)"]),
+        "retransmissions": int(last["Retransmissions(C)"]),
+    }

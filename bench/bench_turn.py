@@ -43,7 +43,13 @@ class Setup:
 def running(setup: Setup, case: Case, folder: Path) -> Iterator[Server]:
     users = case.load.users
     if setup.server == "ringback":
-        options = {"users": users, "workers": setup.workers, "kernel": setup.kernel, "traced": case.traced, "profile": setup.profile}
+        options = {
+            "users": users,
+            "workers": setup.workers,
+            "kernel": setup.kernel,
+            "traced": case.traced,
+            "profile": setup.profile,
+        }
         server: Server = Ringback(folder / "server", **{**options, **setup.ringback})
     else:
         pair = certificate(folder) if case.tls else None
@@ -55,14 +61,25 @@ def running(setup: Setup, case: Case, folder: Path) -> Iterator[Server]:
         server.stop()
 
 
-def loaded(server: Server, load: Load, folder: Path, *, tls: bool = False, profile: bool = False, cleans: bool = False) -> Measured:
+def loaded(
+    server: Server,
+    load: Load,
+    folder: Path,
+    *,
+    tls: bool = False,
+    profile: bool = False,
+    cleans: bool = False,
+) -> Measured:
     """Measure a running server."""
     tunnel = Tunnel(folder / "tunnel", server.tls_address) if tls else None
     try:
         run = Run(load, tunnel.address if tunnel else server.address, server.domain, folder / "generator.log")
         try:
             run.prepared()
-            found = run.finish(server.pid, meanwhile=(lambda: os.kill(server.pid, signal.SIGUSR1)) if profile else (lambda: None))
+            found = run.finish(
+                server.pid,
+                meanwhile=(lambda: os.kill(server.pid, signal.SIGUSR1)) if profile else (lambda: None),
+            )
         finally:
             run.close()
     finally:
@@ -83,14 +100,23 @@ def turn(setup: Setup, case: Case, *, cleans: bool = False, keep_profile: Path |
     with tempfile.TemporaryDirectory(prefix="ringback-bench-") as name:
         folder = Path(name)
         with running(setup, case, folder) as server:
-            found = loaded(server, case.load, folder, tls=case.tls, profile=setup.profile and setup.server == "ringback", cleans=cleans)
+            found = loaded(
+                server,
+                case.load,
+                folder,
+                tls=case.tls,
+                profile=setup.profile and setup.server == "ringback",
+                cleans=cleans,
+            )
             found.notes.append(server.label)
         if keep_profile is not None and (folder / "server" / "profile").exists():
             keep_profile.write_bytes((folder / "server" / "profile").read_bytes())
         return found
 
 
-def highest_rate(setup: Setup, case: Case, guess: float, *, seconds: float = 10.0) -> tuple[float, Measured] | None:
+def highest_rate(
+    setup: Setup, case: Case, guess: float, *, seconds: float = 10.0
+) -> tuple[float, Measured] | None:
     """The highest rate held for so long without a loss or a retransmission, to about 5 %.
 
     Starts at 90 % of what saturation gave; one server takes all tries, so that it is warm.
@@ -100,7 +126,9 @@ def highest_rate(setup: Setup, case: Case, guess: float, *, seconds: float = 10.
         folder = Path(name)
         with running(setup, case, folder) as server:
             for _ in range(7):
-                found = loaded(server, replace(case.load, rate=rate, seconds=seconds, warm_up=2.0), folder, tls=case.tls)
+                found = loaded(
+                    server, replace(case.load, rate=rate, seconds=seconds, warm_up=2.0), folder, tls=case.tls
+                )
                 if found.is_clean and found.counted["completed"] == found.counted["started"]:
                     held = (rate, found)
                 else:
@@ -121,6 +149,8 @@ def as_json(found: Measured) -> dict[str, Any]:
         "clean": found.is_clean,
         "dropped_datagrams": found.dropped,
         "memory": asdict(found.memory),
-        "cleaning_us_per_call": round(found.cleaning_cpu / found.completed * 1e6, 2) if found.cleaning_cpu is not None else None,
+        "cleaning_us_per_call": round(found.cleaning_cpu / found.completed * 1e6, 2)
+        if found.cleaning_cpu is not None
+        else None,
         "counted": found.counted,
     }

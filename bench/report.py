@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """How is docs/performance.md made? From bench/results.json, and from bench/notes.md for what figures cannot say.
 
-    python bench/report.py
+python bench/report.py
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import bench_charts
 import bench_compare
+import bench_goodput
 import bench_results
 from bench_program import ROOT
 
@@ -50,18 +52,30 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def number(value: float | None, digits: int = 1) -> str:
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return ""
     return f"{value:,.{digits}f}".replace(",", " ")
 
 
 def conditions(found: dict[str, Any]) -> str:
     told = [
-        ("Ringback", f"{found['ringback']}, kernel {found['ringback_kernel']}, Python {found['python']}, one worker unless said"),
-        ("Kamailio", f"{found['kamailio']} from Debian; memory manager {found['kamailio_memory']}; one worker unless said"),
+        (
+            "Ringback",
+            f"{found['ringback']}, kernel {found['ringback_kernel']}, Python {found['python']}, one worker unless said",
+        ),
+        (
+            "Kamailio",
+            f"{found['kamailio']} from Debian; memory manager {found['kamailio_memory']}; one worker unless said",
+        ),
         ("SIPp", str(found["sipp"])),
-        ("Machine", f"virtual, {found['cores']} cores, Linux {found['linux']}; {found['network']}; nothing is pinned"),
-        ("Socket buffers", f"limit {found['socket_buffer_limit']} bytes; the generator asks for 4 MB, each server for what it asks by itself"),
+        (
+            "Machine",
+            f"virtual, {found['cores']} cores, Linux {found['linux']}; {found['network']}; nothing is pinned",
+        ),
+        (
+            "Socket buffers",
+            f"limit {found['socket_buffer_limit']} bytes; the generator asks for 4 MB, each server for what it asks by itself",
+        ),
     ]
     return "## Conditions\n\n" + table(("", ""), told)
 
@@ -75,11 +89,30 @@ def cases(rows: dict[str, Any]) -> str:
     for row in rows.values():
         costs = [number(bench_compare.cost(row, server)) for server in servers]
         messages = [number(_median(row, server, "us_per_message"), 2) for server in servers[:2]]
-        answers = [f"{number(_answer(row, server, 'p50'), 2)} / {number(_answer(row, server, 'p99'), 2)}" if server in row["runs"] else "" for server in servers[:2]]
+        answers = [
+            f"{number(_answer(row, server, 'p50'), 2)} / {number(_answer(row, server, 'p99'), 2)}"
+            if server in row["runs"]
+            else ""
+            for server in servers[:2]
+        ]
         highest = [number(row["highest"].get(server, {}).get("rate"), 0) for server in servers]
-        memory = [number(_median(row, server, "memory", "shared_once", scale=2**-20), 0) for server in servers[:2]]
+        memory = [
+            number(_median(row, server, "memory", "shared_once", scale=2**-20), 0) for server in servers[:2]
+        ]
         ratio = bench_compare.ratio(row)
-        lines.append((row["title"], *costs, number(ratio, 2), number(row["must"], 2), number(row["aim"], 2), *messages, *answers, *highest, *memory))
+        lines.append(
+            (
+                row["title"],
+                *costs,
+                number(ratio, 2),
+                number(row["must"], 2),
+                number(row["aim"], 2),
+                *messages,
+                *answers,
+                *highest,
+                *memory,
+            )
+        )
     head = ("scenario", "Ringback µs", "Kamailio tlsf µs", "Kamailio qm µs", "ratio to tlsf", "must", "aim", "Ringback µs a message", "Kamailio µs a message",
             "Ringback p50 / p99 ms", "Kamailio p50 / p99 ms", "Ringback highest/s", "Kamailio tlsf highest/s", "Kamailio qm highest/s",
             "Ringback MB", "Kamailio MB")  # fmt: skip
@@ -101,7 +134,9 @@ def _doubts(rows: dict[str, Any]) -> str:
         for server, runs in row["runs"].items():
             for run in runs:
                 counted = run["counted"]
-                odd = {name: counted[name] for name in ("failed", "retransmitted", "repeated") if counted[name]}
+                odd = {
+                    name: counted[name] for name in ("failed", "retransmitted", "repeated") if counted[name]
+                }
                 if odd:
                     found.append(f"{row['title']}, {bench_charts.NAMES[server]}: " + ", ".join(f"{count} {name}" for name, count in odd.items())
                                  + f" of {counted['completed']}")  # fmt: skip
@@ -114,10 +149,24 @@ def workers(found: dict[str, Any]) -> str:
     rows = []
     for server, title in (("ringback", "Ringback"), ("kamailio", "Kamailio tlsf")):
         one, two = (found["runs"][f"{server}-{count}"] for count in (1, 2))
-        figures = [number(bench_results.median(runs, name), digits) for runs in (one, two) for name, digits in (("rate", 0), ("us_per_call", 1))]
+        figures = [
+            number(bench_results.median(runs, name), digits)
+            for runs in (one, two)
+            for name, digits in (("rate", 0), ("us_per_call", 1))
+        ]
         rows.append((title, *figures, number(found["gain"][server], 2)))
-    head = ("", "1 worker, calls/s", "µs a call", "2 workers, calls/s", "µs a call", "calls/s of two / of one")
-    return "## Two workers\n\nThe load generator needs one of the two cores, so two workers cannot double. 64 source ports on each side.\n\n" + table(head, rows)
+    head = (
+        "",
+        "1 worker, calls/s",
+        "µs a call",
+        "2 workers, calls/s",
+        "µs a call",
+        "calls/s of two / of one",
+    )
+    return (
+        "## Two workers\n\nThe load generator needs one of the two cores, so two workers cannot double. 64 source ports on each side.\n\n"
+        + table(head, rows)
+    )
 
 
 def cleaning(found: dict[str, Any]) -> str:
@@ -136,13 +185,29 @@ def flatness(found: dict[str, Any]) -> str:
     rows = []
     for count, runs in found["contacts"].items():
         cost = bench_results.median(runs, "us_per_message")
-        rows.append((f"{int(count):,} contacts".replace(",", " "), number(cost, 2), f"{100 * (cost / base - 1):+.0f} %"))
+        rows.append(
+            (
+                f"{int(count):,} contacts".replace(",", " "),
+                number(cost, 2),
+                f"{100 * (cost / base - 1):+.0f} %",
+            )
+        )
     names = [name for name in found["transactions"][0] if name.isdigit()]
     alone = bench_results.median(found["transactions"], names[0], "us_per_message")
     for name in names:
         cost = bench_results.median(found["transactions"], name, "us_per_message")
-        rows.append((f"{int(name):,} transactions waiting".replace(",", " "), number(cost, 2), f"{100 * (cost / alone - 1):+.0f} %"))
-    parts = ["## Does it stay so when there is much?\n\nA basic call over UDP at saturation:\n\n", table(("", "µs a message", ""), rows), "\n"]
+        rows.append(
+            (
+                f"{int(name):,} transactions waiting".replace(",", " "),
+                number(cost, 2),
+                f"{100 * (cost / alone - 1):+.0f} %",
+            )
+        )
+    parts = [
+        "## Does it stay so when there is much?\n\nA basic call over UDP at saturation:\n\n",
+        table(("", "µs a message", ""), rows),
+        "\n",
+    ]
     half = found["half"]
     parts.append(f"At half of saturation ({number(bench_results.median(half, 'rate'), 0)} calls/s) a call is answered in "
                  f"{number(bench_results.median(half, 'counted', 'answer_us', 'p50') / 1000, 2)} ms (p50), "
@@ -157,7 +222,10 @@ def _pauses(found: dict[str, Any]) -> str:
     counts = found.get("pauses", found)
     rows = [(name, str(count)) for name, count in counts.items() if not isinstance(count, dict)]
     longest = f"The longest was {found['longest_ms']} ms. " if "longest_ms" in found else ""
-    return f"\nPauses of the garbage collector in that run ({longest}`ringback status --json` tells those of your server):\n\n" + table(("pause", "times"), rows)
+    return (
+        f"\nPauses of the garbage collector in that run ({longest}`ringback status --json` tells those of your server):\n\n"
+        + table(("pause", "times"), rows)
+    )
 
 
 def _memory(found: dict[str, Any]) -> str:
@@ -166,8 +234,16 @@ def _memory(found: dict[str, Any]) -> str:
         ("a contact, registered through SIP", f"{number(found['bytes_a_contact'], 0)} bytes", "1 200 bytes"),
         ("a contact, after a restart", f"{number(found['bytes_a_contact_after_restart'], 0)} bytes", ""),
         ("100 000 users without contacts", f"{number(found['empty_with_accounts'] / 1e6)} MB", ""),
-        ("start until ready, 100 000 users, none registered", f"{number(found['seconds_to_ready_without_contacts'], 2)} s", ""),
-        ("start until ready, 100 000 users and stored contacts", f"{number(found['seconds_to_ready'], 2)} s", "1 s"),
+        (
+            "start until ready, 100 000 users, none registered",
+            f"{number(found['seconds_to_ready_without_contacts'], 2)} s",
+            "",
+        ),
+        (
+            "start until ready, 100 000 users and stored contacts",
+            f"{number(found['seconds_to_ready'], 2)} s",
+            "1 s",
+        ),
         ("100 000 users registered by", f"{number(found['seconds_to_register'], 1)} s", ""),
     ]
     return "\nMemory (resident) and start:\n\n" + table(("", "", "must"), rows)
@@ -177,8 +253,6 @@ def _memory(found: dict[str, Any]) -> str:
 
 
 def goodput(found: dict[str, Any]) -> str:
-    import bench_goodput
-
     rows = []
     theirs = {point["factor"]: point for point in found["kamailio"]["points"]}
     for point in found["ringback"]["points"]:
@@ -196,16 +270,28 @@ def goodput(found: dict[str, Any]) -> str:
     last = found["recovery"]["last_bad_second"]
     until = found["recovery"]["flood_until"]
     after = "at once" if last is None or last < until else f"after {last - until + 1} s"
-    return "## Overload\n\n" + text + table(head, rows) + f"\nAfter 20 seconds of five times too much, calls at half of capacity are all served again {after}.\n"
+    return (
+        "## Overload\n\n"
+        + text
+        + table(head, rows)
+        + f"\nAfter 20 seconds of five times too much, calls at half of capacity are all served again {after}.\n"
+    )
 
 
 def scanners(found: dict[str, Any]) -> str:
     rows = [(f"**Ringback, {name}**", "", number(cost, 2)) for name, cost in found["ours"].items()]
     ordered = sorted(found["others"].items(), key=lambda item: item[1] or 1e9)
-    rows += [(name, found["versions"].get(name, ""), number(cost, 1) if cost else "fails") for name, cost in ordered]
+    rows += [
+        (name, found["versions"].get(name, ""), number(cost, 1) if cost else "fails")
+        for name, cost in ordered
+    ]
     text = (f"Microseconds to split one INVITE of {found['bytes']} bytes with 16 header fields and to find what identifies its transaction and dialog. "
             "Theirs is the call that parses; where that only splits lines, finding the keys is added. The fastest of them check nothing.\n\n")  # fmt: skip
-    return "## The scanner, beside every SIP parser on PyPI that installs\n\n" + text + table(("", "version", "µs"), rows)
+    return (
+        "## The scanner, beside every SIP parser on PyPI that installs\n\n"
+        + text
+        + table(("", "version", "µs"), rows)
+    )
 
 
 def sipp(found: dict[str, Any]) -> str:
@@ -215,10 +301,21 @@ def sipp(found: dict[str, Any]) -> str:
         row = [f"{transport.upper()}, {rate} calls/s"]
         for server in ("ringback", "kamailio"):
             each = servers[server]
-            row += [number(each["us_per_call"], 0), f"{each['successful']} / {each['failed']} / {each['retransmissions']}"]
+            row += [
+                number(each["us_per_call"], 0),
+                f"{each['successful']} / {each['failed']} / {each['retransmissions']}",
+            ]
         rows.append(row)
-    head = ("", "Ringback µs a call", "good / failed / retransmitted", "Kamailio tlsf µs a call", "good / failed / retransmitted")
-    return "## The same with SIPp\n\nA program that none of us wrote, on both ends of the call.\n\n" + table(head, rows)
+    head = (
+        "",
+        "Ringback µs a call",
+        "good / failed / retransmitted",
+        "Kamailio tlsf µs a call",
+        "good / failed / retransmitted",
+    )
+    return "## The same with SIPp\n\nA program that none of us wrote, on both ends of the call.\n\n" + table(
+        head, rows
+    )
 
 
 def chart(results: dict[str, Any]) -> str:
@@ -226,14 +323,25 @@ def chart(results: dict[str, Any]) -> str:
             for row in results.get("cases", {}).values() if "ringback" in row["runs"]]  # fmt: skip
     curves, floors, factors = [], {}, []
     if found := results.get("goodput"):
-        import bench_goodput
-
         floors, factors = bench_goodput.FLOORS, [point["factor"] for point in found["ringback"]["points"]]
-        curves = [bench_charts.Curve(server, [(point["factor"], point["percent_of_capacity"]) for point in found[server]["points"]]) for server in ("ringback", "kamailio")]
+        curves = [
+            bench_charts.Curve(
+                server, [(point["factor"], point["percent_of_capacity"]) for point in found[server]["points"]]
+            )
+            for server in ("ringback", "kamailio")
+        ]
     return bench_charts.drawing(rows, curves, floors, factors)
 
 
-PARTS = {"cases": cases, "workers": workers, "cleaning": cleaning, "flatness": flatness, "goodput": goodput, "scanners": scanners, "sipp": sipp}
+PARTS = {
+    "cases": cases,
+    "workers": workers,
+    "cleaning": cleaning,
+    "flatness": flatness,
+    "goodput": goodput,
+    "scanners": scanners,
+    "sipp": sipp,
+}
 
 
 def main() -> None:
@@ -242,8 +350,13 @@ def main() -> None:
     if NOTES.exists():
         parts.append(NOTES.read_text())
     parts += [make(results[name]) for name, make in PARTS.items() if name in results]
-    runs = max((len(each) for row in results.get("cases", {}).values() for each in row["runs"].values()), default=3)
-    parts += [conditions(results["conditions"]), HOW.format(runs="three" if runs == 3 else runs, warm_up=results.get("warm_up", 7.0))]
+    runs = max(
+        (len(each) for row in results.get("cases", {}).values() for each in row["runs"].values()), default=3
+    )
+    parts += [
+        conditions(results["conditions"]),
+        HOW.format(runs="three" if runs == 3 else runs, warm_up=results.get("warm_up", 7.0)),
+    ]
     PAGE.write_text("\n".join(part.strip("\n") + "\n" for part in parts))
     CHART.write_text(chart(results))
     print(f"written: {PAGE.relative_to(ROOT)}, {CHART.relative_to(ROOT)}")

@@ -1,34 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does a call cost, beside Kamailio? The benchmark behind docs/performance.md.
 
-    python bench/run.py                      everything: about an hour; writes bench/results.json and the page
-    python bench/run.py --quick              a form of three minutes: one run, short, nothing written
-    python bench/run.py --only call --runs 1 one case (may be said several times), nothing written
-    python bench/run.py --part flatness      one part: cases, workers, flatness, goodput, scanners, sipp, cleaning
-    python bench/run.py --only call --profile --server ringback
+python bench/run.py                      everything: about an hour; writes bench/results.json and the page
+python bench/run.py --quick              a form of three minutes: one run, short, nothing written
+python bench/run.py --only call --runs 1 one case (may be said several times), nothing written
+python bench/run.py --part flatness      one part: cases, workers, flatness, goodput, scanners, sipp, cleaning
+python bench/run.py --only call --profile --server ringback
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import pstats
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+import bench_cleaning
 import bench_compare
+import bench_flatness
+import bench_goodput
 import bench_results
+import bench_scanners
+import bench_sipp
+import report
 from bench_cases import BY_NAME, CASES, Case
 from bench_generator import Measured
 from bench_program import BenchmarkError
 from bench_turn import Setup, turn
+from rich.console import Console
+from rich.table import Table
 
 PARTS = ("cases", "workers", "cleaning", "flatness", "goodput", "scanners", "sipp")
 QUICK = ("call", "call-500", "message", "register-md5", "options")
@@ -46,7 +51,9 @@ def tell(text: str) -> None:
 
 def told(setup: Setup, case: Case, found: Measured) -> str:
     counted = found.counted
-    odd = {name: counted[name] for name in ("failed", "timed_out", "retransmitted", "repeated") if counted[name]}
+    odd = {
+        name: counted[name] for name in ("failed", "timed_out", "retransmitted", "repeated") if counted[name]
+    }
     answer = counted["answer_us"]
     return (
         f"{setup.server:9} {found.notes[0]:16} {case.name:16} {found.us_per_call:7.1f} us/call {found.us_per_message:6.2f} us/message "
@@ -56,8 +63,6 @@ def told(setup: Setup, case: Case, found: Measured) -> str:
 
 
 def print_profile(file: Path, calls: int) -> None:
-    import pstats
-
     print(f"--- profile of {calls} calls (cProfile makes Python functions look dearer than C ones)")
     pstats.Stats(str(file)).sort_stats("tottime").print_stats(50)
 
@@ -80,18 +85,28 @@ def by_hand(arguments: argparse.Namespace) -> None:
             for server in ("ringback", "kamailio"):
                 if arguments.server not in (None, server) or case.only not in ("", server):
                     continue
-                setup = Setup(server, workers=arguments.workers, tuned=not arguments.untuned, kernel=arguments.kernel, profile=arguments.profile)
+                setup = Setup(
+                    server,
+                    workers=arguments.workers,
+                    tuned=not arguments.untuned,
+                    kernel=arguments.kernel,
+                    profile=arguments.profile,
+                )
                 with tempfile.TemporaryDirectory() as folder:
                     file = Path(folder) / "profile"
                     found = turn(setup, case, cleans=arguments.clean, keep_profile=file)
                     print(told(setup, case, found), flush=True)
                     if found.cleaning_cpu is not None:
-                        print(f"          and {found.cleaning_cpu / found.completed * 1e6:.1f} us/call later, when transactions end (also the warm-up's)")
+                        print(
+                            f"          and {found.cleaning_cpu / found.completed * 1e6:.1f} us/call later, when transactions end (also the warm-up's)"
+                        )
                     if file.exists():
                         print_profile(file, found.completed)
                 costs.setdefault(server, []).append(found.us_per_call)
         if len(costs) == 2:
-            mine, theirs = (sorted(costs[server])[len(costs[server]) // 2] for server in ("ringback", "kamailio"))
+            mine, theirs = (
+                sorted(costs[server])[len(costs[server]) // 2] for server in ("ringback", "kamailio")
+            )
             print(f"== {name}: ratio {mine / theirs:.2f}", flush=True)
 
 
@@ -108,14 +123,24 @@ def table_of(rows: dict[str, Any]) -> Table:
         cells += [_plain(bench_compare.ratio(row), 2), _plain(row["must"], 2), _plain(row["aim"], 2)]
         cells += [f"{_number(row, server, 'counted', 'answer_us', 'p50', scale=1e-3)}/{_number(row, server, 'counted', 'answer_us', 'p99', scale=1e-3)}"
                   for server in ("ringback", "kamailio")]  # fmt: skip
-        cells += [str(row["highest"][server]["rate"]) if server in row["highest"] else "" for server in ("ringback", "kamailio")]
-        cells += [_number(row, server, "memory", "shared_once", scale=2**-20, digits=0) for server in ("ringback", "kamailio")]
+        cells += [
+            str(row["highest"][server]["rate"]) if server in row["highest"] else ""
+            for server in ("ringback", "kamailio")
+        ]
+        cells += [
+            _number(row, server, "memory", "shared_once", scale=2**-20, digits=0)
+            for server in ("ringback", "kamailio")
+        ]
         table.add_row(*cells)
     return table
 
 
 def _number(row: dict[str, Any], server: str, *path: str, scale: float = 1.0, digits: int = 1) -> str:
-    return f"{bench_results.median(row['runs'][server], *path) * scale:.{digits}f}" if server in row["runs"] else ""
+    return (
+        f"{bench_results.median(row['runs'][server], *path) * scale:.{digits}f}"
+        if server in row["runs"]
+        else ""
+    )
 
 
 def _plain(value: float | None, digits: int) -> str:
@@ -128,39 +153,35 @@ def cases(arguments: argparse.Namespace) -> dict[str, Any]:
     for case in CASES:
         if quick and case.name not in QUICK:
             continue
-        sized = case.for_seconds(3.0, 2.0) if quick else case.for_seconds(arguments.seconds, arguments.warm_up)
-        rows[case.name] = bench_compare.compare(sized, runs=arguments.runs, kernel=arguments.kernel, tell=tell, finds_limit=not quick)
+        sized = (
+            case.for_seconds(3.0, 2.0) if quick else case.for_seconds(arguments.seconds, arguments.warm_up)
+        )
+        rows[case.name] = bench_compare.compare(
+            sized, runs=arguments.runs, kernel=arguments.kernel, tell=tell, finds_limit=not quick
+        )
         if not quick:
-            bench_results.keep("cases", rows, kernel=arguments.kernel)
+            bench_results.keep("cases", rows, kernel_wanted=arguments.kernel)
     console.print(table_of(rows))
     return rows
 
 
 def part(name: str, arguments: argparse.Namespace) -> Any:
+    """The figures of one part."""
+    kernel = arguments.kernel
     if name == "cases":
         return cases(arguments)
     if name == "workers":
         case = BY_NAME["call"].for_seconds(arguments.seconds, arguments.warm_up)
-        return bench_compare.two_workers(case, runs=arguments.runs, kernel=arguments.kernel, tell=tell)
-    if name == "cleaning":
-        import bench_cleaning
-
-        return bench_cleaning.measure(kernel=arguments.kernel, tell=tell)
-    if name == "flatness":
-        import bench_flatness
-
-        return bench_flatness.measure(kernel=arguments.kernel, tell=tell)
-    if name == "goodput":
-        import bench_goodput
-
-        return bench_goodput.measure(kernel=arguments.kernel, tell=tell)
+        return bench_compare.two_workers(case, runs=arguments.runs, kernel=kernel, tell=tell)
     if name == "scanners":
-        import bench_scanners
-
         return bench_scanners.measure(tell=tell)
-    import bench_sipp
-
-    return bench_sipp.measure(kernel=arguments.kernel, tell=tell)
+    parts = {
+        "cleaning": bench_cleaning.measure,
+        "flatness": bench_flatness.measure,
+        "goodput": bench_goodput.measure,
+        "sipp": bench_sipp.measure,
+    }
+    return parts[name](kernel=kernel, tell=tell)
 
 
 def everything(arguments: argparse.Namespace) -> None:
@@ -173,24 +194,31 @@ def everything(arguments: argparse.Namespace) -> None:
             tell(f"{name} could not be measured: {error}")
             continue
         if not arguments.quick:
-            bench_results.keep(name, value, kernel=arguments.kernel)
+            bench_results.keep(name, value, kernel_wanted=arguments.kernel)
     if not arguments.quick:
-        import report
-
         report.main()
     if failures:
         sys.exit("\n".join(failures))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=list(BY_NAME), help="this case, printed as it comes")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", action="append", choices=list(BY_NAME), help="this case, printed as it comes"
+    )
     parser.add_argument("--part", choices=PARTS)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--server", choices=("ringback", "kamailio"), help="with --only: this server alone")
     parser.add_argument("--runs", type=int, default=None, help="3, or 1 with --quick")
     parser.add_argument("--seconds", type=float, default=6.0)
-    parser.add_argument("--warm-up", type=float, default=7.0, help="Kamailio keeps transactions for 5 s; until then its memory is new")
+    parser.add_argument(
+        "--warm-up",
+        type=float,
+        default=7.0,
+        help="Kamailio keeps transactions for 5 s; until then its memory is new",
+    )
     parser.add_argument("--rate", type=float, help="calls a second; 0 is saturation")
     parser.add_argument("--window", type=int)
     parser.add_argument("--users", type=int)
@@ -200,8 +228,12 @@ def main() -> None:
     parser.add_argument("--kernel", default="", help="RINGBACK_KERNEL: python or compiled")
     parser.add_argument("--tcp", action="store_true")
     parser.add_argument("--trace", action="store_true", help="Ringback writes its trace")
-    parser.add_argument("--clean", action="store_true", help="wait until all transactions have ended, and count that too")
-    parser.add_argument("--untuned", action="store_true", help="Kamailio with Debian's default memory manager")
+    parser.add_argument(
+        "--clean", action="store_true", help="wait until all transactions have ended, and count that too"
+    )
+    parser.add_argument(
+        "--untuned", action="store_true", help="Kamailio with Debian's default memory manager"
+    )
     parser.add_argument("--profile", action="store_true", help="Ringback under cProfile while it is loaded")
     arguments = parser.parse_args()
     arguments.runs = arguments.runs or (1 if arguments.quick else 3)

@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the real programs that tests/interop runs, from Debian's packages, as root or through sudo.
+# Installs the real programs that tests/interop runs, from Debian's packages, as root or through sudo; with the
+# argument "bench" those of `make bench`, too.
 # Without either it says what is missing and goes on: those tests then skip, and fail where CI=true.
 set -euo pipefail
 
 declare -A package_of=(
     [baresip]=baresip [linphonec]=linphone-cli [sipp]=sip-tester [sipsak]=sipsak [kamailio]=kamailio [espeak-ng]=espeak-ng
     [ip]=iproute2 [iptables]=iptables
-    [node]=nodejs [npm]=npm
+    [node]=nodejs [npm]=npm [valgrind]=valgrind
 )
+[ "${1:-}" != bench ] || package_of+=([stunnel4]=stunnel4 [openssl]=openssl [cc]="gcc libc6-dev")
 missing=()
 for program in "${!package_of[@]}"; do
-    PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
+    PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || read -ra missing <<<"${missing[*]} ${package_of[$program]}"
 done
+if [ "${1:-}" = bench ] && ! ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1; then missing+=(kamailio-tls-modules); fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then

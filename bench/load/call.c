@@ -193,6 +193,15 @@ void call_start(enum scenario scenario, struct user *user, bool is_preparation)
 
 /* --- responses -------------------------------------------------------------------------------------- */
 
+/* While users are prepared, a server that is busy (503) is asked again half a second later. */
+static void register_again(struct timer *timer)
+{
+    struct call *call = (struct call *)timer;
+    call->cseq = ++call->user->cseq;
+    call->with_credentials = false;
+    ask(call, "REGISTER", ASKING);
+}
+
 static bool answer_challenge(struct call *call, const struct message *m)
 {
     struct user *user = call->caller ? call->caller : call->user;
@@ -295,6 +304,8 @@ static void final_response(struct call *call, const struct message *m, int64_t n
         complete(call, now);
     } else if (m->status == 401 && answer_challenge(call, m)) {
         return;
+    } else if (m->status == 503 && call->is_preparation) {
+        timer_arm(&call->timer, now + T1, register_again);
     } else if (m->status >= 300) {
         fail(call, m->status);
     } else {

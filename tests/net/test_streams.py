@@ -190,9 +190,31 @@ async def test_who_never_reads_cannot_keep_a_closed_connection(
     await until(lambda: here.ears)
     here.ears[0].stream.write(LARGE)
     here.ears[0].stream.close()
-    assert await asyncio.wait_for(here.ears[0].end, 5) == "aborted"
+    assert await asyncio.wait_for(here.ears[0].end, 5) == "the peer does not read"
     assert here.gate.open == 0
     await hang_up(writer)
+
+
+@PLAIN_AND_TLS
+async def test_who_never_stops_talking_is_hung_up_on(
+    place: Make, is_tls: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tcp_stream, "LINGER", 0.1)
+    here = await place(is_tls)
+    reader, writer = await here.raw()
+    await until(lambda: here.ears)
+    writer.write(LARGE)
+    await until(lambda: here.ears[0].heard)
+    here.ears[0].stream.write(b"enough")
+    here.ears[0].stream.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        assert await asyncio.wait_for(reader.read(), 5) == b"enough"
+        while not writer.transport.is_closing():
+            writer.write(b"and another thing")
+            await asyncio.sleep(0)
+    assert await asyncio.wait_for(here.ears[0].end, 5)
+    assert len(here.ears[0].heard) < len(LARGE), "after its last word it hears nothing"
+    assert here.gate.open == 0
 
 
 @PLAIN_AND_TLS

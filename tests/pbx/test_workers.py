@@ -175,6 +175,7 @@ async def test_a_worker_that_is_killed_is_replaced_and_its_calls_go_on(office: O
     registered, before = office.contacts, office.processes
     invite, _ = await established(anna, bob)
     os.kill(before[1], signal.SIGKILL)
+    await eventually(lambda: not office.workers.places[1].is_serving)
     bob.send(bob.in_dialog_of_callee("BYE", invite, tag="callee"))
     anna.send(anna.response("200 OK", await anna.expect("BYE")))
     await bob.expect("SIP/2.0 200")
@@ -217,6 +218,25 @@ async def test_a_request_in_a_call_with_the_server_itself_finds_its_worker(offic
     elsewhere.send(elsewhere.in_dialog("BYE", answer, cseq=9))
     assert worker_of_tag(await elsewhere.expect("SIP/2.0 200")) == 0
     await eventually_true(office, lambda status: status["server"]["applications"] == 0)
+
+
+async def test_credentials_that_were_heard_cannot_be_replayed_to_another_worker(office: Office) -> None:
+    """Which counts of a nonce were used is known where it was made: anywhere else it is stale."""
+    anna, thief = await office.phone(0, office.anna), await office.phone(1, office.anna)
+    challenge = await anna.challenge("REGISTER")
+    register = anna.request(
+        "REGISTER",
+        "sip:127.0.0.1",
+        to=anna.address,
+        more=[anna.credentials(challenge, "REGISTER", "sip:127.0.0.1"), "Expires: 300"],
+    )
+    anna.send(register)
+    assert (await anna.expect("SIP/2.0")).startswith("SIP/2.0 200")
+    thief.send(register.replace(anna.here, thief.here).replace("branch=z9hG4bK", "branch=z9hG4bKx"))
+    refused = await thief.expect("SIP/2.0")
+    assert refused.startswith("SIP/2.0 401")
+    assert "stale=true" in refused
+    assert worker_of_tag(refused) == 1
 
 
 async def test_a_user_who_gets_a_new_password_is_forgotten_by_all_workers(office: Office) -> None:

@@ -14,7 +14,7 @@ from typing import Self
 
 from ringback.sip.message.framing import StreamFramer
 
-PATIENCE = 5.0
+PATIENCE = 15.0
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
 
 
@@ -148,6 +148,11 @@ class WirePhone(asyncio.Protocol, asyncio.DatagramProtocol):
             self.send(self.request("REGISTER", "sip:127.0.0.1", to=self.address, call_id=call_id, more=more))
             answer = await self.expect("SIP/2.0")
         return answer
+
+    async def challenge(self, method: str) -> str:
+        """The answer to a request without credentials."""
+        self.send(self.request(method, "sip:127.0.0.1", to=self.address))
+        return await self.expect("SIP/2.0 401")
 
     async def invite(self, number: str) -> str:
         """Ask for a call with our password; what was sent."""

@@ -29,7 +29,12 @@ TIMES = 8
 
 
 def workload(prefix: list[str], times: int) -> subprocess.Popen[str]:
-    words = [*prefix, sys.executable, str(HERE / "workload.py"), *(f"{kind}={count * times}" for kind, count in AMOUNTS.items())]
+    words = [
+        *prefix,
+        sys.executable,
+        str(HERE / "workload.py"),
+        *(f"{kind}={count * times}" for kind, count in AMOUNTS.items()),
+    ]
     return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                             env={**os.environ, "PYTHONHASHSEED": "0"})  # fmt: skip
 
@@ -51,7 +56,9 @@ def in_instructions() -> dict[str, float]:
     """Instructions for one of each, counted by callgrind, which is told to look only while the work is done."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
-        process = workload(["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"], 1)
+        process = workload(
+            ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"], 1
+        )
         costs = {}
         try:
             for number, kind in enumerate(AMOUNTS, 1):

@@ -110,7 +110,9 @@ class Office:
     def __init__(self) -> None:
         self.network = SilentNetwork()
         self.chance = 0
-        settings = Settings(sip=SipSettings(host=("192.0.2.1",)), proxy=ProxySettings(strangers_may_call=True))
+        settings = Settings(
+            sip=SipSettings(host=("192.0.2.1",)), proxy=ProxySettings(strangers_may_call=True)
+        )
         identity = Identity(domain=DOMAIN, advertised=("192.0.2.1",), realm=REALM, secret=b"s" * 32)
         self.people = People()
         self.server = Server(settings, identity, subscribers=self.people, store=MemoryStore(), network=self.network,
@@ -149,7 +151,14 @@ class Office:
         credentials = ""
         if nonce := self.nonces.get(user):
             count = f"{self.cseq:08x}"
-            response = digest(digest(user, REALM, "secret"), nonce, count, "c", "auth", digest("REGISTER", "sip:example.com"))
+            response = digest(
+                digest(user, REALM, "secret"),
+                nonce,
+                count,
+                "c",
+                "auth",
+                digest("REGISTER", "sip:example.com"),
+            )
             credentials = (
                 f'Authorization: Digest username="{user}", realm="{REALM}", nonce="{nonce}", uri="sip:example.com", '
                 f'response="{response}", algorithm=MD5, cnonce="c", qop=auth, nc={count}\r\n'
@@ -160,8 +169,15 @@ class Office:
         """A batch of calls from INVITE to the 200 of their BYE; how many were completed."""
         numbers = range(self.number, self.number + TOGETHER)
         self.number += TOGETHER
-        invites = [INVITE % {b"user": b"%d" % (1000 + n % USERS), b"number": n, b"size": len(SDP), b"sdp": SDP} for n in numbers]
-        forwarded = [data for data in self.exchange([(invite, CALLER) for invite in invites]) if data.startswith(b"INVITE")]
+        invites = [
+            INVITE % {b"user": b"%d" % (1000 + n % USERS), b"number": n, b"size": len(SDP), b"sdp": SDP}
+            for n in numbers
+        ]
+        forwarded = [
+            data
+            for data in self.exchange([(invite, CALLER) for invite in invites])
+            if data.startswith(b"INVITE")
+        ]
         self.exchange([(answered(data, b"180 Ringing"), CALLEE) for data in forwarded])
         answers = self.exchange([(answered(data, b"200 OK", SDP), CALLEE) for data in forwarded])
         self.exchange([(inside(b"ACK", 1, data), CALLER) for data in answers])
@@ -173,8 +189,22 @@ class Office:
 def answered(request: bytes, status: bytes, body: bytes = b"") -> bytes:
     """A response to a forwarded request."""
     head = request[: request.index(b"\r\n\r\n")].split(b"\r\n")
-    lines = [line if b";tag=" in line or line[:3] != b"To:" else line + b";tag=t" for line in head if line[:3] in KEPT]
-    return b"\r\n".join([b"SIP/2.0 " + status, *lines, b"Contact: <sip:phone@192.0.2.20:5060>", b"Content-Length: %d\r\n\r\n" % len(body)]) + body
+    lines = [
+        line if b";tag=" in line or line[:3] != b"To:" else line + b";tag=t"
+        for line in head
+        if line[:3] in KEPT
+    ]
+    return (
+        b"\r\n".join(
+            [
+                b"SIP/2.0 " + status,
+                *lines,
+                b"Contact: <sip:phone@192.0.2.20:5060>",
+                b"Content-Length: %d\r\n\r\n" % len(body),
+            ]
+        )
+        + body
+    )
 
 
 KEPT = (b"Via", b"Fro", b"To:", b"Cal", b"CSe", b"Rec")
@@ -209,7 +239,11 @@ YARDS = 20
 async def main(kinds: list[str]) -> None:
     office = Office()
     await office.start()
-    steps = {"calls": (office.call_some, TOGETHER), "registers": (office.register_all, USERS), "yardstick": (yardstick, YARDS)}
+    steps = {
+        "calls": (office.call_some, TOGETHER),
+        "registers": (office.register_all, USERS),
+        "yardstick": (yardstick, YARDS),
+    }
     for step, expected in steps.values():
         for _ in range(3):
             assert step() == expected, "the warm-up failed"

@@ -4,8 +4,10 @@
 
 Each part answers the question of its namesake: `_characters.pxi` and `_lines.pxi` know octets and lines,
 `_addresses.pxi` URIs, `_hops.pxi` Via, `_reading.pxi` whole heads; then come the functions that callers
-see, in `_scan.pxi`, `_edit.pxi`, `_respond.pxi`, `_peek.pxi`, `_split.pxi` and `_datagrams.pxi`. Every bytes object ends with a NUL, which is in no class of octets:
-so loops over a class need no second condition.
+see, in `_scan.pxi`, `_edit.pxi`, `_respond.pxi`, `_peek.pxi`, `_split.pxi` and `_datagrams.pxi`.
+
+Every bytes object ends with a NUL, which is in no class of octets and is no line end: a loop over a class
+needs no second condition, and one octet behind the last may be looked at.
 
 The figures at the functions: CPython 3.11, an INVITE of 822 octets with 15 fields, best of five.
 """

@@ -22,7 +22,7 @@ _LENGTH = re.compile(
 def peek(data: bytes) -> tuple[bytes, bool, bytes] | None:
     """(method, whether To has a tag, branch of the top Via or b""); None for what does not look like SIP.
 
-    The method of a response is b"". Only the first line of Via and of To is looked at. The head may be cut off.
+    The method of a response is b"". Of Via and To only the first line is looked at; the head may be cut off.
     """
     stop = data.find(b"\r\n")
     if stop < 0:

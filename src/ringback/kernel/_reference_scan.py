@@ -50,7 +50,7 @@ _CALL_ID = re.compile(rb"[%b]++(?:@[%b]++)?" % (WORD, WORD))
 _CSEQ = re.compile(rb"([0-9]{1,10}) ([A-Z]{3,9})")
 _NUMBER = re.compile(rb"[0-9]{1,10}")
 _SMALL_NUMBER = re.compile(rb"[0-9]{1,3}")
-_TOKENS = re.compile(rb"[%b]++(?:,[ \t]*+[%b]++)*+" % (TOKEN, TOKEN))
+_TOKEN = re.compile(rb"[ \t]*+[%b]++" % TOKEN)
 _MEDIA_TYPE = re.compile(rb"[%b]++/[%b]++(%b)" % (TOKEN, TOKEN, PARAMETERS))
 
 
@@ -213,8 +213,8 @@ class _Scanner:
         _check_count("contact", len(contacts))
         self.head.contact_uri = contacts[0][0] if len(contacts) == 1 else None
         for key in ("require", "proxy-require"):
-            words = [_matching(_TOKENS, line) for line in self.values.get(key, ())]
-            _check_count(key, sum(line.count(b",") + 1 for line in words))
+            words = [word for line in self.values.get(key, ()) for word in line.split(b",")]
+            _check_count(key, len([_matching(_TOKEN, word) for word in words]))
 
     def _read_routes(self, key: str) -> tuple[str, ...]:
         lines = self.values.get(key, ())

@@ -14,6 +14,8 @@ from ringback.sip.flow import Address
 SOON = 16_384
 #: A connection closed by us is given so long to take what was written to it.
 FAREWELL = 15.0
+#: Who is still talking when we hang up is given so long to hear our last words.
+LINGER = 1.0
 
 
 class TcpStream:
@@ -27,6 +29,7 @@ class TcpStream:
         "_backlog",
         "_interest",
         "_is_closing",
+        "_is_lingering",
         "_is_over",
         "_lost",
         "_number",
@@ -64,6 +67,7 @@ class TcpStream:
         self._backlog = b""  # what the kernel had no room for
         self._interest = 0
         self._is_closing = False
+        self._is_lingering = False
         self._is_over = False
         self._lost: str | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -103,7 +107,7 @@ class TcpStream:
         self._push(self._taken() + self._last_words())
         if self._backlog:
             self._attend(WRITE)
-            self._timer = asyncio.get_running_loop().call_later(FAREWELL, self.abort)
+            self._end_in(FAREWELL, "the peer does not read")
         else:
             self._hang_up()
 
@@ -117,7 +121,7 @@ class TcpStream:
         """Bytes came, or there is room for more, or the connection is gone."""
         if events & WRITE and self._backlog:
             self._go_on()
-        if self._is_closing:
+        if self._is_closing and not self._is_lingering:
             if events & ~(READ | WRITE):
                 self._end("the peer is gone")
             return
@@ -157,6 +161,9 @@ class TcpStream:
 
     def _end_of_stream(self) -> None:
         """The peer sends no more; what its last words deserve still goes out."""
+        if self._is_lingering:
+            self._end("closed")
+            return
         if self._reader is not None and not self._is_closing:
             self._attend(self._interest & ~READ)
             self._reader.data_received(b"")
@@ -223,12 +230,25 @@ class TcpStream:
         self._interest = events
 
     def _hang_up(self) -> None:
-        """All is said. What lies unread would make the kernel send a reset, and the peer might lose it."""
+        """All is said. What is not read makes the kernel send a reset, and the peer may lose our words."""
+        try:
+            is_talking = bool(self._receive(LARGEST_READ))
+        except OSError:
+            is_talking = False
+        if not is_talking:
+            self._end("closed")
+            return
+        self._is_lingering = True
+        self._arrived = _nobody_listens
         with contextlib.suppress(OSError):
-            for _ in range(4):
-                if len(self._receive(LARGEST_READ)) < LARGEST_READ:
-                    break
-        self._end("closed")
+            self._socket.shutdown(socket.SHUT_WR)
+        self._attend(READ)
+        self._end_in(LINGER, "closed")
+
+    def _end_in(self, seconds: float, detail: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._end, detail)
 
     def _end(self, detail: str) -> None:
         """Close the socket; the reader learns of it a moment later, never from inside of its own call."""
@@ -252,4 +272,4 @@ class TcpStream:
 
 
 def _nobody_listens(_data: bytes) -> None:
-    """Before there is a reader nothing is read."""
+    """Before there is a reader, and after the last word."""

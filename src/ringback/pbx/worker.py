@@ -40,6 +40,7 @@ class Worker:
         self._link: Link | None = None
         self._sharing = Sharing(self._send_change, wall_clock=time.time)
         self._store = WorkerStore(self._sharing)
+        self._started = asyncio.Event()
         self._ended = asyncio.Event()
         self._system: PhoneSystem | None = None
         self._membership: Membership | None = None
@@ -107,21 +108,25 @@ class Worker:
             received=driver.receive_batch, send=driver.transports.send, lost=driver.flow_lost
         )
         self._begin_upkeep(setup)
+        self._started.set()
         return {"process": os.getpid()}
 
     async def _status(self, _: Mapping[str, Any]) -> Answer:
+        await self._started.wait()
         assert self._system is not None
         assert self._membership is not None
         status = await self._system.status()
         return {**status, "server": {**status["server"], **self._membership.neighbours.status()}}
 
     async def _users(self, arguments: Mapping[str, Any]) -> Answer:
+        await self._started.wait()
         assert self._system is not None
         self._store.take_users(arguments["users"])
         await self._system.users_changed()
         return {}
 
     async def _reload(self, arguments: Mapping[str, Any]) -> Answer:
+        await self._started.wait()
         assert self._system is not None
         settings = Settings.model_validate_json(arguments["settings"])
         await self._system.reload(settings)

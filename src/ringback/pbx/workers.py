@@ -218,14 +218,15 @@ class Workers:
             *(place.link.ask(verb, arguments) for place in asked if place.link is not None),
             return_exceptions=True,
         )
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, LinkLost | TimeoutError):
+        found: dict[int, Answer] = {}
+        for place, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, TimeoutError):
+                logger.warning("worker %d does not answer", place.number)
+            elif isinstance(answer, BaseException) and not isinstance(answer, LinkLost):
                 raise answer
-        return {
-            place.number: answer
-            for place, answer in zip(asked, answers, strict=True)
-            if not isinstance(answer, BaseException)
-        }
+            elif not isinstance(answer, BaseException):
+                found[place.number] = answer
+        return found
 
     def _with_ports(self, settings: Settings) -> Settings:
         """Port 0 becomes the one that was found."""

@@ -73,9 +73,9 @@ class Admission:
         return (
             self._refuses_uri(exchange)
             or self._refuses_hops(exchange)
-            or self._refuses_extensions(exchange)
-            or self._answers_options(exchange)
-            or self._refuses_method(exchange)
+            or (exchange.present & _REQUIREMENTS != 0 and self._refuses_extensions(exchange))
+            or (request.method == "OPTIONS" and self._answers_options(exchange))
+            or (exchange.dialog is None and self._refuses_method(exchange))
         )
 
     def _refuses_uri(self, exchange: Exchange) -> bool:
@@ -108,8 +108,6 @@ class Admission:
 
     def _refuses_extensions(self, exchange: Exchange) -> bool:
         """16.3 item 5; 8.2.2.3 where we are the one the request is for."""
-        if not exchange.present & _REQUIREMENTS:
-            return False
         request = exchange.request
         unknown = [tag for tag in request.proxy_require if tag not in PROXY_EXTENSIONS]
         if self._is_for_us(exchange) or unknown:
@@ -123,14 +121,12 @@ class Admission:
         """11.2: asked for what we can do. Scanners ask too: the answer is short, and the same for
         everybody.
         """
-        if exchange.request.method == "OPTIONS" and self._is_for_us(exchange):
+        if self._is_for_us(exchange):
             self._describe_ourselves(exchange)
         return exchange.is_answered
 
     def _refuses_method(self, exchange: Exchange) -> bool:
         """What starts nothing and belongs to nothing is refused before it costs a password."""
-        if exchange.dialog is not None:
-            return False
         request = exchange.request
         if request.method in IN_DIALOG_ONLY and request.to_tag is None:
             exchange.respond(481)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
 from sys import intern
 
@@ -159,7 +160,8 @@ def from_record(record: BindingRecord, *, now: float, wall_now: float, flow: Flo
 
     Raises PeerError or ValueError when what is stored cannot be read.
     """
-    NameAddr.parse(record.contact)
+    if not _PLAIN.fullmatch(record.contact):
+        NameAddr.parse(record.contact)
     return Binding(
         record.user,
         record.key,
@@ -186,3 +188,9 @@ def flow_of(record: BindingRecord) -> Flow | None:
 
 
 _NOWHERE = Address("", 0)
+
+#: Most Contacts, which need no closer look: 0.5 us instead of 5, a hundred thousand times after a start.
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_PLAIN = re.compile(
+    rf"<sip:[A-Za-z0-9._~\-]{{1,64}}@(?:{_BYTE}\.){{3}}{_BYTE}(?::(?:[1-9][0-9]{{0,3}}|[1-5][0-9]{{4}}))?>"
+)

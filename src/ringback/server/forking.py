@@ -167,13 +167,13 @@ class ResponseContext:
 
     def _progress(self, branch: Branch, response: Response) -> None:
         """Steps 2 and 5: restart Timer C, and tell the caller."""
-        if not branch.is_pending:
-            return
         if branch.state is BranchState.WAITING:
             branch.state = BranchState.RINGING
-        if branch.state is BranchState.RINGING and self._is_invite:
+        if branch.state is not BranchState.RINGING:
+            return
+        if self._is_invite:
             branch.gives_up_at = self.exchange.driver.now + self._policy.timer_c
-        if not self.exchange.is_answered and not self._is_cancelled and branch.state is BranchState.RINGING:
+        if not self.exchange.is_answered and not self._is_cancelled:
             self.exchange.send(response)
 
     def _succeed(self, branch: Branch, response: Response) -> None:
@@ -182,8 +182,10 @@ class ResponseContext:
         if self._is_invite or not self.exchange.is_answered:
             self.exchange.send(response)
         self._groups.clear()
-        self._cancel_pending(ANSWERED_ELSEWHERE)
-        self._go_on()
+        if self._pending:
+            self._cancel_pending(ANSWERED_ELSEWHERE)
+        else:
+            self._conclude()
 
     def _refuse(self, branch: Branch, response: Response) -> None:
         """Steps 4 to 6: a 3xx may name more targets, a 6xx ends all search."""
@@ -264,9 +266,8 @@ class ResponseContext:
         exchange, allowed = self.exchange, self._policy.max_breadth
         if exchange.present & _MAX_BREADTH:
             allowed = min(exchange.request.max_breadth or 0, allowed)
-        if self._pending:
-            allowed -= sum(branch.breadth for branch in self.branches if branch.is_pending)
-        return max(0, allowed)
+        given = sum(branch.breadth for branch in self.branches if branch.is_pending) if self._pending else 0
+        return max(0, allowed - given)
 
     def _launch(self, target: Target, breadth: int) -> None:
         branch = Branch(target, breadth)
@@ -278,10 +279,9 @@ class ResponseContext:
                 self._failures.append(self._made_here(430))
             return
         driver = self.exchange.driver
-        request = self._forwarding.prepare(self.exchange, target, breadth=breadth)
         transaction = driver.perform(
             driver.stack.send_request,
-            request,
+            self._forwarding.prepare(self.exchange, target, breadth=breadth),
             flow=target.flow,
             consumer=partial(self.receive, branch),
             branch_suffix=self.exchange.loop_hash,
@@ -333,9 +333,8 @@ class ResponseContext:
     # --- endings
 
     def _cancel_pending(self, reason: str | None) -> None:
-        if self._pending:
-            for branch in self.branches:
-                self._cancel(branch, reason)
+        for branch in self.branches:
+            self._cancel(branch, reason)
 
     def _cancel(self, branch: Branch, reason: str | None) -> None:
         """16.10 and 9.1. Only an INVITE can be cancelled; its final response is still awaited."""
@@ -353,7 +352,7 @@ class ResponseContext:
         driver.perform(driver.stack.cancel, transaction, reason=reason)
 
     def _finish(self, branch: Branch) -> None:
-        if branch.is_pending:
+        if branch.state is not BranchState.DONE:
             branch.state, branch.transaction, branch.gives_up_at = BranchState.DONE, None, NEVER
             self._pending -= 1
 
@@ -394,8 +393,7 @@ class ResponseContext:
         """No deadline, and no way from the exchange to here: so nothing waits for a garbage collector."""
         if self._alarm is not None:
             self._alarm.cancel()
-            self._alarm = None
-        self.exchange.undo = None
+        self._alarm = self.exchange.undo = None
         if self.exchange.transaction is not None:
             self.exchange.transaction.consumer = None
         self._closed(self)

@@ -64,11 +64,11 @@ class Forwarder:
         if is_recorded and self.policy.record_route:
             on_top = self._record_route(exchange, target)
         request = exchange.request.edited(
-            target=str(target.uri),
+            target=str(target.uri) if is_new else None,
             max_forwards=MAX_FORWARDS if hops is None else hops - 1,
             drop_routes=exchange.own_routes,
             without=exchange.without | (exchange.present & _LEFT_OUT),
-            on_top=on_top + _route_lines(target),
+            on_top=on_top + _path_of(target) if target.route else on_top,
             at_end=at_end,
         )
         if is_recorded and not self.policy.record_route:
@@ -97,12 +97,12 @@ class Forwarder:
 
     def _record_route(self, exchange: Exchange, target: Target) -> bytes:
         """Step 4: stay on the path of what may become a dialog."""
-        request, came = exchange.request, exchange.flow
+        named, came = exchange.request.facts or exchange.request, exchange.flow
         token = self._tokens.make(
             Side(came, self._handle_of_caller(exchange)),
             Side(target.flow, target.handle),
-            call_id=request.call_id,
-            caller_tag=request.from_tag or "",
+            call_id=named.call_id,
+            caller_tag=named.from_tag or "",
         )
         secure = isinstance(target.uri, SipUri) and target.uri.secure
         return record_route(came, target.flow or _likely_flow(exchange, target), token, secure=secure)
@@ -122,10 +122,8 @@ def _max_breadth(breadth: int) -> bytes:
     return b"Max-Breadth: %d\r\n" % breadth
 
 
-def _route_lines(target: Target) -> bytes:
+def _path_of(target: Target) -> bytes:
     """RFC 3327 5.4: the Path of a registration is the Route to its phone."""
-    if not target.route:
-        return b""
     return b"".join(header_line("Route", str(route)) for route in target.route)
 
 

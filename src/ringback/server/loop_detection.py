@@ -53,14 +53,8 @@ class LoopDetector:
         Max-Forwards, Via and Max-Breadth change at every hop and are left out; so are credentials, which
         are taken off where they are checked.
         """
-        parts = [
-            request.call_id,
-            request.from_tag or "",
-            request.to_tag or "",
-            str(request.cseq_number),
-            request.target,
-            *routes,
-        ]
+        named, number = request.facts or request, str(request.cseq_number)
+        parts = [named.call_id, named.from_tag or "", named.to_tag or "", number, request.target, *routes]
         if request.present & _ROUTING_BITS:
             for name in ROUTING_FIELDS:
                 parts += request.reading.get_all(name)

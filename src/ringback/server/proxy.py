@@ -126,8 +126,10 @@ class Proxy:
         message says.
         """
         uri = exchange.request.uri
-        now, is_alive = exchange.driver.now, exchange.driver.is_alive
-        binding = self._location.find(onward.handle, now=now) if onward.handle else None
+        is_alive = exchange.driver.is_alive
+        binding = None
+        if onward.handle:
+            binding = self._location.find(onward.handle, now=exchange.driver.now)
         if binding is not None and binding.flow is not None and is_alive(binding.flow):
             return Target(uri, binding.flow)
         if onward.flow is not None and is_alive(onward.flow):

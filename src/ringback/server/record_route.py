@@ -87,8 +87,9 @@ class OwnRoutes:
         scheme, token, place = _split(text)
         if len(token) < SHORTEST_TOKEN or not self._is_own(parse_uri(f"{scheme}:{place}")):
             return None
+        named = request.facts or request
         return self._tokens.read(
-            token, call_id=request.call_id, from_tag=request.from_tag or "", to_tag=request.to_tag or ""
+            token, call_id=named.call_id, from_tag=named.from_tag or "", to_tag=named.to_tag or ""
         )
 
 

@@ -2,7 +2,7 @@
 """How much new work may begin in a second? As much as leaves our own work quick.
 
 Each step of 100 ms looks at how long messages were with us: waiting and worked on, without the time that
-others took to answer. Too long: a tenth less new work. Quick, and much of the rate was used: a little more
+others took to answer. Too long: a tenth less new work. Quick, and much of the rate was used: a tenth more
 (Welsh and Culler, "Adaptive overload control for Internet services", 2003). While all is quick there is no
 limit.
 """
@@ -10,11 +10,11 @@ limit.
 from __future__ import annotations
 
 TARGET = 0.010
-STEP, LONGEST_STEP = 0.1, 0.5
+STEP = 0.1
 #: Of a hundred messages so many are quicker than what we look at.
 PERCENTILE = 0.95
 DECREASE = 0.9
-INCREASE = 1.02
+INCREASE = 1.1
 #: A smaller bucket refuses calls at low load: they come in bursts.
 SMALLEST_BUCKET = 100.0
 LEAST_RATE = 50.0
@@ -73,11 +73,14 @@ class Controller:
         elapsed = now - self._step_began
         if elapsed < STEP:
             return
-        if elapsed < LONGEST_STEP:  # else nobody asked us for a while: what was counted says nothing
-            self._adapt(elapsed, now)
+        self._adapt(elapsed, now)
         self.begun_rate = 0.5 * self.begun_rate + 0.5 * self._begun / elapsed
         offered = self._begun + self.refused
         self.loss = 0.5 * self.loss + 0.5 * (self.refused / offered if offered else 0.0)
+        self.restart(now)
+
+    def restart(self, now: float) -> None:
+        """A new step. What was counted before it says nothing any more."""
         self._samples.clear()
         self._begun = self.refused = 0
         self._step_began = now

@@ -127,7 +127,7 @@ class OverloadGate:
 
     def sort(self, batch: Sequence[FlowMessage], now: float) -> None:
         """Take over what came."""
-        self.is_open = False
+        self._close(now)
         self._look(now)
         self.counters.sorted += len(batch)
         for message in batch:
@@ -171,7 +171,7 @@ class OverloadGate:
     def late(self, seconds: float, now: float) -> None:
         """The loop is behind: look at everything for a while."""
         if seconds > LATE:
-            self.is_open = False
+            self._close(now)
             self._watchful_until = now + WATCHFUL
 
     def trust(self, flow: Flow, now: float) -> None:
@@ -179,6 +179,11 @@ class OverloadGate:
         self._stakes.trust(flow, now)
 
     # --- inside
+
+    def _close(self, now: float) -> None:
+        if self.is_open:
+            self.is_open = False
+            self._controller.restart(now)
 
     def _sort(self, message: FlowMessage, glance: tuple[bytes, bool, bytes], now: float) -> None:
         data, flow = message

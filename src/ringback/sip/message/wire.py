@@ -13,6 +13,9 @@ from ringback.sip.errors import PeerError
 from ringback.sip.message.headers import Headers
 
 
+_NOTHING = Headers()
+
+
 class Edit:
     """What changes in a request when it is printed; the meaning is that of `kernel.edit_request`."""
 
@@ -114,6 +117,11 @@ class WireMessage:
         for key in self.reading.by_key:
             bits |= BIT.get(key, 0)
         return bits
+
+    def shed(self) -> None:
+        """Forget all but the start line: for what only stands in memory to recognise repetitions (3 KB less)."""
+        self.head = self.facts = self._data = self._edit = None
+        self._reading, self._body = _NOTHING, b""
 
     def _octets(self) -> bytes | None:
         """The message as it is printed; None when it must be put together from its header fields."""

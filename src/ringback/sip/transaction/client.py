@@ -86,6 +86,8 @@ class ClientTransaction:
     """
 
     last_response: Response | None = None
+    last_status = 0
+    """That of the last response, 0 before any."""
     path: Flow | None = None
     """What `TransactionTable` finds it by."""
     failure_detail = ""
@@ -162,13 +164,13 @@ class ClientTransaction:
 
     def start(self, now: float) -> None:
         """Send `request`, which carries our Via by now, on `flow`."""
-        self.last_response = None
+        self.last_response, self.last_status = None, 0
         self._data = self.request.to_bytes()
         self.feed(Input.START, now)
 
     def receive(self, response: Response, now: float) -> None:
         """A response that matches (17.1.3)."""
-        self.last_response = response
+        self.last_response, self.last_status = response, response.status
         self.feed(_input_of(response.status), now)
 
     def fail(self, detail: str, now: float) -> None:
@@ -181,6 +183,12 @@ class ClientTransaction:
         _stop_timeout(self, now)
         self._end = self._arm(now + self.owner.timers.transaction_timeout, Input.CANCEL_TIMEOUT)
 
+    def shed(self) -> None:
+        """Forget request and response, when nobody will look any more; see `ServerTransaction.shed`."""
+        if self.state in (State.ACCEPTED, State.COMPLETED, State.TERMINATED):
+            self.last_response = None
+            self.request.shed()
+
     def leave_behind(self) -> ClientTransaction:
         """Move what is left of this attempt into a transaction of its own, and be NEW again.
 
@@ -190,7 +198,8 @@ class ClientTransaction:
             self.request, self.owner, flow=self.flow, state=self.state, key=self.key, branch=self.branch
         )
         rest.successor = self
-        rest.last_response, rest._data, rest._ack = self.last_response, self._data, self._ack
+        rest.last_response, rest.last_status = self.last_response, self.last_status
+        rest._data, rest._ack = self._data, self._ack
         if rest.state is not State.TERMINATED:
             rest._ends_at = self._ends_at
             rest.owner.deadlines.arm_for_good(self._ends_at, rest._end_at_last)

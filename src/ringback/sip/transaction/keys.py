@@ -65,6 +65,11 @@ def merged_key(request: Request) -> Key | None:
     return (request.method, request.call_id, str(request.cseq_number), request.from_tag or "")
 
 
+def cancel_mark(request: Request) -> int:
+    """9.1: what a CANCEL copies from its INVITE. A branch alone is easier to learn than all of it."""
+    return hash((request.call_id, request.cseq_number, request.from_tag))
+
+
 def client_key(branch: str, method: str) -> Key:
     """17.1.3: the branch is ours and the method is that of the CSeq."""
     return (branch, method)

@@ -17,6 +17,7 @@ from ringback.sip.transaction.keys import (
     Key,
     ack_key,
     acknowledgement_key,
+    cancel_mark,
     invite_key,
     merged_key,
     server_key,
@@ -117,7 +118,7 @@ class TransactionLayer:
         """9.2: answered here, each time it comes; passed on once, and only while the INVITE is unanswered."""
         invite = self.transactions.get(invite_key(cancel))
         answer = self._new(cancel, flow, (), now)
-        if invite is None or not _belongs(cancel, invite.request):
+        if invite is None or invite.cancel_mark != cancel_mark(cancel):
             self._outbox.statistics.stray_cancels += 1
             self._refuse(answer, 481)
             return
@@ -303,7 +304,7 @@ class TransactionLayer:
 
     def _send_once(self, transaction: ServerTransaction, response: Response) -> None:
         assert transaction.reply_flow is not None
-        transaction.last_response = response
+        transaction.last_response, transaction.last_status = response, response.status
         self._outbox.send(response.to_bytes(), transaction.reply_flow)
 
 
@@ -314,11 +315,3 @@ def _reply_flow_of(request: Request, flow: Flow) -> Flow:
     except PeerError:
         return flow
 
-
-def _belongs(cancel: Request, invite: Request) -> bool:
-    """9.1: what a CANCEL copies from its INVITE. A branch alone is easier to learn than all of it."""
-    return (
-        cancel.call_id == invite.call_id
-        and cancel.cseq_number == invite.cseq_number
-        and cancel.from_tag == invite.from_tag
-    )

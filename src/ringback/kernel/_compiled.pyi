@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does the compiled kernel offer? What the reference does."""
+
+from ringback.kernel._reference import DatagramBatch as DatagramBatch
+from ringback.kernel._reference import Head as Head
+from ringback.kernel._reference import edit_request as edit_request
+from ringback.kernel._reference import message_end as message_end
+from ringback.kernel._reference import peek as peek
+from ringback.kernel._reference import pop_via as pop_via
+from ringback.kernel._reference import respond as respond
+from ringback.kernel._reference import scan as scan
+from ringback.kernel._reference import split_head as split_head
