@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+#: Where this is set, Python compiles every module at every start: users do not have it.
+UNUSUAL = "PYTHONDONTWRITEBYTECODE"
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "bench" / ".work"
 
@@ -72,7 +74,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
+                env={**{name: value for name, value in os.environ.items() if name != UNUSUAL}, **(env or {})},
                 process_group=0,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 (we have no threads)
             )

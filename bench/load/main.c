@@ -146,7 +146,7 @@ static void load(double seconds, bool is_drained)
             start_one();
     while (now_us() < end_at)
         turn_once();
-    drained_by = now_us() + 70000000;
+    drained_by = now_us() + 40000000;
     while (is_drained && running && now_us() < drained_by)
         turn_once();
 }

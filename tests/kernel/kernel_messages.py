@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from ringback.kernel import _reference
+from ringback.kernel import BIT, _reference
 
 try:
     compiled: ModuleType | None = importlib.import_module("ringback.kernel._compiled")
@@ -299,4 +299,7 @@ SOURCES = st.sampled_from(
 
 def facts(head: Any) -> dict[str, Any] | None:
     """Everything a Head says."""
-    return None if head is None else {name: getattr(head, name) for name in ATTRIBUTES}
+    if head is None:
+        return None
+    values = {f"value of {name}": head.value(bit) for name, bit in BIT.items()}
+    return {name: getattr(head, name) for name in ATTRIBUTES} | values

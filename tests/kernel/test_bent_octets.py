@@ -2,7 +2,7 @@
 """Does any octet, anywhere, make the two kernels differ, or the compiled one fall over?
 
 Plain messages and the torture messages, bent at random places, through every function. The compiled kernel was
-also run so under AddressSanitizer, with local variables that begin as garbage (docs in CONTRIBUTING.md).
+also run so under AddressSanitizer, with local variables that begin as garbage: `tools/sanitize_kernel.sh`.
 """
 
 import os

@@ -100,6 +100,8 @@ def assert_the_law(kernel: ModuleType, data: bytes, host: str = "", port: int = 
     stamped = parse_message(head.data)
     assert stamped.headers.lines == message.headers.lines
     assert stamped.body == message.body
+    for name, bit in BIT.items():
+        assert head.value(bit) == (stamped.headers.get(name) if stamped.headers.count(name) == 1 else None)
     assert kernel.scan(head.data, host, port).data == head.data
     return True
 

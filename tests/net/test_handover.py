@@ -32,6 +32,7 @@ class Side:
         self.sent: list[tuple[bytes, Flow]] = []
         self.announced: list[tuple[Flow, bool]] = []
         self.lost: list[Flow] = []
+        self.invites: set[str] = set()
         self.neighbours = Neighbours(
             number, self.handover, announce=lambda *what: self.announced.append(what)
         )
@@ -41,6 +42,7 @@ class Side:
             received=self._receive,
             send=lambda data, flow: self.sent.append((data, flow)),
             lost=lambda flow, _: self.lost.append(flow),
+            has_invite=lambda branch, _: branch in self.invites,
         )
 
     def _receive(self, batch: Sequence[tuple[bytes, Flow]]) -> None:
@@ -181,3 +183,36 @@ def test_a_flow_travels_unchanged(flow: Flow) -> None:
     travelled = unpack_flow(pack_flow(flow))
     assert travelled == flow
     assert travelled.sent_by == flow.sent_by
+
+
+CANCEL = (
+    b"CANCEL sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKmine\r\nMax-Forwards: 70\r\nFrom: <sip:a@b>;tag=1\r\n"
+    b"To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 CANCEL\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, None])
+async def test_a_cancel_finds_the_worker_of_its_invite(place: int | None) -> None:
+    """Wherever that is; when nobody knows it, it comes back to where it began."""
+    pairs = [inbox_pair() for _ in range(3)]
+    sides = [Side(number, pairs) for number in range(3)]
+    for side in sides:
+        side.begin()
+    if place is not None:
+        sides[place].invites.add("z9hG4bKmine")
+    sides[1].neighbours.sorting(sides[1].received.extend)([(CANCEL, UDP)])
+    await until(lambda: any(side.received for side in sides))
+    assert [side.received for side in sides] == [
+        [(CANCEL, UDP)] if number == (1 if place is None else place) else [] for number in range(3)
+    ]
+    for side in sides:
+        side.neighbours.close()
+    for pair in pairs:
+        for end in pair:
+            end.close()
+
+
+async def test_a_cancel_that_cannot_be_read_stays_where_it_is(sides: tuple[Side, Side]) -> None:
+    ours: list[tuple[bytes, Flow]] = []
+    sides[0].neighbours.sorting(ours.extend)([(b"CANCEL nonsense", UDP)])
+    assert ours == [(b"CANCEL nonsense", UDP)]

@@ -3,9 +3,10 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from ringback.net import tcp_stream
 from ringback.net.limits import ConnectionGate, TransportLimits
 from ringback.net.sockets import RealNetwork
 from ringback.net.tcp_stream import TcpStream
-from ringback.sip.flow import Address, Transport
+from ringback.net.transport_layer import TransportLayer
+from ringback.sip.flow import Address, Flow, Transport
 from ringback.testing import messages
 
 HERE = "127.0.0.1"
@@ -269,6 +271,39 @@ async def test_a_reader_that_comes_late_learns_of_the_end(place: Make, is_tls: b
     assert await Ear(stream).end == "aborted"
 
 
+@PLAIN_AND_TLS
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_storm_of_connections_leaves_nothing_behind(
+    place: Make, is_tls: bool, seed: int, caplog: pytest.LogCaptureFixture
+):
+    """Whatever both ends do, in whatever order: what arrives was said, all ends are told, no place stays taken."""
+    chance = random.Random(seed)
+    here = await place(is_tls)
+    pairs = [await here.pair() for _ in range(20)]
+    said = {ear: b"" for pair in pairs for ear in pair}
+    for _ in range(1500):
+        near, far = chance.choice(pairs)
+        one = chance.choice((near, far))
+        act = chance.random()
+        if act < 0.9 and not one.end.done():
+            piece = chance.randbytes(chance.choice((1, 100, 20_000)))
+            one.stream.write(piece)
+            said[one] += piece
+        elif act < 0.91:
+            one.stream.close()
+        elif act < 0.915:
+            one.stream.abort()
+        if chance.random() < 0.3:
+            await asyncio.sleep(0)
+    for near, far in pairs:
+        chance.choice((near, far)).stream.close()
+    await until(lambda: all(ear.end.done() for ear in said))
+    assert all(said[far].startswith(near.heard) and said[near].startswith(far.heard) for near, far in pairs)
+    assert here.gate.open == 0
+    assert len(here.network.poller) == 1, "the listener"
+    assert "our own code failed" not in caplog.text
+
+
 # --- TLS ---
 
 
@@ -468,6 +503,39 @@ async def test_a_new_certificate_serves_new_connections_and_open_ones_live_on(pl
     for ear in (before, after):
         ear.stream.close()
         await ear.end
+
+
+# --- many connections ---
+
+
+async def test_what_all_ready_connections_hold_goes_up_in_one_batch_and_each_is_answered_in_one_piece():
+    batches: list[Sequence[tuple[bytes, Flow]]] = []
+
+    def received(batch: Sequence[tuple[bytes, Flow]]) -> None:
+        batches.append(batch)
+        assert layer.send_batch(batch) == []
+
+    layer = TransportLayer(
+        RealNetwork(),
+        limits=TransportLimits(),
+        client_tls=None,
+        path="/ws",
+        received=received,
+        lost=lambda _flow, _detail: None,
+        chance=random.Random(1),
+    )
+    at = await layer.listen(Transport.TCP, Address(HERE, 0), advertise=None, tls=None, path="/ws")
+    callers = [socket.create_connection(at.local) for _ in range(3)]
+    for caller in callers:
+        caller.setblocking(False)
+        caller.send(b"\r\n\r\n" + OPTIONS * 3)
+    await until(lambda: len(layer.pool) == 3 and batches)
+    assert [len(batch) for batch in batches] == [9]
+    assert len({flow for _data, flow in batches[0]}) == 3
+    for caller in callers:
+        assert await asyncio.get_running_loop().sock_recv(caller, 65_536) == b"\r\n" + OPTIONS * 3
+        caller.close()
+    await layer.close()
 
 
 # --- the listener ---

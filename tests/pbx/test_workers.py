@@ -239,6 +239,32 @@ async def test_credentials_that_were_heard_cannot_be_replayed_to_another_worker(
     assert worker_of_tag(refused) == 1
 
 
+async def test_a_cancel_by_a_new_connection_finds_its_invite(office: Office) -> None:
+    anna, bob = await office.phone(0, office.anna, "TCP"), await office.phone(1, office.bob)
+    await office.register(anna, bob)
+    invite = await anna.invite(office.bob)
+    bob.send(bob.response("180 Ringing", await bob.expect("INVITE"), tag="callee"))
+    await anna.expect("SIP/2.0 180")
+    again = await office.phone(1, office.anna, "TCP")
+    again.send(cancel_of(invite))
+    await again.expect("SIP/2.0 200")
+    cancel = await bob.expect("CANCEL")
+    bob.send(bob.response("200 OK", cancel, tag="callee"))
+    again.send(cancel_of(invite).replace("branch=z9hG4bK", "branch=z9hG4bKx"))
+    await again.expect("SIP/2.0 481")
+
+
+def cancel_of(invite: str) -> str:
+    kept = [
+        line
+        for line in invite.partition("\r\n\r\n")[0].split("\r\n")[1:]
+        if line.partition(":")[0] in ("Via", "Max-Forwards", "From", "To", "Call-ID")
+    ]
+    number = value(invite, "CSeq").split(" ")[0]
+    lines = [f"CANCEL {invite.split(' ')[1]} SIP/2.0", *kept, f"CSeq: {number} CANCEL", "Content-Length: 0"]
+    return "\r\n".join(lines) + "\r\n\r\n"
+
+
 async def test_a_user_who_gets_a_new_password_is_forgotten_by_all_workers(office: Office) -> None:
     anna, bob = await office.phone(0, office.anna), await office.phone(1, office.bob)
     await office.register(anna, bob)

@@ -3,11 +3,12 @@
 
 import asyncio
 
-from server_rig import DOMAIN, Device, Rig, on_a_server, with_proxy
+from server_rig import DOMAIN, SERVER, Device, Rig, on_a_server, with_proxy
 
+from ringback.server.binding import Binding
 from ringback.server.config import NatSettings, Settings
-from ringback.server.keep_alive import BURST, PAUSE
-from ringback.sip.flow import Flow
+from ringback.server.keep_alive import BURST, PAUSE, SLICE, KeepAlive
+from ringback.sip.flow import Address, Flow, Transport
 from ringback.sip.message.message import Request
 from ringback.sip.message.parser import check_request, parse_message
 
@@ -116,6 +117,46 @@ def test_0_asks_nobody_and_a_reload_changes_the_interval() -> None:
         assert len(signs_asked(bob)) == 1
 
     on_a_server(test, settings=with_keepalive(0))
+
+
+def test_of_several_processes_each_asks_its_own_phones() -> None:
+    async def test(rig: Rig) -> None:
+        location, asked = rig.server.location, []
+        ours = KeepAlive(location, domain=DOMAIN, interval=25, is_ours=lambda binding: binding.user == "101")
+        await rig.phone("101", NAT, port=40_001, contact=INSIDE)
+        ours.start(rig.server.driver)
+        await rig.phone("102", NAT, port=40_002, contact=INSIDE)
+        asked.append(len(ours))
+        ours.close()
+        ours.start(rig.server.driver)
+        asked.append(len(ours))
+        ours.close()
+        assert asked == [1, 1]
+        assert rig.server.status()["kept_alive"] == 2
+
+    on_a_server(test)
+
+
+def test_many_phones_are_entered_in_slices_and_all_of_them_are_asked() -> None:
+    async def test(rig: Rig) -> None:
+        phones = SLICE + SLICE // 2
+        flow = Flow(Transport.UDP, SERVER, Address(NAT, 40_001))
+        for number in range(phones):
+            contact = "<sip:a@192.168.1.10:5060>"
+            far = rig.server.driver.now + 3600
+            rig.server.location.apply(str(number), put=[Binding(str(number), "k", contact, far, flow=flow)])
+        keep_alive = KeepAlive(rig.server.location, domain=DOMAIN, interval=25)
+        keep_alive.start(rig.server.driver)
+        assert len(keep_alive) == SLICE
+        await asyncio.sleep(2 * PAUSE)
+        assert len(keep_alive) == phones
+        heard: list[float] = []
+        rig.server.driver.watch(lambda is_sent, data, flow, now: heard.append(now) if is_sent else None)
+        await asyncio.sleep(26)
+        assert len(heard) >= phones
+        keep_alive.close()
+
+    on_a_server(test)
 
 
 def test_a_crowd_is_asked_at_a_limited_rate_however_short_the_interval() -> None:

@@ -37,7 +37,7 @@ flows = st.builds(
         st.tuples(*[st.ip_addresses(v=6).filter(lambda a: a.ipv4_mapped is None).map(str)] * 2),
     ),
     st.tuples(*[st.integers(0, 65_535)] * 2),
-    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**64 - 1),
 )
 sides = st.builds(Side, st.none() | flows, st.sampled_from([b"", b"8 bytes!"]))
 

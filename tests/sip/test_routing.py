@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+from ringback.kernel import scan
 from ringback.sip.message.message import Request
 from ringback.sip.message.uri import NameAddr, Uri, parse_uri
 from ringback.sip.routing import (
     is_loose_router,
     next_hop,
-    remove_own_route,
     route_request,
+    route_uris,
     turn_from_strict_router,
 )
 
@@ -77,11 +78,14 @@ def test_a_request_for_somebody_else_is_not_turned() -> None:
     assert message.headers.get_all("Route") == [LOOSE_1]
 
 
-def test_our_own_route_is_removed_and_another_stays() -> None:
-    message = request("sip:bob@192.0.2.9", "<sip:us.example.com;lr>, " + LOOSE_2)
-    assert remove_own_route(message, is_ours)
-    assert not remove_own_route(message, is_ours)
-    assert [str(route.uri) for route in message.routes] == ["sip:p2.example.com;lr"]
+def test_the_uris_of_the_route_are_the_same_whoever_reads_them() -> None:
+    lines = [LOOSE_1 + ", " + LOOSE_2, '"Old" ' + STRICT.partition("?")[0] + ">;x=y"]
+    made = request("sip:bob@192.0.2.9", *lines)
+    made.headers.prepend("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK-1")
+    head = scan(made.to_bytes())
+    assert head is not None
+    expected = ["sip:p1.example.com;lr", "sip:p2.example.com;lr", "sip:old.example.com;method=INVITE"]
+    assert list(route_uris(made)) == list(route_uris(Request.read(head))) == expected
 
 
 def test_lr_makes_a_loose_router_with_or_without_a_value() -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ringback.kernel._reference import (
         DatagramBatch,
         Head,
+        auth_parameters,
         edit_request,
         message_end,
         peek,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
         split_head,
     )
 else:
-    DatagramBatch = _module.DatagramBatch
+    DatagramBatch, auth_parameters = _module.DatagramBatch, _module.auth_parameters
     message_end, peek = _module.message_end, _module.peek
     Head, scan, split_head = _module.Head, _module.scan, _module.split_head
     edit_request, pop_via, respond = _module.edit_request, _module.pop_via, _module.respond
@@ -55,6 +56,7 @@ __all__ = [
     "IMPLEMENTATION",
     "DatagramBatch",
     "Head",
+    "auth_parameters",
     "edit_request",
     "message_end",
     "peek",

@@ -3,6 +3,7 @@
 
 from ringback.kernel._reference import DatagramBatch as DatagramBatch
 from ringback.kernel._reference import Head as Head
+from ringback.kernel._reference import auth_parameters as auth_parameters
 from ringback.kernel._reference import edit_request as edit_request
 from ringback.kernel._reference import message_end as message_end
 from ringback.kernel._reference import peek as peek

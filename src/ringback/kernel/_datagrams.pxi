@@ -233,7 +233,8 @@ cdef int _empty_room(list batch, int count) except -1:
 cdef class DatagramBatch:
     """A datagram socket's door. `errors` counts what could not be sent and never will be.
 
-    A datagram in and one out, 600 octets, 64 a system call: 3.6 us, 0.4 of them here; one by one in Python 5.3.
+    A datagram out and in over loopback, 600 octets, 64 a system call: 3.0 us, 0.35 of them here and not in the
+    operating system; the reference 6.0.
     """
 
     cdef object _socket

@@ -125,6 +125,24 @@ COMPACT = {
 REQUIRED = ("from", "to", "call-id", "cseq", "content-length")
 ONCE = (*REQUIRED, "max-forwards", "contact", "content-type", "expires")
 
+#: The parameters of digest challenges and credentials, as all phones write them (RFC 7616 3.3 and 3.4).
+AUTH_NAMES = (
+    "username",
+    "realm",
+    "nonce",
+    "uri",
+    "response",
+    "algorithm",
+    "cnonce",
+    "opaque",
+    "qop",
+    "nc",
+    "stale",
+    "userhash",
+    "domain",
+    "charset",
+)
+
 # Sets of octets, written as the inside of a bracket expression.
 TOKEN = rb"A-Za-z0-9\-.!%*_+`'~"
 #: An unquoted parameter value: see `sip.message.parameters`.

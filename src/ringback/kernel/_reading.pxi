@@ -62,6 +62,8 @@ cdef struct Reading:
     int max_forwards
     long long content_length
     unsigned long long present
+    #: The fields that have more than one line.
+    unsigned long long several
     Span routes[MAX_ROUTES]
 
 
@@ -242,6 +244,7 @@ cdef Octets read_head(Octets start, Octets end, Reading* reading) noexcept:
         bit = 1ULL << line.field
         if reading.present & bit & ONCE or not read_known(&line, reading):
             return NULL
+        reading.several |= reading.present & bit
         reading.present |= bit
     # Every control octet but TAB belongs to one of these line ends.
     if place[1] != b"\n" or reading.present & REQUIRED != REQUIRED \

@@ -8,6 +8,7 @@ mandatory fields are the business of `sip/message/parser.py`.
 import re
 
 from ringback.kernel._reference_datagrams import DatagramBatch
+from ringback.kernel._reference_digest import auth_parameters
 from ringback.kernel._reference_edit import edit_request, pop_via, respond
 from ringback.kernel._reference_peek import message_end, peek
 from ringback.kernel._reference_scan import Head, scan
@@ -15,6 +16,7 @@ from ringback.kernel._reference_scan import Head, scan
 __all__ = [
     "DatagramBatch",
     "Head",
+    "auth_parameters",
     "edit_request",
     "message_end",
     "peek",

@@ -101,6 +101,15 @@ class Head:
     present: int
     routes: tuple[str, ...]
 
+    def value(self, bit: int) -> str | None:
+        """The value of the only line of a field; None if there is none, or several."""
+        found = []
+        for line in self.data[: self.body_start - 4].split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            if BIT.get(_KEYS.get(name.lower(), ""), 0) & bit:
+                found.append(value)
+        return found[0].strip(b" \t").decode("utf-8", "surrogateescape") if len(found) == 1 else None
+
 
 def scan(data: bytes, host: str = "", port: int = 0) -> Head | None:
     """Read a plain message; None when it is not plain. With `host` a request's top Via is stamped with it."""

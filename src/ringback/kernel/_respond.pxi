@@ -90,7 +90,7 @@ def respond(bytes data not None, bytes status_line not None, *, str to_tag, byte
             bint with_record_route=False, bint with_timestamp=False, str host not None="", int port=0):
     """A response to a request that nobody has looked at yet (RFC 3261 8.2.6.2, 12.1.1, 8.2.6.1).
 
-    0.5 us for an INVITE of 860 octets, the reference 14.
+    0.45 us for an INVITE of 860 octets, 0.7 with tag and stamp; the reference 12 and 20.
     """
     cdef Octets start = <Octets>PyBytes_AS_STRING(data)
     cdef Taken taken

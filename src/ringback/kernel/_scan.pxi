@@ -28,9 +28,28 @@ cdef class Head:
     cdef readonly int body_start
     cdef readonly object present
     cdef readonly tuple routes
+    cdef unsigned long long _only
 
     def __init__(self):
         raise TypeError("a Head comes from scan()")
+
+    def value(self, unsigned long long bit):
+        """The value of the only line of a field; None if there is none, or several. 0.15 us."""
+        cdef Octets start = <Octets>PyBytes_AS_STRING(self.data)
+        cdef Octets end = start + self.body_start
+        cdef Octets value = NULL
+        bit &= self._only
+        while bit:
+            start = line_end(start, end)
+            if start == NULL:
+                break
+            start += 2
+            if first_bits(start, bit, &value):
+                end = line_end(value, end)
+                while end > value and ((end - 1)[0] == b" " or (end - 1)[0] == b"\t"):
+                    end -= 1
+                return PyUnicode_DecodeUTF8(<const char*>value, end - value, "surrogateescape")
+        return None
 
 
 cdef inline str lower_text(Octets start, Octets end):
@@ -60,7 +79,7 @@ cdef inline str transport_name(Octets start, Octets end):
 def scan(bytes data not None, str host not None="", int port=0):
     """Read a plain message; None when it is not plain. With `host` a request's top Via is stamped with it.
 
-    1.0 us for an INVITE of 860 octets, the reference 35.
+    0.9 us for an INVITE of 860 octets, 1.0 with a stamp; the reference 32 and 35.
     """
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
     cdef Octets start = <Octets>PyBytes_AS_STRING(data)
@@ -94,6 +113,7 @@ def scan(bytes data not None, str host not None="", int port=0):
     head.contact_uri = ascii_text(reading.contact_uri.start, reading.contact_uri.end) if reading.contact_count == 1 else None
     head.max_forwards = reading.max_forwards
     head.present = reading.present
+    head._only = reading.present & ~reading.several
     head.routes = route_texts(&reading) if reading.route_count else ()
     return head
 

@@ -21,8 +21,9 @@ from ringback.sip.flow import Address, Flow, Transport
 
 log = logging.getLogger("ringback.net")
 
-#: A message for the other worker to handle, and bytes for it to send on a connection of its own.
-MESSAGE, BYTES_TO_SEND = 1, 2
+#: A message for the other worker to handle, and bytes for it to send on a connection of its own. From WANTED
+#: on: a message for whoever knows what it belongs to, and how often it may be passed on.
+MESSAGE, BYTES_TO_SEND, WANTED = 1, 2, 128
 
 #: kind, length of the flow, length of the data
 _FRAME = struct.Struct("!BHI")
@@ -37,6 +38,8 @@ MAX_WAITING = 8 * 1024 * 1024
 BATCH = 32
 
 Received = Callable[[Sequence[tuple[bytes, Flow]]], None]
+#: (data, flow, how often it may be passed on) -> whether it was passed on
+PassedOn = Callable[[bytes, Flow, int], bool]
 
 
 def inbox_pair() -> tuple[socket.socket, socket.socket]:
@@ -56,15 +59,25 @@ class Handover:
         self._ways = {number: _Way(other) for number, other in others.items()}
         self._received: Received | None = None
         self._send: Callable[[bytes, Flow], object] | None = None
+        self._passed_on: PassedOn = lambda *_: False
         self._buffer = bytearray(LARGEST)
         self._loop = asyncio.get_running_loop()
 
-    def begin(self, received: Received, send: Callable[[bytes, Flow], object]) -> None:
-        """From now on `received` gets the messages that others hand over, and `send` the bytes for
-        connections of ours.
+    def begin(self, received: Received, send: Callable[[bytes, Flow], object], passed_on: PassedOn) -> None:
+        """From now on `received` gets the messages that others hand over, `send` the bytes for connections of
+        ours, and `passed_on` is asked about messages whose worker is wanted.
         """
-        self._received, self._send = received, send
+        self._received, self._send, self._passed_on = received, send, passed_on
         self._loop.add_reader(self._inbox.fileno(), self._readable)
+
+    def pass_on(self, number: int, data: bytes, flow: Flow, times: int) -> None:
+        """A message whose worker is wanted: is it `number`?"""
+        self._ways[number].put(WANTED + times, data, flow)
+
+    @property
+    def numbers(self) -> list[int]:
+        """Those of the other workers."""
+        return list(self._ways)
 
     def knows(self, number: int) -> bool:
         """True for the number of another worker."""
@@ -112,10 +125,11 @@ class Handover:
             at += flow_length
             data = pack[at : at + length]
             at += length
-            if kind == MESSAGE:
+            if kind == BYTES_TO_SEND:
+                if self._send is not None:
+                    self._send(data, flow)
+            elif kind == MESSAGE or not self._passed_on(data, flow, kind - WANTED):
                 messages.append((data, flow))
-            elif self._send is not None:
-                self._send(data, flow)
 
 
 class _Way:

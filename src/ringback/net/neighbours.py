@@ -10,11 +10,14 @@ phones that have proved who they are.
 import logging
 from collections.abc import Callable, Sequence
 
+from ringback.kernel import scan
 from ringback.net.handover import Handover, Received
 from ringback.net.steering import owner_of
 from ringback.sip.flow import Flow
 
 log = logging.getLogger("ringback.net")
+
+_CANCEL = b"CANCEL "
 
 #: A connection's number is its worker's number and a count of so many bits.
 COUNT_BITS = 48
@@ -46,6 +49,10 @@ class Neighbours:
         self._announced: set[int] = set()
         self._open: dict[int, Flow] = {}
         self._lost: Callable[[Flow, str], None] | None = None
+        self._has_invite: Callable[[str, str], bool] = lambda *_: True
+        ring = sorted((number, *handover.numbers))
+        self._next = ring[(ring.index(number) + 1) % len(ring)]
+        self._count = len(ring)
         self.given = 0
 
     def begin(
@@ -54,10 +61,13 @@ class Neighbours:
         received: Received,
         send: Callable[[bytes, Flow], object],
         lost: Callable[[Flow, str], None],
+        has_invite: Callable[[str, str], bool],
     ) -> None:
-        """We serve: take what others hand over, and tell of their connections that are `lost`."""
-        self._lost = lost
-        self._handover.begin(received, send)
+        """We serve: take what others hand over, and tell of their connections that are `lost`. `has_invite`
+        knows the branches and sent-bys of INVITEs that are worked on here.
+        """
+        self._lost, self._has_invite = lost, has_invite
+        self._handover.begin(received, send, self._passes_on)
 
     # --- the driver asks
 
@@ -112,7 +122,21 @@ class Neighbours:
         """What is open is told anew."""
         self._open.clear()
 
+    def _passes_on(self, data: bytes, flow: Flow, times: int) -> bool:
+        """RFC 3261 9.1: a CANCEL copies the top Via of its INVITE, and comes from the same place as a rule. If
+        it does not, the worker of the INVITE is asked for, once around; the last to hear is the first again,
+        which may have read the INVITE by then.
+        """
+        head = scan(data) if times else None
+        if head is None or self._has_invite(head.branch, head.sent_by):
+            return False
+        self._handover.pass_on(self._next, data, flow, times - 1)
+        self.given += 1
+        return True
+
     def _gives_away(self, data: bytes, flow: Flow) -> bool:
+        if data.startswith(_CANCEL):
+            return self._passes_on(data, flow, self._count)
         owner = owner_of(data)
         if owner is None or owner == self.number or not self._handover.knows(owner):
             return False

@@ -105,7 +105,10 @@ class Worker:
         self._sharing.follow()
         driver = system.server.driver
         membership.neighbours.begin(
-            received=driver.receive_batch, send=driver.transports.send, lost=driver.flow_lost
+            received=driver.receive_batch,
+            send=driver.transports.send,
+            lost=driver.flow_lost,
+            has_invite=driver.stack.has_invite,
         )
         self._begin_upkeep(setup)
         self._started.set()

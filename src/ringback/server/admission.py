@@ -69,7 +69,7 @@ class Admission:
         self._routes.take(exchange)
         request = exchange.request
         if exchange.transaction is None:
-            return request.to_tag is None or request.max_forwards == 0 or self._is_looping(exchange)
+            return exchange.to_tag is None or exchange.max_forwards == 0 or self._is_looping(exchange)
         return (
             self._refuses_uri(exchange)
             or self._refuses_hops(exchange)
@@ -90,19 +90,24 @@ class Admission:
     def _refuses_hops(self, exchange: Exchange) -> bool:
         """16.3 items 3 and 4, RFC 5393 5.3.3."""
         request = exchange.request
-        if request.max_forwards == 0 and request.method != "REGISTER":
+        if exchange.max_forwards == 0 and request.method != "REGISTER":
             if request.method == "OPTIONS":
                 self._describe_ourselves(exchange)
             else:
                 exchange.respond(483)
-        elif request.method != "REGISTER" and self._is_looping(exchange):  # it ends here in any case
+        elif self._is_looping(exchange):
             exchange.respond(482)
         elif exchange.present & _MAX_BREADTH and request.max_breadth == 0 and not self._is_for_us(exchange):
             exchange.respond(440)
         return exchange.is_answered
 
     def _is_looping(self, exchange: Exchange) -> bool:
+        """RFC 5393 4.2: asked of what may be forked. A REGISTER ends here, and what comes along our own
+        Record-Route goes to one place, which the token names.
+        """
         request = exchange.request
+        if exchange.dialog is not None or request.method == "REGISTER":
+            return False
         exchange.loop_hash = self._loops.hash_of(request, exchange.routes)
         return self._loops.is_loop(request, exchange.loop_hash)
 
@@ -128,7 +133,7 @@ class Admission:
     def _refuses_method(self, exchange: Exchange) -> bool:
         """What starts nothing and belongs to nothing is refused before it costs a password."""
         request = exchange.request
-        if request.method in IN_DIALOG_ONLY and request.to_tag is None:
+        if request.method in IN_DIALOG_ONLY and exchange.to_tag is None:
             exchange.respond(481)
         elif request.method in UNSUPPORTED_METHODS:
             exchange.respond(405, headers=[("Allow", ALLOW)])
@@ -138,7 +143,7 @@ class Admission:
 
     def _refuse_as_server(self, exchange: Exchange) -> None:
         """Nobody lives at our bare address: there is no dialog, no such method, or no such user."""
-        if exchange.request.to_tag is not None:
+        if exchange.to_tag is not None:
             exchange.respond(481)
         elif exchange.request.method in METHODS:
             exchange.respond(404)

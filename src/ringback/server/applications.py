@@ -107,7 +107,7 @@ class ApplicationCalls:
         application = self._applications.find(name)
         if application is None:
             exchange.respond(404)
-        elif exchange.request.to_tag is not None:
+        elif exchange.to_tag is not None:
             exchange.respond(481)
         elif exchange.request.method == "OPTIONS":
             exchange.respond(

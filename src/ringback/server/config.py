@@ -233,7 +233,7 @@ class OverloadSettings(Section):
 
     enabled: bool = True
     """Under overload, serve in the order of what is at stake, and refuse new calls with 503 once they waited
-    for 0.1 seconds. Otherwise it is first come, first served, until nothing is served in time."""
+    for 0.2 seconds. Otherwise it is first come, first served, until nothing is served in time."""
 
     emergency_numbers: Annotated[tuple[str, ...], Field(max_length=100)] = ("112", "911")
     """The numbers that people dial for help, as they dial them. Under overload these calls go first; so do

@@ -279,9 +279,9 @@ class ResponseContext:
                 self._failures.append(self._made_here(430))
             return
         driver = self.exchange.driver
-        transaction = driver.perform(
-            driver.stack.send_request,
+        transaction = driver.stack.send_request(
             self._forwarding.prepare(self.exchange, target, breadth=breadth),
+            now=driver.now,
             flow=target.flow,
             consumer=partial(self.receive, branch),
             branch_suffix=self.exchange.loop_hash,
@@ -349,7 +349,7 @@ class ResponseContext:
 
     def _send_cancel(self, transaction: ClientTransaction, reason: str | None) -> None:
         driver = self.exchange.driver
-        driver.perform(driver.stack.cancel, transaction, reason=reason)
+        driver.stack.cancel(transaction, now=driver.now, reason=reason)
 
     def _finish(self, branch: Branch) -> None:
         if branch.state is not BranchState.DONE:

@@ -56,16 +56,16 @@ class Forwarder:
 
     def prepare(self, exchange: Exchange, target: Target, *, breadth: int) -> Request:
         """Steps 1 to 6: the copy for `target`, which may create `breadth` branches in its turn."""
-        hops = exchange.request.max_forwards
+        hops = exchange.max_forwards
         on_top, at_end, is_new = b"", _max_breadth(breadth), exchange.dialog is None
         if is_new and target.is_registered:
             at_end += self._identity_of_caller(exchange)
-        is_recorded = is_new and exchange.request.method in DIALOG_METHODS and exchange.request.to_tag is None
+        is_recorded = is_new and exchange.request.method in DIALOG_METHODS and exchange.to_tag is None
         if is_recorded and self.policy.record_route:
             on_top = self._record_route(exchange, target)
         request = exchange.request.edited(
             target=str(target.uri) if is_new else None,
-            max_forwards=MAX_FORWARDS if hops is None else hops - 1,
+            max_forwards=MAX_FORWARDS if hops < 0 else hops - 1,
             drop_routes=exchange.own_routes,
             without=exchange.without | (exchange.present & _LEFT_OUT),
             on_top=on_top + _path_of(target) if target.route else on_top,

@@ -175,6 +175,7 @@ def _needs_it(binding: Binding) -> bool:
     flow = binding.flow
     if flow is None or flow.transport is not Transport.UDP:
         return False
-    text = binding.contact_text
-    place = text.partition("@")[2].partition(">")[0] if text[0] == "<" else ""
-    return place != str(flow.remote) and is_behind_nat(binding.contact.uri, flow)
+    text, (host, port) = binding.contact_text, flow.remote
+    if text[0] == "<" and f"@{host}:{port}>" in text:
+        return False
+    return is_behind_nat(binding.contact.uri, flow)

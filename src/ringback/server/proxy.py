@@ -89,9 +89,9 @@ class Proxy:
         if len(targets) == 1 and not targets[0].is_gone:
             (target,) = targets
             request = self._forwarder.prepare(exchange, target, breadth=NO_FORK)
-            exchange.driver.perform(
-                exchange.driver.stack.send_stateless,
+            exchange.driver.stack.send_stateless(
                 request,
+                now=exchange.driver.now,
                 flow=target.flow,
                 branch_suffix=exchange.loop_hash,
                 hand_over=True,

@@ -53,7 +53,7 @@ class OwnRoutes:
 
         What a strict router did is repaired: it put our URI where the target was.
         """
-        is_in_dialog = exchange.request.to_tag is not None
+        is_in_dialog = exchange.to_tag is not None
         if is_in_dialog:
             exchange.dialog = self._token_in(exchange.request, exchange.request.target)
             if exchange.dialog is not None:

@@ -7,7 +7,7 @@ source it was given to; whoever brings it back proves that we made it. What is s
 nonce counts for each nonce that was used with a right password, in a table with a limit: nobody without an
 account makes it grow, and when it overflows the oldest nonces become stale instead of replayable.
 
-An unknown user costs the same work and gets the same answer as a wrong password.
+An unknown user costs the same work (but for half a microsecond) and gets the same answer as a wrong password.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class DigestServer:
         "_challenges",
         "_forgotten_until",
         "_keyed",
+        "_offered",
         "_qop",
         "_serial",
         "_windows",
@@ -118,6 +119,7 @@ class DigestServer:
         #: Every seal is a copy of this hash, which knows the secret and the realm: 0.5 us, an HMAC 2.
         self._keyed = hashlib.blake2s(encoded(realm) + b"\0", key=_key(secret), digest_size=16)
         self._algorithms = tuple(ALGORITHMS[name.upper()] for name in algorithms)
+        self._offered = {row.name: row for row in self._algorithms}
         self._qop = tuple(qop)
         self._accepted_qop = frozenset(qop) if self._qop == ("auth-int",) else frozenset((*qop, ""))
         self._serial = 0
@@ -248,8 +250,9 @@ class DigestServer:
             return "incomplete credentials"
         if max(map(len, claim.values())) > VALUE_LIMIT:
             return "oversized credentials"
-        algorithm = algorithm_named(get("algorithm"))
-        if algorithm is None or algorithm not in self._algorithms:
+        name = get("algorithm", "MD5")
+        algorithm = self._offered.get(name) or algorithm_named(name)
+        if algorithm is None or algorithm.name not in self._offered:
             return "an algorithm that was not offered"
         qop = get("qop", "").lower()
         if qop not in self._accepted_qop:
@@ -262,12 +265,14 @@ class DigestServer:
         return Proof(algorithm, nonce, method, uri, qop, count, cnonce, body)
 
     def _is_right(self, claim: Mapping[str, str], proof: Proof, ha1_for: StoredSecret) -> bool:
-        """Compare in constant time. A user without a secret is compared with a secret nobody can know."""
-        stored = ha1_for(claim["username"], proof.algorithm.family)
-        dummy = self._seal("the secret of nobody: ", claim["username"])
-        expected = digest_response(dummy if stored is None else stored, proof)
+        """Compare in constant time. A user without a secret is compared with a secret nobody can know, which
+        takes 0.5 us longer than to find one.
+        """
+        user = claim["username"]
+        stored = ha1_for(user, proof.algorithm.family)
+        secret = self._seal("the secret of nobody: ", user) if stored is None else stored
         given = encoded(claim["response"].lower())
-        is_equal = hmac.compare_digest(given, expected.encode("ascii"))
+        is_equal = hmac.compare_digest(given, digest_response(secret, proof).encode("ascii"))
         return is_equal and stored is not None
 
 

@@ -26,7 +26,6 @@ class Outbox:
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Bytes of one whole message."""
-        self.statistics.sent += 1
         self._messages.append((data, flow))
 
     def emit(self, event: Event) -> None:
@@ -35,7 +34,10 @@ class Outbox:
 
     def take_messages(self) -> list[tuple[bytes, Flow]]:
         """All that waits to be sent, oldest first; it is the caller's now."""
-        messages, self._messages = self._messages, []
+        messages = self._messages
+        if messages:
+            self.statistics.sent += len(messages)
+            self._messages = []
         return messages
 
     def take_event(self) -> Event | None:

@@ -72,15 +72,6 @@ def turn_from_strict_router(request: Request, is_own: IsOwn) -> None:
     request.target = str(routes[-1].uri)
 
 
-def remove_own_route(request: Request, is_own: IsOwn) -> bool:
-    """16.4: take ourselves out of the Route. True when we stood there."""
-    routes = request.routes
-    if not routes or not is_own(routes[0].uri):
-        return False
-    request.headers.remove_first_value("Route")
-    return True
-
-
 def _as_request_uri(uri: Uri) -> Uri:
     """19.1.1: a Request-URI carries no headers and no method parameter."""
     return uri.without_parameters("method").replace(headers=()) if isinstance(uri, SipUri) else uri

@@ -255,6 +255,10 @@ class SipStack:
         self.now = now
         self._layer.respond_stateless(transaction, response, now=now)
 
+    def has_invite(self, branch: str, sent_by: str) -> bool:
+        """Whether the INVITE that a CANCEL with this top Via means is worked on here (9.2)."""
+        return (branch, sent_by, "INVITE") in self._layer.transactions.by_key
+
     def register_dialog(self, dialog_id: DialogId, usage: DialogUsage) -> None:
         """Requests inside this dialog go to `usage` from now on."""
         self._usages[dialog_id] = usage

@@ -240,7 +240,7 @@ async def test_what_expires_is_forgotten_by_each_for_itself(cluster: Cluster) ->
 
 async def test_a_value_that_cannot_be_read_is_passed_over(cluster: Cluster) -> None:
     anna = await cluster.join()
-    cluster.feed.apply(Change(binding_key("101", "sip:101@h"), bytes(16) + b"no JSON"))
+    cluster.feed.apply(Change(binding_key("101", "sip:101@h"), bytes(17) + b"no JSON"))
     cluster.feed.apply(Change(f"{CONNECTION}\0007", None))
     cluster.feed.apply(Change("of a newer version", b"?"))
     cluster.feed.apply(Change(binding_key("102", "x"), None))

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -144,6 +144,48 @@ def test_a_change_that_can_never_be_written_holds_up_no_other(store: SqliteStore
     assert store.flush()
     assert store.health().dropped == 1
     assert list(store.bindings(now=0)) == [binding(1)]
+
+
+def test_a_row_that_can_never_be_written_holds_up_no_neighbour(store: SqliteStore) -> None:
+    """Rows are written many with one statement; when that fails, one by one."""
+
+    def write(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
+        values = [(str(row) if row != 7 else None, "k", 1.0, "") for row in rows]
+        connection.execute("SELECT 1")
+        connection.executemany("INSERT OR REPLACE INTO bindings VALUES (?, ?, ?, ?)", values)
+
+    for row in range(250):
+        store._writer.put_row(("row", row), write, row)
+    assert store.flush()
+    assert store.health().dropped == 1
+    with store._reading() as connection:
+        assert connection.execute("SELECT count(*) FROM bindings").fetchone() == (249,)
+
+
+def test_changes_of_different_kinds_are_written_in_their_order(store: SqliteStore) -> None:
+    for number in range(300):
+        store.put_binding(binding(number))
+        if number % 3 == 0:
+            store.remove_binding("101", f"key-{number:06}")
+        if number == 200:
+            store.remove_bindings_of("101")
+    assert store.flush()
+    kept = [one.key for one in store.bindings(now=0)]
+    assert kept == [f"key-{number:06}" for number in range(201, 300) if number % 3]
+
+
+def test_what_is_read_when_asked_is_what_is_read_at_once(
+    file: Path, store: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        store.put_binding(binding(number))
+    store.flush()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE bindings SET record = '{' WHERE key = 'key-000001'")
+        connection.commit()
+    rows = list(store.rows(now=0))
+    assert [(row[0], row[1], row[2]) for row in rows] == [("101", f"key-{n:06}", 1e12) for n in range(3)]
+    assert [store.read(row) for row in rows] == [binding(0), None, binding(2)]
 
 
 def test_only_sealed_digests_are_in_the_file(file: Path, store: SqliteStore) -> None:

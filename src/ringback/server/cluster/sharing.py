@@ -17,8 +17,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ringback.net.handover import pack_flow, unpack_flow
-from ringback.server.binding import flow_of, from_record, to_record
-from ringback.server.cluster.shared_binding import connection_of, pack_binding, unpack_record
+from ringback.server.binding import flow_of
+from ringback.server.cluster.shared_binding import connection_of, pack_binding, to_binding, unpack_record
 from ringback.server.cluster.state import (
     ALL_THERE,
     BINDING,
@@ -31,7 +31,6 @@ from ringback.server.cluster.state import (
     encode,
     parts,
 )
-from ringback.sip.errors import PeerError
 
 if TYPE_CHECKING:
     from ringback.net.neighbours import Neighbours
@@ -91,13 +90,12 @@ class Sharing:
         self._tell(connection_key(flow.connection), pack_flow(flow) if is_open else None)
 
     def _changed(self, user: str, put: Sequence[Binding], removed: Sequence[str]) -> None:
-        now, wall_now = self._loop.time(), self._wall_clock()
+        difference = self._wall_clock() - self._loop.time()
         for key in removed:
             self._tell(binding_key(user, key), None)
         for binding in put:
-            record = to_record(binding, now=now, wall_now=wall_now)
-            connection = binding.flow.connection if binding.flow is not None else 0
-            self._tell(binding_key(user, binding.key), pack_binding(record, connection))
+            value = pack_binding(binding, expires_at=binding.expires_at + difference)
+            self._tell(binding_key(user, binding.key), value)
 
     def _tell(self, key: str, value: bytes | None) -> None:
         self._on_the_way.append(key)
@@ -163,19 +161,17 @@ class Sharing:
         if value is None:
             self._location.apply(user, remove=(key,))
             return
-        binding = self._binding(user, value, self._loop.time())
+        binding = self._binding(user, value)
         if binding is not None:
             self._location.apply(user, put=(binding,))
 
-    def _binding(self, user: str, value: bytes, now: float) -> Binding | None:
+    def _binding(self, user: str, value: bytes) -> Binding | None:
         record = unpack_record(value)
         if record is None:
+            logger.warning("a binding of user %s cannot be read", user)
             return None
-        try:
-            flow = flow_of(record)
-            if flow is not None:
-                flow = replace(self._restore(flow), connection=connection_of(value))
-            return from_record(record, now=now, wall_now=self._wall_clock(), flow=flow)
-        except (PeerError, ValueError) as error:
-            logger.warning("a binding of user %s cannot be read: %s", user, error)
-            return None
+        flow = flow_of(record)
+        if flow is not None:
+            flow = replace(self._restore(flow), connection=connection_of(value))
+        expires_at = self._loop.time() + (record.expires_at - self._wall_clock())
+        return to_binding(record, expires_at=expires_at, flow=flow)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much new work may begin in a second? As much as leaves our own work quick.
+"""How much new work may begin in a second under overload? As much as leaves the rest of our work quick.
 
-Each step of 100 ms looks at how long messages were with us: waiting and worked on, without the time that
-others took to answer. Too long: a tenth less new work. Quick, and much of the rate was used: a tenth more
-(Welsh and Culler, "Adaptive overload control for Internet services", 2003). While all is quick there is no
-limit.
+Each step of 100 ms looks at how long urgent messages were with us: waiting and worked on, without the time
+that others took to answer. Too long: a tenth less new work. Quick, and much of the rate was used: a tenth
+more (Welsh and Culler, "Adaptive overload control for Internet services", 2003). Without overload there is
+no limit: a machine that gives us half a processor makes us slow too, and less work would not help.
 """
 
 from __future__ import annotations
 
-TARGET = 0.010
+TARGET = 0.05
 STEP = 0.1
 #: Of a hundred messages so many are quicker than what we look at.
 PERCENTILE = 0.95
@@ -19,8 +19,6 @@ INCREASE = 1.1
 SMALLEST_BUCKET = 100.0
 LEAST_RATE = 50.0
 UNLIMITED = float("inf")
-#: Steps without anything refused, after which the limit is lifted.
-CALM = 20
 MOST_SAMPLES = 4096
 
 
@@ -29,7 +27,6 @@ class Controller:
 
     __slots__ = (
         "_begun",
-        "_calm",
         "_filled",
         "_samples",
         "_step_began",
@@ -50,7 +47,7 @@ class Controller:
         self.refused = 0
         self._tokens = SMALLEST_BUCKET
         self._filled = self._step_began = 0.0
-        self._begun = self._calm = 0
+        self._begun = 0
         self._samples: list[float] = []
 
     def grants(self, now: float) -> bool:
@@ -68,12 +65,15 @@ class Controller:
         if len(self._samples) < MOST_SAMPLES:
             self._samples.append(seconds)
 
-    def look(self, now: float) -> None:
+    def look(self, now: float, *, is_overloaded: bool) -> None:
         """Begin a new step when it is time."""
         elapsed = now - self._step_began
         if elapsed < STEP:
             return
-        self._adapt(elapsed, now)
+        if is_overloaded:
+            self._adapt(elapsed, now)
+        else:
+            self.rate = UNLIMITED
         self.begun_rate = 0.5 * self.begun_rate + 0.5 * self._begun / elapsed
         offered = self._begun + self.refused
         self.loss = 0.5 * self.loss + 0.5 * (self.refused / offered if offered else 0.0)
@@ -86,12 +86,9 @@ class Controller:
         self._step_began = now
 
     def _adapt(self, elapsed: float, now: float) -> None:
-        self._calm = 0 if self.refused else self._calm + int(elapsed / STEP)
         begun = self._begun / elapsed
         if self._is_slow():
             self._limit(max(LEAST_RATE, min(self.rate, max(begun, self.begun_rate)) * DECREASE), now)
-        elif self._calm >= CALM:
-            self.rate = UNLIMITED
         elif begun > self.rate / 2:
             self.rate *= INCREASE
 

@@ -3,9 +3,9 @@
 
 While the server keeps up this gate is open and nothing here runs. Else each message is glanced at
 (`kernel.peek`) and waits in the lane of what is at stake in it (`stakes.py`, `lanes.py`). Emergency calls,
-everything that is underway and health checks are always served. New work waits 100 ms at most, 1 s in a
+everything that is underway and health checks are always served. New work waits 0.2 s at most, 1 s in a
 short burst, and is then refused in a few microseconds (`refusal.py`). Under overload the newest goes first:
-its sender still wants it. A second hand is on the rate at which new work begins (`controller.py`).
+its sender still wants it. And a second hand is on the rate at which new work begins (`controller.py`).
 
 A request that is repeated while it waits is dropped; one that is repeated after it was refused is refused
 once more, and the ACK to the refusal ends here, as long as the refusal is remembered.
@@ -39,8 +39,11 @@ MOST_WAITING = 8192
 LEAST_ROOM = 64
 #: Emergency calls and health checks of one source that go first; more of them is no emergency.
 MOST_URGENT = 16
-#: How long new work may wait: as a rule, and in a burst.
-PATIENCE, LONGEST_PATIENCE = 0.1, 1.0
+#: How long new work may wait: under overload, and in a burst.
+PATIENCE, LONGEST_PATIENCE = 0.2, 1.0
+#: It is overload when something waited longer than this all the time while we worked on so many slices. With a
+#: burst, or a machine that gave us no processor for a while, we catch up in fewer. Callers repeat after 0.5 s.
+TOO_LATE, SLICES_IN_VAIN = 0.4, 16
 #: So long nothing may have waited half as long as PATIENCE, before the overload is over.
 CALM = 1.0
 #: So long refusals are remembered at least, or so many: a repetition that crossed a refusal comes by then.
@@ -101,7 +104,7 @@ class OverloadGate:
         self._answers: list[FlowMessage] = []
         #: What the driver works on.
         self._slice: list[Waiting] = []
-        self._urgent_taken = 0
+        self._urgent_taken = self._slices_in_vain = 0
         self._slice_began = 0.0
         self._costs = Costs()
         self._calm_since = self._watchful_until = 0.0
@@ -250,9 +253,9 @@ class OverloadGate:
         """What was worked on is measured, and what waited too long is refused."""
         if self._slice:
             self._measure(now)
-        self._controller.look(now)
         self._refused.forget(now)
         self._judge(now)
+        self._controller.look(now, is_overloaded=self.is_overloaded)
         patience = PATIENCE if self.is_overloaded else LONGEST_PATIENCE
         # What could not begin before its time is over is better refused at once: that costs half as much.
         soon = max(LEAST_ROOM, int(PATIENCE * self._controller.begun_rate))
@@ -266,17 +269,20 @@ class OverloadGate:
         """Only of what is urgent does the time say that we are slow: the other lanes are there to wait in."""
         for one in self._slice[: self._urgent_taken]:
             self._controller.worked(now - one.arrived)
+        self._slices_in_vain += 1
         urgent = self._urgent_taken
         self._costs.measure(now - self._slice_began, urgent=urgent, new=len(self._slice) - urgent)
         self._slice.clear()
 
     def _judge(self, now: float) -> None:
-        """With hysteresis: it begins at once and ends after a calm second."""
+        """Overload is a queue that stands (RFC 8289): what waits longest is always too old. Calm ends it."""
         oldest = self._lanes.oldest_refusable()
         age = now - oldest if oldest is not None else 0.0
         if age >= PATIENCE / 2:
             self._calm_since = now
-        if not self.is_overloaded and age >= PATIENCE:
+        if age < TOO_LATE:
+            self._slices_in_vain = 0
+        if not self.is_overloaded and self._slices_in_vain >= SLICES_IN_VAIN:
             self.is_overloaded = True
             self.counters.overloads += 1
             logger.warning("more comes than we can do: new calls may be refused")

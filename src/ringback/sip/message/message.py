@@ -279,9 +279,11 @@ class Request(SipMessage):
         """Put our Via on top of all others (8.1.1.7, 16.6 step 8)."""
         if self.facts is None:
             self.headers.prepend("Via", value)
-        else:
+            return
+        edit = self._edit
+        if edit is None or self._reading is not None:
             edit = self._begin_edit()
-            edit.on_top = b"Via: %b\r\n%b" % (value, edit.on_top)
+        edit.on_top = b"Via: %b\r\n%b" % (value, edit.on_top)
 
     def _begin_edit(self) -> Edit:
         """What is to change; whatever was read before is read anew."""

@@ -159,19 +159,21 @@ class ClientTransaction:
         self.state, actions = transition
         for action in actions:
             action(self, now)
-        if self.state is State.TERMINATED:
+        if self.state is _TERMINATED:
             self._let_go()
 
     def start(self, now: float) -> None:
         """Send `request`, which carries our Via by now, on `flow`."""
-        self.last_response, self.last_status = None, 0
+        if self.last_status:
+            self.last_response, self.last_status = None, 0
         self._data = self.request.to_bytes()
         self.feed(Input.START, now)
 
     def receive(self, response: Response, now: float) -> None:
         """A response that matches (17.1.3)."""
-        self.last_response, self.last_status = response, response.status
-        self.feed(_input_of(response.status), now)
+        self.last_response = response
+        self.last_status = status = response.status
+        self.feed(_PROVISIONAL if status < 200 else _SUCCESS if status < 300 else _FAILURE, now)
 
     def fail(self, detail: str, now: float) -> None:
         """The transport could not deliver, or the connection is lost (17.1.4)."""
@@ -227,14 +229,11 @@ class ClientTransaction:
         self._repetition = self._end = None
 
 
+#: Looked up once: each costs 40 ns as an attribute.
+_PROVISIONAL, _SUCCESS, _FAILURE, _TERMINATED = Input.PROVISIONAL, Input.SUCCESS, Input.FAILURE, State.TERMINATED
+
 Action = Callable[[ClientTransaction, float], None]
 Transitions = Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]]
-
-
-def _input_of(status: int) -> Input:
-    if status < 200:
-        return Input.PROVISIONAL
-    return Input.SUCCESS if status < 300 else Input.FAILURE
 
 
 def _end_of(transaction: ClientTransaction) -> Input:
@@ -307,6 +306,7 @@ def _timeout_of(transaction: ClientTransaction) -> Input:
 
 
 def _stop_timeout(transaction: ClientTransaction, now: float) -> None:
+    """The repetitions stop by themselves: Timer B or F is what comes last of them."""
     if transaction._end is not None:
         transaction._end.cancel()
         transaction._end = None

@@ -10,6 +10,7 @@ on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -46,13 +47,15 @@ class LoneRequest:
 class RequestSender:
     """Owns the client transactions of one stack."""
 
-    __slots__ = ("_identifiers", "_outbox", "deadlines", "timers", "transactions")
+    __slots__ = ("_identifiers", "_outbox", "deadlines", "send", "timers", "transactions")
 
     def __init__(
         self, identifiers: Identifiers, *, timers: Timers, deadlines: Deadlines, outbox: Outbox
     ) -> None:
         self._identifiers = identifiers
         self._outbox = outbox
+        #: A request or an ACK, first or again.
+        self.send: Callable[[bytes, Flow], None] = outbox.send
         self.timers = timers
         self.deadlines = deadlines
         self.transactions: TransactionTable[ClientTransaction] = TransactionTable()
@@ -95,7 +98,7 @@ class RequestSender:
 
     def send_on(self, lone: LoneRequest, flow: Flow) -> None:
         """The flow for a lone request is found."""
-        _push_via(lone.request, flow, self._identifiers.branch(lone.branch_suffix))
+        lone.request.push_via(_via(flow, self._identifiers.branch(lone.branch_suffix)))
         self._outbox.send(lone.request.to_bytes(), flow)
 
     def use_flow(self, transaction: ClientTransaction, flow: Flow, *, now: float, has_more: bool) -> None:
@@ -158,10 +161,6 @@ class RequestSender:
 
     # --- what client transactions report (ClientTransactionOwner)
 
-    def send(self, data: bytes, flow: Flow) -> None:
-        """A request or an ACK, first or again."""
-        self._outbox.send(data, flow)
-
     def response_received(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         """Pass it on, unless it is the cue for the next target or belongs to one that was left."""
         if transaction.is_cancel:
@@ -198,7 +197,7 @@ class RequestSender:
 
     def _begin(self, transaction: ClientTransaction, flow: Flow, now: float) -> None:
         branch = self._identifiers.branch(transaction.branch_suffix)
-        _push_via(transaction.request, flow, branch)
+        transaction.request.push_via(_via(flow, branch))
         self._start(transaction, flow, branch, now)
         if transaction.has_more:
             at = now + self.timers.failover_delay
@@ -299,6 +298,6 @@ class RequestSender:
         self._outbox.emit(held)
 
 
-def _push_via(request: Request, flow: Flow, branch: str) -> None:
+def _via(flow: Flow, branch: str) -> bytes:
     """8.1.1.7 and RFC 3581 3: where responses shall come, also through an address translator."""
-    request.push_via(b"%b%b;rport" % (flow.via, branch.encode("ascii")))
+    return b"%b%b;rport" % (flow.via, branch.encode("ascii"))

@@ -165,12 +165,14 @@ class ServerTransaction:
     def feed(self, what: Input, now: float) -> None:
         """One step of the machine."""
         transition = self._transitions.get((self.state, what))
-        if transition is None:
-            return
+        if transition is not None:
+            self._step(transition, now)
+
+    def _step(self, transition: tuple[State, tuple[Action, ...]], now: float) -> None:
         self.state, actions = transition
         for action in actions:
             action(self, now)
-        if self.state is State.TERMINATED:
+        if self.state is _TERMINATED:
             self._let_go()
 
     def start(self, now: float, *, answers_soon: bool = False) -> None:
@@ -185,21 +187,23 @@ class ServerTransaction:
 
     def respond(self, response: Response, now: float) -> None:
         """A response of our user. What the state does not allow any more is discarded."""
-        if response.status == 408 and not self.is_invite:
+        status = response.status
+        if status == 408 and not self.is_invite:
             self.feed(Input.GIVE_UP, now)
             return
-        what = _input_of(response.status)
-        if (self.state, what) not in self._transitions:
+        what = _PROVISIONAL if status < 200 else _SUCCESS if status < 300 else _FAILURE
+        transition = self._transitions.get((self.state, what))
+        if transition is None:
             return
-        if what is Input.PROVISIONAL and not self.is_invite and self._is_forbidden(response.status, now):
+        if status < 200 and not self.is_invite and self._is_forbidden(status, now):
             return
         if response is not self.last_response or not self._data:
-            self.last_response, self.last_status = response, response.status
+            self.last_response, self.last_status = response, status
             self._data = response.to_bytes()
-        if what is not Input.PROVISIONAL and not self.is_settled:
+        if status >= 200 and not self.is_settled:
             self.is_settled = True
             self.owner.server_settled(self)
-        self.feed(what, now)
+        self._step(transition, now)
 
     def fail(self, detail: str, now: float) -> None:
         """A response could not be delivered (17.2.4)."""
@@ -237,14 +241,11 @@ class ServerTransaction:
         self.owner.server_terminated(self)
 
 
+#: Looked up once: each costs 40 ns as an attribute.
+_PROVISIONAL, _SUCCESS, _FAILURE, _TERMINATED = Input.PROVISIONAL, Input.SUCCESS, Input.FAILURE, State.TERMINATED
+
 Action = Callable[[ServerTransaction, float], None]
 Transitions = Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]]
-
-
-def _input_of(status: int) -> Input:
-    if status < 200:
-        return Input.PROVISIONAL
-    return Input.SUCCESS if status < 300 else Input.FAILURE
 
 
 # --- actions ------------------------------------------------------------------------------------------
