@@ -212,6 +212,21 @@ def test_a_peer_that_does_not_read_is_put_out_at_the_limit_of_the_queue():
     assert run(main()) == (True, 0)
 
 
+def test_a_peer_that_pings_and_does_not_read_is_put_out_too():
+    async def main() -> tuple[bool, int]:
+        network = Network(segment=False)
+        bob, peer = await served(network, TransportLimits(write_queue=10_000))
+        peer._stream.stalled = True
+        for _ in range(100):
+            peer.send(b"\r\n\r\n" * 100)
+        await asyncio.sleep(1)
+        left = len(bob.driver.transports.pool)
+        await bob.close()
+        return peer.ended is not None, left
+
+    assert run(main()) == (True, 0)
+
+
 @pytest.mark.parametrize(
     "junk",
     [

@@ -82,12 +82,7 @@ class Connection:
         """Queue a message; False when the connection is of no use any more."""
         if self._detail or not self._framing.is_ready:
             return False
-        stream = self._stream
-        stream.write(self._framing.wrap(message))
-        if stream.queued > self._write_queue:
-            self.abort(f"the peer does not read: {stream.queued} bytes wait")
-            return False
-        return True
+        return self._write(self._framing.wrap(message))
 
     def after_turn(self, callback: Callable[[], None]) -> None:
         """Call back when everything that is ready has been read."""
@@ -127,7 +122,7 @@ class Connection:
             self._take(found, now)
         answer = framing.output()
         if answer:
-            self._stream.write(answer)
+            self._write(answer)
         if not self._is_ready:
             self._note_ready()
         if framing.is_over:
@@ -178,9 +173,15 @@ class Connection:
     def _flush(self) -> None:
         self._write(self._framing.output())
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> bool:
+        """False when too much waits already, be it messages or answers to pings."""
+        stream = self._stream
         if data:
-            self._stream.write(data)
+            stream.write(data)
+            if stream.queued > self._write_queue:
+                self.abort(f"the peer does not read: {stream.queued} bytes wait")
+                return False
+        return True
 
     def _note_ready(self) -> None:
         if not self._is_ready and self._framing.is_ready:

@@ -119,8 +119,11 @@ class TcpStream:
 
     def ready(self, events: int, share: int) -> None:
         """Bytes came, or there is room for more, or the connection is gone."""
-        if events & WRITE and self._backlog:
-            self._go_on()
+        if events & WRITE:
+            if self._backlog:
+                self._go_on()
+            if events == WRITE:
+                return
         if self._is_closing and not self._is_lingering:
             if events & ~(READ | WRITE):
                 self._end("the peer is gone")

@@ -45,8 +45,6 @@ DECLINED_EVERYWHERE = 'SIP;cause=603;text="Declined elsewhere"'
 #: How long a branch that was cancelled and never said anything may hold up the answer.
 SILENCE = 2.0
 
-#: RFC 5393 5.3.3: where nobody said how broad a request may become.
-DEFAULT_BREADTH = 60
 _MAX_BREADTH = BIT["max-breadth"]
 
 
@@ -57,7 +55,8 @@ class ForkingPolicy:
     timer_c: float = 181.0
     ring_time: float = 120.0
     max_branches: int = 16
-    max_breadth: int = DEFAULT_BREADTH
+    max_breadth: int = 60
+    """RFC 5393 5.3.3: where nobody said less."""
 
 
 #: The further targets that a 3xx names; empty when it is to be passed on instead.
@@ -109,9 +108,8 @@ class ResponseContext:
 
     def start(self) -> None:
         """Take over the exchange: answer 100 to an INVITE and try the first targets."""
-        transaction = self.exchange.transaction
-        assert transaction is not None
-        transaction.consumer = self.receive_upstream
+        assert self.exchange.transaction is not None
+        self.exchange.transaction.consumer = self.receive_upstream
         self.exchange.undo = self._abandon
         if self._is_invite:
             self.exchange.respond(100)
@@ -212,9 +210,9 @@ class ResponseContext:
             return
         was_cancelled = branch.state is BranchState.CANCELLED
         self._finish(branch)
-        if not was_cancelled and self._try_alternate(branch):
-            return
         if not was_cancelled:
+            if self._try_alternate(branch):
+                return
             self._failures.append(self._made_here(status))
         self._go_on()
 
@@ -263,9 +261,9 @@ class ResponseContext:
 
     def _breadth_left(self) -> int:
         """RFC 5393 5.3.3: what came in, less what pending branches were given."""
-        exchange, allowed = self.exchange, self._policy.max_breadth
-        if exchange.present & _MAX_BREADTH:
-            allowed = min(exchange.request.max_breadth or 0, allowed)
+        allowed = self._policy.max_breadth
+        if self.exchange.present & _MAX_BREADTH:
+            allowed = min(self.exchange.request.max_breadth or 0, allowed)
         given = sum(branch.breadth for branch in self.branches if branch.is_pending) if self._pending else 0
         return max(0, allowed - given)
 
@@ -326,7 +324,7 @@ class ResponseContext:
         branch.gives_up_at = NEVER
         if branch.state is not BranchState.CANCELLED:
             self._cancel(branch, None)
-        elif branch.transaction is not None and branch.transaction.last_response is None:
+        elif branch.transaction is not None and not branch.transaction.last_status:
             self._finish(branch)
             self._go_on()
 
@@ -342,7 +340,7 @@ class ResponseContext:
         if not self._is_invite or transaction is None or branch.state is BranchState.CANCELLED:
             return
         branch.state, branch.gives_up_at = BranchState.CANCELLED, NEVER
-        if transaction.last_response is None:
+        if not transaction.last_status:
             branch.gives_up_at = self.exchange.driver.now + SILENCE
             self._watch(branch.gives_up_at)
         self._send_cancel(transaction, reason)
@@ -352,9 +350,13 @@ class ResponseContext:
         driver.stack.cancel(transaction, now=driver.now, reason=reason)
 
     def _finish(self, branch: Branch) -> None:
-        if branch.state is not BranchState.DONE:
-            branch.state, branch.transaction, branch.gives_up_at = BranchState.DONE, None, NEVER
-            self._pending -= 1
+        if branch.state is BranchState.DONE:
+            return
+        self._pending -= 1
+        branch.state, branch.gives_up_at = BranchState.DONE, NEVER
+        if branch.transaction is not None:
+            branch.transaction.shed()
+            branch.transaction = None
 
     def _conclude(self) -> None:
         """Step 6: nothing is pending and nothing left to try."""
@@ -390,10 +392,10 @@ class ResponseContext:
         self._end()
 
     def _end(self) -> None:
-        """No deadline, and no way from the exchange to here: so nothing waits for a garbage collector."""
+        """From here to the last timer of the call, what stays in memory is what a late 2xx needs."""
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = self.exchange.undo = None
-        if self.exchange.transaction is not None:
-            self.exchange.transaction.consumer = None
+        self._alarm = None
+        self._failures.clear()
+        self.exchange.close()
         self._closed(self)

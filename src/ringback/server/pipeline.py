@@ -122,6 +122,16 @@ class Exchange:
             return True
         return self.driver.stack.keep(self.transaction, now=self.driver.now)
 
+    def close(self) -> None:
+        """It is answered, or about to be: only what another 2xx needs is still kept, and no way from here to
+        whoever has served it, so that nothing waits for a garbage collector.
+        """
+        self.undo = None
+        if self.transaction is not None:
+            self.transaction.consumer = None
+            self.request = self.transaction.request
+            self.transaction.shed()
+
     def respond(
         self,
         status: int,

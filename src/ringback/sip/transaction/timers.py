@@ -2,7 +2,7 @@
 """When is something due? T1, T2, T4 and the table of RFC 3261 (appendix A), and the queue of deadlines.
 
 The queue is a calendar: deadlines lie in slots of a sixteenth of a second, unordered, until their slot
-begins; then it becomes a heap of (instant, order of arming). So deadlines of the same instant expire in the
+begins; then it is sorted by (instant, order of arming). So deadlines of the same instant expire in the
 order in which they were armed, on every machine and in every run, and arming (0.5 us) and cancelling
 (0.1 us) cost the same for any number of them; what is cancelled takes no room. Nearly every deadline of a
 transaction is cancelled long before its slot comes up; what never is (the waits for repetitions) is armed
@@ -11,14 +11,12 @@ for good and costs half.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 SLOTS_PER_SECOND = 16
-
-#: Below this many cancelled entries in the slot that is the next, sweeping is not worth its time.
-SWEEP_FLOOR = 64
 
 Expired = Callable[[float], None]
 
@@ -59,24 +57,20 @@ class Timers:
 class Deadline:
     """One thing that is due at one instant. Cancelling twice, or after it expired, does nothing."""
 
-    __slots__ = ("_order", "_queue", "_slot", "at", "call")
+    __slots__ = ("_order", "_slot", "at", "call")
 
-    def __init__(self, at: float, call: Expired, order: int, queue: Deadlines) -> None:
+    def __init__(self, at: float, call: Expired, order: int) -> None:
         self.at = at
         self.call: Expired | None = call
         self._order = order
-        self._queue = queue
         self._slot: dict[Deadline, None] | None = None
 
     def cancel(self) -> None:
         """It will not be called. What it refers to is let go at once."""
-        if self.call is None:
-            return
-        self.call = None
-        if self._slot is None:
-            self._queue._cancelled_one()
-        else:
-            del self._slot[self]
+        if self.call is not None:
+            self.call = None
+            if self._slot is not None:
+                del self._slot[self]
 
 
 #: Instant, order of arming, and what is due: a deadline, or a call that was armed for good.
@@ -86,30 +80,30 @@ Entry = tuple[float, int, Deadline | None, Expired | None]
 class Deadlines:
     """All deadlines of one stack, 100 000 and more."""
 
-    __slots__ = ("_armed", "_cancelled", "_current", "_for_good", "_next", "_now", "_numbers", "_slots")
+    __slots__ = ("_armed", "_current", "_for_good", "_now", "_numbers", "_opened", "_place", "_slots")
 
     def __init__(self) -> None:
         self._armed = 0
+        self._now = float("-inf")
         self._slots: dict[int, dict[Deadline, None]] = {}
         self._for_good: dict[int, list[Entry]] = {}
         self._numbers: list[int] = []  # a heap of the keys of both
-        self._next: list[Entry] = []  # a heap of what is due up to slot _current
-        self._current = -1
-        self._now = float("-inf")
-        self._cancelled = 0  # how many entries of _next
+        self._current = -1  # the slot that is opened; what is armed for it or before comes into _opened
+        self._opened: list[Entry] = []  # sorted
+        self._place = 0  # how much of _opened is done
 
     def __len__(self) -> int:
         """How many are pending."""
         later = (*self._slots.values(), *self._for_good.values())
-        return len(self._next) - self._cancelled + sum(map(len, later))
+        return sum(map(_is_pending, self._opened[self._place :])) + sum(map(len, later))
 
     def arm(self, at: float, call: Expired) -> Deadline:
         """`call(now)` is called by the first `expire(now)` with `now >= at`."""
         self._armed = order = self._armed + 1
-        deadline = Deadline(at, call, order, self)
+        deadline = Deadline(at, call, order)
         number = int(at * SLOTS_PER_SECOND)
         if number <= self._current:
-            heappush(self._next, (at, order, deadline, None))
+            insort(self._opened, (at, order, deadline, None), lo=self._place)
             return deadline
         slot = self._slots.get(number)
         if slot is None:
@@ -125,7 +119,7 @@ class Deadlines:
         self._armed = order = self._armed + 1
         number = int(at * SLOTS_PER_SECOND)
         if number <= self._current:
-            heappush(self._next, (at, order, None, call))
+            insort(self._opened, (at, order, None, call), lo=self._place)
             return
         slot = self._for_good.get(number)
         if slot is None:
@@ -140,12 +134,12 @@ class Deadlines:
         Slots are opened when they begin; before that nobody need know which of theirs is first.
         """
         while True:
-            entries = self._next
-            while entries and (deadline := entries[0][2]) is not None and deadline.call is None:
-                heappop(entries)
-                self._cancelled -= 1
-            if entries:
-                return entries[0][0]
+            opened = self._opened
+            while self._place < len(opened):
+                entry = opened[self._place]
+                if _is_pending(entry):
+                    return entry[0]
+                self._place += 1
             if not self._numbers:
                 return None
             number = self._numbers[0]
@@ -159,13 +153,15 @@ class Deadlines:
         """Call what is due, earliest first; also what these calls arm, if it is due as well."""
         self._now = now
         while (at := self.next()) is not None and at <= now:
-            _, _, deadline, call = heappop(self._next)
+            _, _, deadline, call = self._opened[self._place]
+            self._place += 1
             if deadline is not None:
                 call, deadline.call = deadline.call, None
             assert call is not None
             call(now)
 
     def _open_next_slot(self) -> None:
+        """Sorting is cheap: what waits equally long was armed in order."""
         number = heappop(self._numbers)
         entries = self._for_good.pop(number, [])
         for deadline in self._slots.pop(number, ()):
@@ -173,12 +169,9 @@ class Deadlines:
             entries.append((deadline.at, deadline._order, deadline, None))
         if entries:
             self._current = number
-            self._next = entries
-            heapify(entries)
+            entries.sort()
+            self._opened, self._place = entries, 0
 
-    def _cancelled_one(self) -> None:
-        self._cancelled += 1
-        if self._cancelled > SWEEP_FLOOR and 2 * self._cancelled > len(self._next):
-            self._next = [entry for entry in self._next if entry[2] is None or entry[2].call is not None]
-            heapify(self._next)
-            self._cancelled = 0
+
+def _is_pending(entry: Entry) -> bool:
+    return entry[2] is None or entry[2].call is not None
