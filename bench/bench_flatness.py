@@ -17,7 +17,7 @@ from bench_accounting import memory
 from bench_cases import BY_NAME
 from bench_generator import Load, Run
 from bench_ringback import Ringback
-from bench_turn import as_json, loaded
+from bench_turn import CLEAN_AFTER, as_json, loaded
 
 CONTACTS = (100, 10_000)
 MOST = 100_000
@@ -121,7 +121,7 @@ def _with_most_contacts(kernel: str, tell: Callable[[str], None]) -> tuple[dict[
             before, started_empty = memory(server.pid), server.seconds_to_ready
             run = Run(replace(CALL, users=MOST), server.address, server.domain, folder / "generator.log")
             seconds = run.prepared(timeout=600)
-            time.sleep(3.0)
+            time.sleep(CLEAN_AFTER)  # until the transactions of the REGISTERs have ended
             registered = memory(server.pid)
             cost = as_json(run.finish(server.pid))
         finally:

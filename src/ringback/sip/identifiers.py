@@ -22,7 +22,7 @@ class Identifiers:
     def __init__(
         self, random_bytes: Callable[[int], bytes], *, worker: int | None = None, secret: bytes = b""
     ) -> None:
-        """`worker` numbers the process that answers to these words; all workers of a server share `secret`."""
+        """`worker` numbers the process that answers to these words; all workers share `secret`."""
         self._random_bytes = random_bytes
         self._secret = secret or random_bytes(32)
         self._branch_mark = MAGIC_COOKIE if worker is None else f"{MAGIC_COOKIE}-{worker:02d}-"
@@ -45,7 +45,7 @@ class Identifiers:
         return self._tag_mark + blake2b(text, key=self._secret, digest_size=8).hexdigest()
 
     def may_be_keyed(self, tag: str) -> bool:
-        """False for a tag that `keyed_tag` never gives, by its length: saves hashing for every ACK to a 2xx."""
+        """False for a tag `keyed_tag` never gives, by its length: no hashing for the ACK to a 2xx."""
         return len(tag) == len(self._tag_mark) + 16
 
     def call_id(self, host: str = "") -> str:
@@ -62,7 +62,7 @@ class Identifiers:
         return int.from_bytes(self._random_bytes(8), "big") >> 2
 
     def _chance(self, digits: int) -> str:
-        """So many hexadecimal digits. Asking the system for 12 octets costs 0.7 us, for 3 072 of them 6 us."""
+        """So many hexadecimal digits. To ask the system for 12 octets costs 0.7 us, for 3 072 6 us."""
         start = self._taken
         end = self._taken = start + digits
         if end > len(self._pool):

@@ -231,8 +231,10 @@ class SipStack:
         """A response with a To tag that is the same each time (unless `to_tag` says another)."""
         request = to.request if isinstance(to, ServerTransaction) else to
         if to_tag is None and status > 100 and (request.facts is None or request.facts.to_tag is None):
-            is_known = isinstance(to, ServerTransaction)
-            to_tag = to.local_tag if is_known else response_tag(self.identifiers, request)
+            if isinstance(to, ServerTransaction):
+                to_tag = to.local_tag
+            else:
+                to_tag = response_tag(self.identifiers, request)
         if self.user_agent and not any(name == "Server" for name, _ in headers):
             headers = (*headers, ("Server", self.user_agent))
         return Response.to(

@@ -213,7 +213,7 @@ def measured(factor: float, *, has_gate: bool = True) -> Callers:
 )
 def test_goodput_stays_near_capacity_however_much_comes(factor: float, least: float):
     callers = measured(factor)
-    delays = callers.delays(since=1.0)
+    delays = callers.delays(since=2.5)
     assert callers.goodput(0.0, 4.0) >= least * CAPACITY
     assert callers.share_of_byes_answered() == 1.0, "whoever is in can always hang up"
     assert delays[len(delays) // 2] <= 0.03

@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from ringback.server.binding import Binding
     from ringback.server.flow_token import Restore
     from ringback.server.location import Location
+    from ringback.server.storage.store import BindingRecord
     from ringback.sip.flow import Flow
 
 logger = logging.getLogger("ringback.cluster")
+
+REMEMBERED_FLOWS = 16_384
 
 
 class Sharing:
@@ -58,6 +61,7 @@ class Sharing:
         self._on_the_way: deque[str] = deque()
         self._unconfirmed: Counter[str] = Counter()
         self._confirmed = 0
+        self._flows: dict[tuple[object, ...], Flow] = {}
         #: Set when a whole snapshot is here.
         self.complete = asyncio.Event()
 
@@ -170,8 +174,22 @@ class Sharing:
         if record is None:
             logger.warning("a binding of user %s cannot be read", user)
             return None
-        flow = flow_of(record)
-        if flow is not None:
-            flow = replace(self._restore(flow), connection=connection_of(value))
+        flow = self._flow(record, connection_of(value))
         expires_at = self._loop.time() + (record.expires_at - self._wall_clock())
         return to_binding(record, expires_at=expires_at, flow=flow)
+
+    def _flow(self, record: BindingRecord, connection: int) -> Flow | None:
+        """The same object for the same flow while it is remembered: a phone registers again and again."""
+        name = (
+            record.transport,
+            record.local_host,
+            record.local_port,
+            record.remote_host,
+            record.remote_port,
+        )
+        flow = self._flows.get((connection, *name))
+        if flow is None and (written := flow_of(record)) is not None:
+            if len(self._flows) >= REMEMBERED_FLOWS:
+                self._flows.clear()
+            flow = self._flows[connection, *name] = replace(self._restore(written), connection=connection)
+        return flow

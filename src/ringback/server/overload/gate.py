@@ -41,8 +41,8 @@ LEAST_ROOM = 64
 MOST_URGENT = 16
 #: How long new work may wait: under overload, and in a burst.
 PATIENCE, LONGEST_PATIENCE = 0.2, 1.0
-#: It is overload when something always waited longer than this while we worked on so many slices. With a burst,
-#: or a machine that gave us no processor for a while, we catch up in fewer. Callers repeat after 0.5 s.
+#: It is overload when something always waited longer than this while we worked on so many slices. With a
+#: burst, or a machine that gave us no processor for a while, we catch up sooner. Callers repeat after 0.5 s.
 TOO_LATE, SLICES_IN_VAIN = 0.4, 16
 #: So long nothing may have waited half as long as PATIENCE, before the overload is over.
 CALM = 1.0

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How is a message changed or answered whose header fields were taken apart already? As the kernel does, field
-by field.
+"""How is a message changed whose header fields were taken apart already? As the kernel does, field by field.
 
 `apply_edit` and `remove_top_via` are for messages that were not plain or that somebody changed; the kernel's
 `edit_request` and `pop_via` do the same to octets.

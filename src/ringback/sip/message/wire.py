@@ -2,8 +2,8 @@
 """What can be known and changed of a message without taking it apart? The wire is the message.
 
 A message that the kernel could read in one pass keeps its octets and the kernel's `Head`. As long as nobody
-asks for `headers`, it is answered, forwarded and printed by joining slices. The list of header fields is made when
-somebody wants to read it (`reading`, 8 us); whoever wants to change it (`headers`) gives the octets up.
+asks for `headers`, it is answered, forwarded and printed by joining slices. The list of header fields is made
+when somebody wants to read it (`reading`, 8 us); whoever wants to change it (`headers`) gives the octets up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from ringback.kernel import BIT, Head, edit_request, split_head
 from ringback.sip.errors import PeerError
 from ringback.sip.message.headers import Headers
-
 
 _NOTHING = Headers()
 
@@ -21,7 +20,7 @@ class Edit:
 
     __slots__ = ("at_end", "drop_routes", "max_forwards", "on_top", "target", "without")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one for each part of a request
         self,
         target: str | None = None,
         max_forwards: int = -1,
@@ -39,9 +38,7 @@ class Edit:
 
     def copy(self) -> Edit:
         """An independent copy."""
-        return Edit(
-            self.target, self.max_forwards, self.drop_routes, self.without, self.on_top, self.at_end
-        )
+        return Edit(self.target, self.max_forwards, self.drop_routes, self.without, self.on_top, self.at_end)
 
 
 class WireMessage:
@@ -119,7 +116,7 @@ class WireMessage:
         return bits
 
     def shed(self) -> None:
-        """Forget all but the start line: for what only stands in memory to recognise repetitions (3 KB less)."""
+        """Forget all but the start line: for what stands in memory to recognise repetitions only."""
         self.head = self.facts = self._data = self._edit = None
         self._reading, self._body = _NOTHING, b""
 

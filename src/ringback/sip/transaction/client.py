@@ -82,45 +82,79 @@ class ClientTransaction:
     """One request and what comes back. Made by `SipStack.send_request`; read it, do not change it.
 
     It stays the same object while several targets are tried: `request` and `flow` are those of the latest attempt.
-    The attributes that most transactions never set stand here once, as their class's (1 us saved for each).
     """
 
-    last_response: Response | None = None
-    last_status = 0
-    """That of the last response, 0 before any."""
-    path: Flow | None = None
-    """What `TransactionTable` finds it by."""
-    failure_detail = ""
+    __slots__ = (
+        "_ack",
+        "_acks",
+        "_data",
+        "_end",
+        "_ends_at",
+        "_interval",
+        "_repetition",
+        "_transitions",
+        "attempt",
+        "branch",
+        "branch_suffix",
+        "cancel_reason",
+        "consumer",
+        "failure_detail",
+        "flow",
+        "has_more",
+        "held_failure",
+        "is_cancel",
+        "is_cancel_sent",
+        "is_cancelled",
+        "is_invite",
+        "is_origin",
+        "is_seeking_flow",
+        "key",
+        "last_response",
+        "last_status",
+        "owner",
+        "path",
+        "request",
+        "search",
+        "state",
+        "successor",
+    )
 
-    attempt = 0
+    last_response: Response | None
+    last_status: int
+    """That of the last response, 0 before any."""
+    path: Flow | None
+    """What `TransactionTable` finds it by."""
+    failure_detail: str
+
+    attempt: int
     """How many targets were tried before this one."""
-    has_more = False
+    has_more: bool
     """True while a failure means: try the next target."""
-    is_seeking_flow = False
+    is_seeking_flow: bool
     """True between FlowNeeded and its answer."""
-    search: Deadline | None = None
+    search: Deadline | None
     """The end of the patience with a silent target, or with the search for one."""
-    held_failure: Event | None = None
+    held_failure: Event | None
     """What to report when no target is left."""
-    successor: ClientTransaction | None = None
+    successor: ClientTransaction | None
     """Set on an attempt that was left behind for the next target."""
-    is_cancelled = False
-    cancel_reason: str | None = None
-    is_cancel_sent = False
-    is_cancel = False
+    is_cancelled: bool
+    cancel_reason: str | None
+    is_cancel_sent: bool
+    is_cancel: bool
     """True for a CANCEL: nobody waits for its outcome."""
-    is_origin = False
+    is_origin: bool
     """True when the request has no Via but ours: then a response must not have more either (8.1.3.3)."""
 
-    _data = b""
-    _ack = b""
-    _acks: RateCap | None = None
-    _interval = 0.0
-    _ends_at = math.inf
+    _data: bytes
+    _ack: bytes
+    _acks: RateCap | None
+    _interval: float
+    _ends_at: float
     """When Timer B or F fires, or in the last states Timer D, K or M."""
-    _repetition: Deadline | None = None
+    _repetition: Deadline | None
     """Timer A or E, and what comes last of them: Timer B or F."""
-    _end: Deadline | None = None
+    _end: Deadline | None
 
     def __init__(
         self,
@@ -135,6 +169,16 @@ class ClientTransaction:
         branch_suffix: str = "",
     ) -> None:
         """`branch_suffix` is what the branch of every attempt ends with; `branch` is that of this one."""
+        self.last_response = self.path = self.search = self.held_failure = None
+        self.successor = self.cancel_reason = self._acks = self._repetition = None
+        self._end = None
+        self.last_status = self.attempt = 0
+        self.failure_detail = ""
+        self.has_more = self.is_seeking_flow = self.is_cancelled = False
+        self.is_cancel_sent = self.is_cancel = self.is_origin = False
+        self._data = self._ack = b""
+        self._interval = 0.0
+        self._ends_at = math.inf
         self.request = request
         self.owner = owner
         self.consumer = consumer
@@ -231,7 +275,12 @@ class ClientTransaction:
 
 
 #: Looked up once: each costs 40 ns as an attribute.
-_PROVISIONAL, _SUCCESS, _FAILURE, _TERMINATED = Input.PROVISIONAL, Input.SUCCESS, Input.FAILURE, State.TERMINATED
+_PROVISIONAL, _SUCCESS, _FAILURE, _TERMINATED = (
+    Input.PROVISIONAL,
+    Input.SUCCESS,
+    Input.FAILURE,
+    State.TERMINATED,
+)
 
 Action = Callable[[ClientTransaction, float], None]
 Transitions = Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ringback.sip.transaction.timers import Deadlines, Timers
 
 
-#: Answered transactions wait 32 s for repetitions (Timers J and L); so many for each one that may be unanswered.
+#: Answered transactions wait 32 s for repetitions (Timers J, L): so many for one that may be unanswered.
 SETTLED_FACTOR = 10
 
 
@@ -47,8 +47,8 @@ class TransactionLayer:
         "_limit",
         "_merged",
         "_merges",
-        "_settled",
         "_outbox",
+        "_settled",
         "deadlines",
         "timers",
         "transactions",
@@ -156,7 +156,9 @@ class TransactionLayer:
         if not transaction.is_kept and not self._has_room_for(transaction.request):
             self.respond_stateless(transaction, response, now=now)
             return
-        if not transaction.is_kept and not self.keep(transaction, now=now, answers_soon=response.status >= 200):
+        if not transaction.is_kept and not self.keep(
+            transaction, now=now, answers_soon=response.status >= 200
+        ):
             return
         transaction.respond(response, now)
         if not transaction.key[0]:
@@ -314,4 +316,3 @@ def _reply_flow_of(request: Request, flow: Flow) -> Flow:
         return reply_flow(request, flow)
     except PeerError:
         return flow
-

@@ -31,8 +31,10 @@ def response_tag(identifiers: Identifiers, request: Request) -> str:
 def has_own_tag(identifiers: Identifiers, ack: Request) -> bool:
     """True when the To tag of an ACK is the one we gave in a response to the INVITE with the same branch."""
     tag = ack.to_tag
-    return tag is not None and identifiers.may_be_keyed(tag) and compare_digest(
-        tag.encode("utf-8", "surrogateescape"), response_tag(identifiers, ack).encode()
+    return (
+        tag is not None
+        and identifiers.may_be_keyed(tag)
+        and compare_digest(tag.encode("utf-8", "surrogateescape"), response_tag(identifiers, ack).encode())
     )
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where does a response go? RFC 3261 section 18.2.2 with RFC 3581 section 4.
 
-The top Via is that of the request after `receiving.stamp_source`: its `received` and `rport` are ours, not the
-peer's.
+The top Via is that of the request after `receiving.stamp_source`: its `received` and `rport` are ours, not
+the peer's.
 """
 
 from __future__ import annotations
