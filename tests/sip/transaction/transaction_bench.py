@@ -86,7 +86,6 @@ class Bench:
     sent: list[tuple[float, str]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
-    settled: int = 0
 
     def run(self, until: float) -> None:
         """Let time pass, stopping at every deadline."""
@@ -131,9 +130,6 @@ class Bench:
 
     def tag_for(self, request: Request) -> str:
         return "tag"
-
-    def server_settled(self, transaction: ServerTransaction) -> None:
-        self.settled += 1
 
     def server_terminated(self, transaction: ServerTransaction) -> None:
         self.ends.append(self.now)

@@ -161,6 +161,9 @@ class TransactionLayer:
         ):
             return
         transaction.respond(response, now)
+        if transaction.last_status >= 200 and not transaction.is_settled and not transaction.has_ended:
+            transaction.is_settled = True
+            self._settled += 1
         if not transaction.key[0]:
             self._expect_ack(transaction)
 
@@ -224,10 +227,6 @@ class TransactionLayer:
     def repetition_dropped(self, transaction: ServerTransaction) -> None:
         """The peer repeats faster than anybody should be answered."""
         self._outbox.statistics.unanswered_repetitions += 1
-
-    def server_settled(self, transaction: ServerTransaction) -> None:
-        """Answered: from now on it only waits for repetitions."""
-        self._settled += 1
 
     def server_terminated(self, transaction: ServerTransaction) -> None:
         """Repetitions would be new requests from now on."""

@@ -72,7 +72,6 @@ class ServerTransactionOwner(Protocol):
     def send_response(self, transaction: ServerTransaction, data: bytes) -> None: ...
     def response_failed(self, transaction: ServerTransaction, detail: str) -> None: ...
     def repetition_dropped(self, transaction: ServerTransaction) -> None: ...
-    def server_settled(self, transaction: ServerTransaction) -> None: ...
     def server_terminated(self, transaction: ServerTransaction) -> None: ...
 
 
@@ -129,7 +128,7 @@ class ServerTransaction:
     is_kept: bool
     """True once it is stored and repetitions of the request are absorbed."""
     is_settled: bool
-    """True once a final response was sent: it only waits for repetitions."""
+    """True once its owner counted it among those that only wait for repetitions."""
     is_cancelled: bool
     is_flow_lost: bool
     is_seeking_flow: bool
@@ -242,9 +241,6 @@ class ServerTransaction:
         if response is not self.last_response or not self._data:
             self.last_response, self.last_status = response, status
             self._data = response.to_bytes()
-        if status >= 200 and not self.is_settled:
-            self.is_settled = True
-            self.owner.server_settled(self)
         self._step(transition, now)
 
     def fail(self, detail: str, now: float) -> None:
