@@ -22,7 +22,8 @@ ANNA_HZ, BOB_HZ = 440.0, 700.0
 
 @pytest.fixture
 def server(rig: Rig) -> Ringback:
-    server = rig.ringback(config="workers = 2\n")
+    # Nobody is refused here: on a busy machine the overload gate would, and rightly.
+    server = rig.ringback(config="workers = 2\n[overload]\nenabled = false\n")
     for number, name in (("101", "Anna"), ("102", "Bob")):
         server.add_user(number, name, PASSWORD)
     return server
@@ -81,10 +82,10 @@ def test_calls_end_well_though_a_worker_is_killed_in_the_middle_of_them(rig: Rig
 
 
 def _answered(server: Ringback) -> int:
-    """Calls whose ACK has passed, as the trace has it."""
-    return server.trace.read_text().count('"direction": "sent"') and sum(
+    """Calls that are answered: their ACK went through the server."""
+    return sum(
         '"sent"' in line and '"message": "ACK' in line for line in server.trace.read_text().split("\n")
-    ) // 1
+    )
 
 
 def test_two_tcp_phones_on_different_workers_hear_each_other(rig: Rig, server: Ringback) -> None:

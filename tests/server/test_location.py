@@ -64,14 +64,24 @@ def test_the_tables_say_what_a_plain_dictionary_says(steps: list[tuple[str, str,
             model = {name: at for name, at in model.items() if name[0] != user}
         else:
             now += number
-            dead = [name for name, at in model.items() if at <= now]
-            assert where.expire(now=now) == len(dead)
+            where.expire(now=now)
             model = {name: at for name, at in model.items() if at > now}
         assert {(each.user, each.key): each.expires_at for each in where} == model
         assert len(where) == len(model)
         for each in where:
             assert where.find(each.handle, now=float("-inf")) is each
         assert {(each.user, each.key) for each in store.bindings(now=float("-inf"))} == set(model)
+
+
+def test_what_is_refreshed_stays_however_late_somebody_looks() -> None:
+    where = location()
+    for now in (0.0, 3.0, 6.0):
+        where.commit("101", put=[binding("101", "sip:a@10.0.0.11", expires_at=now + 10.0)], now=now)
+    where.commit("101", put=[binding("101", "sip:b@10.0.0.12", expires_at=50.0)], now=6.0)
+    where.commit("101", put=[binding("101", "sip:b@10.0.0.12", expires_at=8.0)], now=7.0)
+    assert where.expire(now=12.0) == 2  # one was refreshed, the other one was shortened
+    assert [each.key for each in where] == ["sip:a@10.0.0.11"]
+    assert (where.expire(now=15.9), where.expire(now=16.0), len(where)) == (0, 1, 0)
 
 
 def test_what_expired_goes_a_few_at_a_time() -> None:

@@ -260,3 +260,41 @@ def test_the_network_itself_is_the_loopback_host():
         return heard[0]
 
     assert run(main()) == b"hello"
+
+
+def test_rounded_times_leave_no_datagram_behind():
+    async def main() -> int:
+        network = Network(seed=1, delay=0.001)
+        left, right = network.host("10.0.0.1"), network.host("10.0.0.2")
+        count = 0
+
+        def back(batch: object) -> None:
+            nonlocal count
+            count += len(batch)  # type: ignore[arg-type]
+            for data, source in batch:  # type: ignore[attr-defined]
+                (there if source == this else here).send(data, source)
+
+        this, that = Address("10.0.0.1", 5060), Address("10.0.0.2", 5060)
+        here, there = await left.bind_datagram(this, back), await right.bind_datagram(that, back)
+        here.send(b"ball", that)
+        await asyncio.sleep(5.0005)
+        here.close()
+        return count
+
+    assert run(main()) == 5000
+
+
+def test_datagrams_that_are_due_together_come_together():
+    async def main() -> list[int]:
+        network = Network(seed=1, delay=0.001)
+        sizes: list[int] = []
+        here = await network.host("10.0.0.1").bind_datagram(Address("10.0.0.1", 5060), lambda batch: None)
+        await network.host("10.0.0.2").bind_datagram(
+            Address("10.0.0.2", 5060), lambda batch: sizes.append(len(batch))
+        )
+        for _ in range(3):
+            here.send(b"hello", Address("10.0.0.2", 5060))
+        await asyncio.sleep(1)
+        return sizes
+
+    assert run(main()) == [3]

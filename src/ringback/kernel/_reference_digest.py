@@ -16,11 +16,14 @@ def auth_parameters(text: str) -> dict[str, str] | None:
     if not text.isascii():
         return None
     parameters: dict[str, str] = {}
-    length = 0
-    for found in _PARAMETER.finditer(text):
+    place = 0
+    while not parameters or place < len(text):
+        found = _PARAMETER.match(text, place)
+        if found is None:
+            return None
         name, quoted, bare = found.groups()
-        if found.start() != length or name not in _NAMES or name in parameters:
+        if name not in _NAMES or name in parameters:
             return None
         parameters[name] = bare if quoted is None else quoted
-        length = found.end()
-    return parameters if parameters and length == len(text) else None
+        place = found.end()
+    return parameters

@@ -123,9 +123,9 @@ class Neighbours:
         self._open.clear()
 
     def _passes_on(self, data: bytes, flow: Flow, times: int) -> bool:
-        """RFC 3261 9.1: a CANCEL copies the top Via of its INVITE, and comes from the same place as a rule. If
-        it does not, the worker of the INVITE is asked for, once around; the last to hear is the first again,
-        which may have read the INVITE by then.
+        """RFC 3261 9.1: a CANCEL copies the top Via of its INVITE, and comes from the same place as a rule.
+        If it does not, the worker of the INVITE is asked for, once around; the last to hear is the first
+        again, which may have read the INVITE by then.
         """
         head = scan(data) if times else None
         if head is None or self._has_invite(head.branch, head.sent_by):

@@ -3,8 +3,9 @@
 
 One epoll watches all streams and is itself watched by the asyncio loop. So a turn is one callback, however
 many connections are ready, and what is written to one connection in a turn leaves with one `send`. An echo of
-700 bytes on 64 connections costs 18 us with asyncio's transports, 9 us this way, most of it the kernel's; one
-connection alone costs the same either way.
+730 bytes through the transport layer costs 10 us of CPU on 64 connections that are all ready, 8 of them the
+kernel's, and 1.7 where 16 messages come with one read; with asyncio's transports it was 37 and 11. One at a
+time, 38 against 47.
 """
 
 import asyncio

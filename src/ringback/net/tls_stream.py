@@ -2,8 +2,8 @@
 """How does one TLS connection carry bytes? A `TcpStream` whose bytes go through OpenSSL in memory.
 
 In memory, since a TLS socket of Python reads the head and the body of each record from the kernel one by one:
-17 us for an echo of 700 bytes against 13 this way, and 25 with asyncio's own TLS, which keeps 256 KB a
-connection besides.
+17 us for an echo of 730 bytes against 13 this way. asyncio's own TLS costs twice that and holds 279 KB a
+connection, where this holds 16.
 """
 
 import contextlib

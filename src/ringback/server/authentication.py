@@ -17,13 +17,15 @@ from ringback.kernel import BIT
 from ringback.server.admission import CAPABILITIES
 from ringback.server.device_quirks import speaks_only_md5
 from ringback.server.log_limit import LogLimit
-from ringback.server.plain_request import Lines, answer
+from ringback.server.plain_request import answer
 from ringback.server.subscribers import Principal
 from ringback.sip.errors import PeerError
 from ringback.sip.message.credentials import Credentials
 from ringback.sip.message.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ringback.server.backoff import FailureTable
     from ringback.server.locality import Locality
     from ringback.server.location import Location
@@ -42,8 +44,6 @@ STRANGERS_METHODS = frozenset(("INVITE", "MESSAGE", "OPTIONS"))
 
 _AUTHORIZATION, _PROXY_AUTHORIZATION = BIT["authorization"], BIT["proxy-authorization"]
 _BOTH = _AUTHORIZATION | _PROXY_AUTHORIZATION
-#: The bit of the only field -> how its line begins.
-_LINE = {_AUTHORIZATION: b"\r\nauthorization:", _PROXY_AUTHORIZATION: b"\r\nproxy-authorization:"}
 _USER_AGENT = BIT["user-agent"]
 
 #: RFC 3323 4.1.1.3: the From of somebody who does not want to be named. Only the digest says who it is.
@@ -150,26 +150,20 @@ class Authentication:
         if not claimed:
             self._challenge(exchange, status, source, stale=False)
             return None
-        account = claimed[0].parameters.get("username", "")
+        claim = claimed[0].parameters
+        account = claim.get("username", "")
         wait = self._failures.wait(source, account, now=now)
         if wait > 0 and not self._is_known_flow(account, exchange.flow):
             exchange.respond(503, headers=[("Retry-After", str(int(wait) + 1))])
             return None
-        verdict = self.digest.verify(
-            claimed,
-            request.method,
-            self._target_of(request, claimed),
-            request.body,
-            self._ha1,
-            source,
-            now=now,
-        )
+        target = self._target_of(request, claim.get("uri", ""))
+        verdict = self.digest.judge(claim, request.method, target, request.body, self._ha1, source, now=now)
         subscriber = self._subscribers.find(verdict.user) if verdict.user is not None else None
         if subscriber is not None:
             self._failures.succeeded(source, account)
             return Principal(subscriber.number, subscriber.name)
         if not verdict.stale:
-            self._note_failure(exchange, claimed[0], source, verdict.detail)
+            self._note_failure(exchange, claim, source, verdict.detail)
         self._challenge(exchange, status, source, stale=verdict.stale)
         return None
 
@@ -178,17 +172,12 @@ class Authentication:
         fields = exchange.present & _BOTH
         if not fields:
             return []
-        return [
-            each
-            for each in _read_credentials(exchange.request, fields)
-            if each.parameters.get("realm") == self.digest.realm and each.scheme.lower() == "digest"
-        ]
+        return [each for each in _read_credentials(exchange.request, fields) if self.digest.is_ours(each)]
 
-    def _target_of(self, request: Request, claimed: list[Credentials]) -> str:
+    def _target_of(self, request: Request, text: str) -> str:
         """What the digest may be made of: the Request-URI, or, as some phones do, the bare address of this
         server (RFC 7616 3.4.6 leaves room for what lies between).
         """
-        text = claimed[0].parameters.get("uri", "")
         if text == request.target:
             return text
         try:
@@ -201,12 +190,11 @@ class Authentication:
         subscriber = self._subscribers.find(user)
         return subscriber.ha1s.get(algorithm) if subscriber is not None else None
 
-    def _note_failure(self, exchange: Exchange, claimed: Credentials, source: str, detail: str) -> None:
+    def _note_failure(self, exchange: Exchange, claim: Mapping[str, str], source: str, detail: str) -> None:
         """Only who answers a nonce of ours counts: a forged source address never saw one."""
-        nonce = claimed.parameters.get("nonce", "")
-        if not self.digest.made(nonce, source):
+        if not self.digest.made(claim.get("nonce", ""), source):
             return
-        self._failures.failed(source, claimed.parameters.get("username", ""), now=exchange.driver.now)
+        self._failures.failed(source, claim.get("username", ""), now=exchange.driver.now)
         logger.info("authentication failed: %s from %s: %s", exchange.request.method, exchange.flow, detail)
 
     def _challenge(self, exchange: Exchange, status: int, source: str, *, stale: bool) -> None:
@@ -263,8 +251,9 @@ class Authentication:
         exchange.principal = principal
         exchange.driver.trust(exchange.flow)  # a caller who never registers keeps its connection too
         if exchange.request.method == "REGISTER":  # which travels no further, and is answered at once
-            keep = exchange.driver.stack.keep
-            return not exchange.driver.perform(keep, exchange.transaction, answers_soon=True)
+            driver, transaction = exchange.driver, exchange.transaction
+            assert transaction is not None, "an ACK is no REGISTER"
+            return not driver.stack.keep(transaction, now=driver.now, answers_soon=True)
         self._drop_credentials(exchange)
         return not exchange.keep()
 
@@ -291,9 +280,9 @@ class Authentication:
 
 def _read_credentials(request: Request, fields: int) -> list[Credentials]:
     """All credentials of a request; of a single line without making the header fields."""
-    head, name = request.head, _LINE.get(fields)
-    if head is not None and name is not None:
-        text = Lines(head).only(name)
+    head = request.head
+    if head is not None and fields != _BOTH:
+        text = head.value(fields)
         if text is not None:
             return [Credentials.parse(text)]
     return request.credentials
@@ -303,5 +292,5 @@ def _user_agent(exchange: Exchange) -> str | None:
     if not exchange.present & _USER_AGENT:
         return None
     head = exchange.request.head
-    text = None if head is None else Lines(head).only(b"\r\nuser-agent:")
+    text = None if head is None else head.value(_USER_AGENT)
     return exchange.request.reading.get("User-Agent") if text is None else text

@@ -31,6 +31,7 @@ class Binding:
         "_contact",
         "call_id",
         "cseq",
+        "due",
         "expires_at",
         "flow",
         "handle",
@@ -60,6 +61,7 @@ class Binding:
         user_agent: str = "",
         registered_at: float = 0.0,
         handle: bytes = b"",
+        due: float = 0.0,
     ) -> None:
         self.user = user
         self.key = key
@@ -77,6 +79,8 @@ class Binding:
         self.user_agent = intern(user_agent)  # an office has many phones and few models
         self.registered_at = registered_at
         self.handle = handle or handle_of(user, key)
+        #: For `Location`: where its calendar has the handle. A refreshed binding stays there until then.
+        self.due = due
 
     def refreshed(
         self,
@@ -104,6 +108,7 @@ class Binding:
             user_agent,
             registered_at,
             self.handle,
+            self.due,
         )
 
     def __repr__(self) -> str:

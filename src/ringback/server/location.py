@@ -70,7 +70,7 @@ class Location:
         #: Nearly all users have one phone: those have no list of their own (60 bytes less for each).
         self._by_user: dict[str, Binding | tuple[Binding, ...]] = {}
         self._by_handle: dict[bytes, Binding] = {}
-        self._expiring: Calendar[Binding] = Calendar()
+        self._expiring: Calendar[bytes] = Calendar()  # handles; never later than they expire
         self._targets: dict[str, tuple[float, tuple[Target, ...]]] = {}
         self._asleep: dict[str, list[StoredRow]] = {}
         self._sleepers = 0
@@ -168,13 +168,24 @@ class Location:
             told(user, (), keys)
 
     def expire(self, *, now: float, limit: int | None = None) -> int:
-        """Drop what has expired, at most so many; how many bindings that were."""
-        dead = (binding for binding, _ in self._expiring.due(now) if binding.expires_at <= now)
-        dropped = list(islice(dead, limit))
-        for binding in dropped:
-            self.apply(binding.user, remove=(binding.key,))
-            self._store.remove_binding(binding.user, binding.key)
-        return len(dropped)
+        """Drop what has expired, and put off what was refreshed meanwhile; at how many it looked, which is
+        `limit` when there may be more.
+        """
+        due = (
+            (binding, second)
+            for handle, second in self._expiring.due(now)
+            if (binding := self._by_handle[handle]).expires_at <= now or second < int(now)
+        )
+        some = list(islice(due, limit))
+        for binding, second in some:
+            if binding.expires_at > now:
+                self._expiring.leave(binding.handle, second)
+                binding.due = binding.expires_at
+                self._expiring.enter(binding.handle, binding.due)
+            else:
+                self.apply(binding.user, remove=(binding.key,))
+                self._store.remove_binding(binding.user, binding.key)
+        return len(some)
 
     # --- after a restart
 
@@ -218,35 +229,35 @@ class Location:
     # --- the tables
 
     def _remember(self, binding: Binding) -> None:
-        user, key = binding.user, binding.key
+        user, key, handle = binding.user, binding.key, binding.handle
         known = self._by_user.get(user)
-        if known is None:
-            self._by_user[user] = binding
-        elif type(known) is Binding and known.key == key:
-            self._expiring.leave(known, known.expires_at)
+        if known is None or (type(known) is Binding and known.key == key):
             self._by_user[user] = binding
         else:
-            others = self._without(known, key)
-            self._by_user[user] = (*others, binding)
-        self._by_handle[binding.handle] = binding
-        self._expiring.enter(binding, binding.expires_at)
+            self._by_user[user] = (*(each for each in _listed(known) if each.key != key), binding)
+        old = self._by_handle.get(handle)
+        self._by_handle[handle] = binding
+        if old is not None and old.due <= binding.expires_at:
+            binding.due = old.due  # looked at again then: a refresh moves nothing
+            return
+        if old is not None:
+            self._expiring.leave(handle, old.due)
+        binding.due = binding.expires_at
+        self._expiring.enter(handle, binding.due)
 
     def _forget(self, user: str, key: str) -> None:
-        left = self._without(self._by_user.get(user, ()), key)
+        known = _listed(self._by_user.get(user, ()))
+        left = tuple(binding for binding in known if binding.key != key)
+        for binding in known:
+            if binding.key == key:
+                del self._by_handle[binding.handle]
+                self._expiring.leave(binding.handle, binding.due)
         if len(left) == 1:
             self._by_user[user] = left[0]
         elif left:
             self._by_user[user] = left
         else:
             self._by_user.pop(user, None)
-
-    def _without(self, known: Binding | tuple[Binding, ...], key: str) -> tuple[Binding, ...]:
-        """The bindings of one user without the one of this key, which leaves the other tables."""
-        for binding in _listed(known):
-            if binding.key == key:
-                self._expiring.leave(binding, binding.expires_at)
-                self._by_handle.pop(binding.handle, None)
-        return tuple(binding for binding in _listed(known) if binding.key != key)
 
 
 _NO_TARGETS: tuple[float, tuple[Target, ...]] = (float("-inf"), ())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How is a plain request read and answered without making its header fields? By slices of its octets.
+"""How is a plain request answered with header lines that are ready? By slices of its octets.
 
-For requests that come by the thousand and end here: a REGISTER needs four lines of fifteen. Making the header
-fields costs 8 us, finding a line 0.3, an answer whose lines are ready 1.5.
+For requests that come by the thousand and end here: 2 us, and 6 when each line is made of a name and a
+value.
 """
 
 from __future__ import annotations
@@ -16,33 +16,7 @@ from ringback.sip.message.message import Response
 from ringback.sip.message.names import reason_phrase
 
 if TYPE_CHECKING:
-    from ringback.kernel import Head
     from ringback.server.pipeline import Exchange
-
-
-class Lines:
-    """The header lines of a plain head."""
-
-    __slots__ = ("_data", "_end", "_lower")
-
-    def __init__(self, head: Head) -> None:
-        self._data = head.data
-        self._end = head.body_start
-        self._lower = head.data.lower()
-
-    def only(self, name: bytes) -> str | None:
-        """The value of the only line of `name`, which is written like b"\\r\\nexpires:". None when there is
-        none, when there are several, and when it is written otherwise: then the header fields know.
-        """
-        lower, end = self._lower, self._end
-        start = lower.find(name, 0, end)
-        if start < 0:
-            return None
-        start += len(name)
-        if lower.find(name, start, end) >= 0:
-            return None
-        value = self._data[start : lower.find(b"\r\n", start, end)]
-        return value.decode("utf-8", "surrogateescape").strip(" \t")
 
 
 def answer(exchange: Exchange, status: int, lines: bytes) -> None:

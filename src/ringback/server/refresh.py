@@ -13,7 +13,6 @@ import re
 from typing import TYPE_CHECKING
 
 from ringback.kernel import BIT
-from ringback.server.plain_request import Lines
 from ringback.server.registration import TEXT_LIMIT
 
 if TYPE_CHECKING:
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
     from ringback.server.registration import RegistrarPolicy
     from ringback.sip.flow import Flow
 
-_PATH, _EXPIRES, _USER_AGENT = BIT["path"], BIT["expires"], BIT["user-agent"]
+_CONTACT, _EXPIRES = BIT["contact"], BIT["expires"]
+_PATH, _USER_AGENT = BIT["path"], BIT["user-agent"]
 
 _SECONDS = re.compile(r"[0-9]{1,9}")
 #: A Contact whose first part is the URI in brackets: what follows "@" (or the scheme) up to its parameters.
@@ -33,12 +33,12 @@ def refreshed(
     head: Head, flow: Flow, old: Binding, *, policy: RegistrarPolicy, now: float, wall_now: float
 ) -> Binding | None:
     """The user's only binding `old` after the REGISTER of `head`; None when that needs a closer look."""
-    lines = Lines(head)
-    contact, at, seconds = (lines.only(b"\r\ncontact:") or "").rpartition(";expires=")
+    contact, at, seconds = (head.value(_CONTACT) or "").rpartition(";expires=")
     if not at:
-        contact, seconds = seconds, _default(head, lines, policy)
+        contact = seconds
+        seconds = (head.value(_EXPIRES) or "") if head.present & _EXPIRES else str(policy.default_expires)
     expires = int(seconds) if _SECONDS.fullmatch(seconds) else 0
-    agent = lines.only(b"\r\nuser-agent:")
+    agent = head.value(_USER_AGENT)
     is_plain = (
         contact == old.contact_text
         and not (old.reg_id or old.path or head.present & _PATH)
@@ -59,13 +59,6 @@ def refreshed(
         user_agent=(agent or "")[:TEXT_LIMIT],
         registered_at=wall_now,
     )
-
-
-def _default(head: Head, lines: Lines, policy: RegistrarPolicy) -> str:
-    """The Expires field, or our default when there is none."""
-    if head.present & _EXPIRES:
-        return lines.only(b"\r\nexpires:") or ""
-    return str(policy.default_expires)
 
 
 def _leads_back(contact: str, head: Head, flow: Flow) -> bool:

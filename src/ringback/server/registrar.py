@@ -66,6 +66,8 @@ class Registrar:
             exchange.respond(refusal.status, refusal.detail, headers=refusal.headers)
             return True
         self._commit(exchange, user, update, now)
+        if exchange.transaction is not None:
+            exchange.transaction.shed()  # it waits 32 s for repetitions, by the hundred thousand
         return True
 
     def _refresh(self, exchange: Exchange, existing: list[Binding], now: float) -> Update | None:

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,7 @@ class Subscribers(Protocol):
     def find(self, user: str) -> Subscriber | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """The user who proved to be the sender of a request. Made by `authentication.py` and nobody else."""
 
     number: str

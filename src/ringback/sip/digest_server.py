@@ -156,9 +156,27 @@ class DigestServer:
         now: float,
     ) -> Verdict:
         """Judge the credentials of a request; those for other realms are passed over (RFC 3261 22.3)."""
-        claim = self._own_claim(credentials)
-        if claim is None:
-            return Verdict(None, stale=False, detail="no credentials for this realm")
+        for each in [credentials] if isinstance(credentials, Credentials) else credentials:
+            if self.is_ours(each):
+                return self.judge(each.parameters, method, request_uri, body, ha1_for, source, now=now)
+        return Verdict(None, stale=False, detail="no credentials for this realm")
+
+    def is_ours(self, credentials: Credentials) -> bool:
+        """True for an answer to a challenge of our realm."""
+        return credentials.parameters.get("realm") == self.realm and credentials.scheme.lower() == "digest"
+
+    def judge(  # noqa: PLR0917
+        self,
+        claim: Mapping[str, str],
+        method: str,
+        request_uri: str,
+        body: bytes,
+        ha1_for: StoredSecret,
+        source: str,
+        *,
+        now: float,
+    ) -> Verdict:
+        """Judge the parameters of credentials that are ours."""
         proof = self._proof(claim, method, body)
         if isinstance(proof, str):
             return Verdict(None, stale=False, detail=proof)
@@ -234,13 +252,6 @@ class DigestServer:
         rest.append(("charset", "UTF-8", False))
         behind = printed(rest).removeprefix("Digest ")
         return f'{printed([("realm", self.realm, True)])}, nonce="', f'", {behind}'
-
-    def _own_claim(self, credentials: Credentials | Sequence[Credentials]) -> Mapping[str, str] | None:
-        """The parameters of the first credentials for our realm."""
-        for each in [credentials] if isinstance(credentials, Credentials) else credentials:
-            if each.parameters.get("realm") == self.realm and each.scheme.lower() == "digest":
-                return each.parameters
-        return None
 
     def _proof(self, claim: Mapping[str, str], method: str, body: bytes) -> Proof | str:
         """What the digest should be made of, or what is wrong with the claim."""

@@ -25,6 +25,9 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+#: A loop may call a timer so many seconds early: sums of times are rounded.
+RESOLUTION = 1e-9
+
 
 class DeadlockDetected(RuntimeError):
     """Nothing is ready and nothing is scheduled: the program would wait forever."""
@@ -70,7 +73,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def __init__(self, *, limit: float = 7 * 86_400.0, patience: float = 0.0) -> None:
         self._jumping = JumpingSelector(limit=limit, patience=patience)
         super().__init__(self._jumping)
-        self._clock_resolution = 1e-9  # a timer is due when the clock stands on it: no rounding up
+        self._clock_resolution = RESOLUTION  # a timer is due when the clock stands on it: no rounding up
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 from ringback.net.network import DatagramsReceived, Gate, StreamAccepted
 from ringback.sip.flow import Address
+from ringback.testing.clock import RESOLUTION
 from ringback.testing.names import Names
 from ringback.testing.streams import MemoryListener, MemoryStream
 
@@ -316,8 +317,8 @@ class Network:
 
     def _arrive(self) -> None:
         """What is due, in the order it was sent; what comes to one socket in a row is one batch."""
-        now, due = asyncio.get_running_loop().time(), []
-        while self._on_the_way and self._on_the_way[0][0] <= now:
+        now, due = asyncio.get_running_loop().time() + RESOLUTION, []
+        while self._on_the_way and self._on_the_way[0][0] < now:
             due.append(heapq.heappop(self._on_the_way)[2:])
         for socket, datagrams in itertools.groupby(due, lambda one: self._receiver(one[1], one[2])):
             if socket is None or socket.closed:

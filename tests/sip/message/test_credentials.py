@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringback.kernel import auth_parameters
 from ringback.sip.errors import PeerError
 from ringback.sip.message.credentials import (
     AuthenticationResult,
     Challenge,
     Credentials,
     _careful_parameters,
-    _plain_parameters,
 )
 
 
@@ -102,7 +102,7 @@ parameters_text = st.lists(
 
 @given(parameters_text.flatmap(lambda text: st.sampled_from([text, text[:-1], text.rstrip(", \t")])))
 def test_what_is_read_fast_is_read_the_same_with_care(text: str):
-    plain = _plain_parameters(text)
+    plain = auth_parameters(text)
     if plain is not None:
         assert plain == _careful_parameters(text)
         assert Credentials.parse(f"Digest {text}") == Credentials("Digest", plain)
@@ -110,4 +110,4 @@ def test_what_is_read_fast_is_read_the_same_with_care(text: str):
 
 def test_what_phones_write_is_read_fast():
     text = 'username="a", realm="b c",nonce="0",uri="sip:d;x=y",response="0f",algorithm=SHA-256, nc=00000001'
-    assert _plain_parameters(text) == _careful_parameters(text)
+    assert auth_parameters(text) == _careful_parameters(text)

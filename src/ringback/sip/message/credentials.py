@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
+from ringback.kernel import auth_parameters
 from ringback.sip.errors import PeerError
 from ringback.sip.message.escapes import quote_string, unquote_string
 from ringback.sip.message.parameters import QUOTED, TOKEN
@@ -15,11 +16,6 @@ _TOKEN_68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 #: Written without quotes (RFC 3261 25.1, RFC 7616 3.3 and 3.4). In a challenge qop is quoted.
 _BARE = {"algorithm", "nc", "stale", "userhash", "qop"}
-#: In lower case, as they are always written.
-_PLAIN_NAMES = _BARE | {
-    *("username", "realm", "nonce", "uri", "response"),
-    *("cnonce", "opaque", "domain", "charset"),
-}
 _BARE_IN_CHALLENGE = _BARE - {"qop"}
 
 
@@ -38,7 +34,7 @@ class Challenge:
     @classmethod
     def parse(cls, text: str) -> Self:
         if text[:7] == "Digest ":
-            plain = _plain_parameters(text[7:])
+            plain = auth_parameters(text[7:])
             if plain is not None:
                 return cls("Digest", plain)
         found = _SCHEME.fullmatch(text)
@@ -82,32 +78,11 @@ class AuthenticationResult:
 
 
 def parse_auth_parameters(text: str) -> dict[str, str]:
-    """Read 'realm="a", algorithm=MD5'. No name may come twice."""
-    parameters = _plain_parameters(text)
-    return _careful_parameters(text) if parameters is None else parameters
-
-
-def _plain_parameters(text: str) -> dict[str, str] | None:
-    """What all phones write: known names, each once, no backslash and no comma in quotes. None for all else,
-    which `_careful_parameters` judges. 3 us instead of 12 for the nine parameters of a digest.
+    """Read 'realm="a", algorithm=MD5'. No name may come twice. What all phones write the kernel reads: 0.6 us
+    instead of 12 for the nine parameters of a digest.
     """
-    if "\\" in text:
-        return None
-    parameters: dict[str, str] = {}
-    for part in text.split(","):
-        name, _, value = part.strip(" \t").partition("=")
-        if name not in _PLAIN_NAMES or name in parameters:
-            return None
-        if value[:1] == '"':
-            inner = value[1:-1]
-            if '"' in inner or value[-1] != '"' or len(value) < 2:
-                return None
-            parameters[name] = inner
-        elif value.isalnum() or value.replace("-", "").isalnum():
-            parameters[name] = value
-        else:
-            return None
-    return parameters
+    parameters = auth_parameters(text)
+    return _careful_parameters(text) if parameters is None else parameters
 
 
 def _careful_parameters(text: str) -> dict[str, str]:

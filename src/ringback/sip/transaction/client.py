@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -78,47 +79,23 @@ class ClientTransactionOwner(Protocol):
     def terminated(self, transaction: ClientTransaction) -> None: ...
 
 
+@dataclass(slots=True, eq=False, init=False, repr=False)
 class ClientTransaction:
     """One request and what comes back. Made by `SipStack.send_request`; read it, do not change it.
 
     It stays the same object while several targets are tried: `request` and `flow` are those of the latest attempt.
     """
 
-    __slots__ = (
-        "_ack",
-        "_acks",
-        "_data",
-        "_end",
-        "_ends_at",
-        "_interval",
-        "_repetition",
-        "_transitions",
-        "attempt",
-        "branch",
-        "branch_suffix",
-        "cancel_reason",
-        "consumer",
-        "failure_detail",
-        "flow",
-        "has_more",
-        "held_failure",
-        "is_cancel",
-        "is_cancel_sent",
-        "is_cancelled",
-        "is_invite",
-        "is_origin",
-        "is_seeking_flow",
-        "key",
-        "last_response",
-        "last_status",
-        "owner",
-        "path",
-        "request",
-        "search",
-        "state",
-        "successor",
-    )
-
+    request: Request
+    owner: ClientTransactionOwner
+    consumer: Consumer | None
+    flow: Flow | None
+    state: State
+    key: Key
+    branch: str
+    branch_suffix: str
+    is_invite: bool
+    _transitions: Transitions
     last_response: Response | None
     last_status: int
     """That of the last response, 0 before any."""

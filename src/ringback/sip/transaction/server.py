@@ -16,6 +16,7 @@ Where the table differs from the figures of RFC 3261:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -75,45 +76,22 @@ class ServerTransactionOwner(Protocol):
     def server_terminated(self, transaction: ServerTransaction) -> None: ...
 
 
+@dataclass(slots=True, eq=False, init=False, repr=False)
 class ServerTransaction:
     """One request of a peer and what we answered. Answer it with `SipStack.respond`.
 
     `local_tag` is the To tag that responses get unless their maker has another: the same each time (16.11).
     """
 
-    __slots__ = (
-        "_cancel_mark",
-        "_data",
-        "_end",
-        "_interval",
-        "_local_tag",
-        "_repeats",
-        "_repetition",
-        "_transitions",
-        "_trying",
-        "ack_key",
-        "arrived",
-        "consumer",
-        "failure_detail",
-        "flow",
-        "is_cancelled",
-        "is_flow_lost",
-        "is_invite",
-        "is_kept",
-        "is_seeking_flow",
-        "is_settled",
-        "key",
-        "last_response",
-        "last_status",
-        "merged_key",
-        "owner",
-        "path",
-        "reply_flow",
-        "request",
-        "state",
-        "user",
-    )
-
+    request: Request
+    flow: Flow
+    key: Key
+    owner: ServerTransactionOwner
+    arrived: float
+    is_invite: bool
+    state: State
+    _local_tag: str
+    _transitions: Transitions
     consumer: Consumer | None
     """Who receives CancelReceived and ServerTransactionFailed of this transaction."""
     user: object | None
