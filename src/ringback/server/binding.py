@@ -120,6 +120,11 @@ class Binding:
         return f"<{self.key}>" if self._contact is None else self._contact
 
     @property
+    def uri_text(self) -> str:
+        """The URI of the Contact."""
+        return self.key if self._contact is None else str(self.contact.uri)
+
+    @property
     def contact(self) -> NameAddr:
         """The same, read. PeerError when what was stored cannot be read."""
         return _read(self.contact_text)

@@ -14,7 +14,7 @@ SOURCES = ("a", "b", "c")
 
 
 def waiting(source: str, arrived: float = 0.0) -> Waiting:
-    return Waiting((b"", FLOW), source, arrived, (b"", source))
+    return Waiting((b"", FLOW), source, arrived, 0, (b"", source))
 
 
 def filled(lane: Lane, *sources: str) -> list[Waiting]:

@@ -28,6 +28,10 @@ _CHANGE, _TAKEN, _QUESTION, _ANSWER = 1, 2, 3, 4
 #: than all the rest.
 GATHERING = 0.002
 
+#: Octets that may wait for the other process. 100 000 registrations take 35 MB: with 64 KB the two would wake
+#: each other for every two hundred of them.
+BUFFER = 1_048_576
+
 Answer = dict[str, Any]
 Verb = Callable[[Mapping[str, Any]], Awaitable[Answer]]
 
@@ -65,6 +69,8 @@ class Link(asyncio.Protocol):
     @classmethod
     async def open(cls, sock: socket.socket, listener: Listener, verbs: Mapping[str, Verb]) -> Link:
         """Speak over this end; the link closes it."""
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
         _, link = await asyncio.get_running_loop().create_unix_connection(
             lambda: cls(listener, verbs), sock=sock
         )
@@ -117,6 +123,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(high=BUFFER)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:

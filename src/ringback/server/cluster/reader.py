@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ringback.server.cluster.link import Link
 
 #: Changes that are written in one turn of the loop.
-BATCH = 256
+BATCH = 1000
 
 
 class Reader:

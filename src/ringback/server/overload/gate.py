@@ -104,7 +104,9 @@ class OverloadGate:
         self._answers: list[FlowMessage] = []
         #: What the driver works on.
         self._slice: list[Waiting] = []
-        self._urgent_taken = self._slices_in_vain = 0
+        self._urgent_taken = 0
+        #: How many were worked on, and how many when nothing waited too long the last time.
+        self._slices = self._caught_up = 0
         self._slice_began = 0.0
         self._costs = Costs()
         self._calm_since = self._watchful_until = 0.0
@@ -211,7 +213,7 @@ class OverloadGate:
         elif waiting >= MOST_WAITING - lane.waiting:
             self.counters.dropped += 1
         else:
-            lane.add(Waiting(message, source, now, key))
+            lane.add(Waiting(message, source, now, self._slices, key))
 
     def _sort_new_work(self, message: FlowMessage, name: LaneName, key: Key, now: float) -> None:
         lane, source = self._lanes[name], key[1]
@@ -220,7 +222,7 @@ class OverloadGate:
         elif key in self._refused or not self._has_room(lane, source):
             self._refuse(message, key, now)
         else:
-            one = Waiting(message, source, now, key)
+            one = Waiting(message, source, now, self._slices, key)
             lane.add(one)
             if key[0]:  # without a branch, repetitions cannot be told from other requests
                 self._waiting[key] = one
@@ -267,9 +269,9 @@ class OverloadGate:
 
     def _measure(self, now: float) -> None:
         """Only of what is urgent does the time say that we are slow: the other lanes are there to wait in."""
+        self._slices += 1
         for one in self._slice[: self._urgent_taken]:
-            self._controller.worked(now - one.arrived)
-        self._slices_in_vain += 1
+            self._controller.worked(self._slices - one.slices)
         urgent = self._urgent_taken
         self._costs.measure(now - self._slice_began, urgent=urgent, new=len(self._slice) - urgent)
         self._slice.clear()
@@ -281,8 +283,8 @@ class OverloadGate:
         if age >= PATIENCE / 2:
             self._calm_since = now
         if age < TOO_LATE:
-            self._slices_in_vain = 0
-        if not self.is_overloaded and self._slices_in_vain >= SLICES_IN_VAIN:
+            self._caught_up = self._slices
+        if not self.is_overloaded and self._slices - self._caught_up >= SLICES_IN_VAIN:
             self.is_overloaded = True
             self.counters.overloads += 1
             logger.warning("more comes than we can do: new calls may be refused")

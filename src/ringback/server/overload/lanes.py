@@ -50,14 +50,17 @@ SERVICE = tuple(
 
 
 class Waiting:
-    """A message that waits, until `is_waiting` says otherwise."""
+    """A message that waits, until `is_waiting` says otherwise. `slices` of work were done when it came."""
 
-    __slots__ = ("arrived", "is_waiting", "key", "message", "source")
+    __slots__ = ("arrived", "is_waiting", "key", "message", "slices", "source")
 
-    def __init__(self, message: tuple[bytes, Flow], source: str, arrived: float, key: Key) -> None:
+    def __init__(
+        self, message: tuple[bytes, Flow], source: str, arrived: float, slices: int, key: Key
+    ) -> None:
         self.message = message
         self.source = source
         self.arrived = arrived
+        self.slices = slices
         self.key = key
         self.is_waiting = True
 
