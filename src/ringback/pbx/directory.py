@@ -70,7 +70,7 @@ class Directory:
         return new is not None and new.ha1s == old.ha1s
 
     def _take(self, users: Sequence[UserRecord]) -> None:
-        by_number = {user.number: Subscriber(user.number, user.name, dict(user.ha1s)) for user in users}
+        by_number = {user.number: Subscriber(user.number, user.name, user.ha1s) for user in users}
         by_name: dict[str, Subscriber | None] = {}
         for subscriber in by_number.values():
             if name := dialled_name(subscriber.name):

@@ -38,6 +38,7 @@ from ringback.server.first_start import (
 )
 from ringback.server.reload import Change, applicable, changes
 from ringback.server.storage.snapshot import SnapshotStore
+from ringback.sip.errors import RingbackError
 from ringback.version import VERSION
 
 logger = logging.getLogger("ringback.process")
@@ -72,6 +73,7 @@ class ServerProcess:
         self._settings = installation.settings
         self._started = time.monotonic()
         self._reloading = asyncio.Lock()
+        self._taking_users = asyncio.Lock()
         self._upkeep = self._certificate_upkeep()
         self._undo = contextlib.AsyncExitStack()
 
@@ -96,14 +98,22 @@ class ServerProcess:
             self.demo_users = make_demo_users(store, realm=self.installation.identity.realm)
         await self.system.start()
         undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, self.system.close)
-        self._write_snapshot()
         store.put_later("addresses", json.dumps(self.addresses()))
         await asyncio.to_thread(partial(store.flush, timeout=1.0))  # other commands read it once we are ready
         control = ControlServer(self.installation.directory, self._verbs())
         await control.start()
         undo.push_async_callback(control.close)
-        await self.system.users_changed()  # by a command that came before the socket was there
+        undo.push_async_callback(_cancelled, asyncio.create_task(self._catch_up()))
         undo.push_async_callback(_cancelled, asyncio.create_task(self._upkeep.run()))
+
+    async def _catch_up(self) -> None:
+        """What takes seconds when there are very many users waits until we are ready: what a command changed
+        before the socket was there, and the snapshot.
+        """
+        try:
+            await self._take_users()
+        except RingbackError as error:
+            logger.warning("the users could not be read once more: %s", error)
 
     async def close(self) -> None:
         """Stop in the reverse order of the start. Registrations are in the store when this returns."""
@@ -155,8 +165,7 @@ class ServerProcess:
             return {"registrations": self.system.registrations()}
 
         async def users_changed(_: Mapping[str, Any]) -> Answer:
-            await self.system.users_changed()
-            await asyncio.to_thread(self._write_snapshot)
+            await self._take_users()
             return {"users": len(self.system.directory)}
 
         async def reload(_: Mapping[str, Any]) -> Answer:
@@ -171,6 +180,12 @@ class ServerProcess:
             "users-changed": users_changed,
             "reload": reload,
         }
+
+    async def _take_users(self) -> None:
+        """One after the other, so that no older snapshot overwrites a newer one."""
+        async with self._taking_users:
+            await self.system.users_changed()
+            await asyncio.to_thread(self._write_snapshot)
 
     def _write_snapshot(self) -> None:
         """The users as the store has them, for a start without the store."""

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 class Outbox:
     """Filled by the transactions and sessions of one stack, emptied by its driver."""
 
-    __slots__ = ("_messages", "events", "statistics")
+    __slots__ = ("events", "messages", "statistics")
 
     def __init__(self) -> None:
         self.statistics = StackStatistics()
-        self._messages: list[tuple[bytes, Flow]] = []
+        #: What waits to be sent.
+        self.messages: list[tuple[bytes, Flow]] = []
         #: Oldest first.
         self.events: deque[Event] = deque()
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Bytes of one whole message."""
-        self._messages.append((data, flow))
+        self.messages.append((data, flow))
 
     def emit(self, event: Event) -> None:
         """Something that whoever is above the line shall know."""
@@ -34,10 +35,10 @@ class Outbox:
 
     def take_messages(self) -> list[tuple[bytes, Flow]]:
         """All that waits to be sent, oldest first; it is the caller's now."""
-        messages = self._messages
+        messages = self.messages
         if messages:
             self.statistics.sent += len(messages)
-            self._messages = []
+            self.messages = []
         return messages
 
     def take_event(self) -> Event | None:

@@ -3,12 +3,12 @@
 
 import pytest
 
-from ringback.server.overload.costs import MOST_AT_ONCE, Costs
+from ringback.server.overload.costs import LEAST_AT_ONCE, MOST_AT_ONCE, Costs
 
 
 def learned(*, urgent: float, new: float) -> Costs:
     costs = Costs()
-    for _ in range(50):
+    for _ in range(500):
         costs.measure(10 * urgent, urgent=10, new=0)
         costs.measure(4 * urgent + 6 * new, urgent=4, new=6)
     return costs
@@ -30,7 +30,14 @@ def test_a_slice_holds_what_fits_into_its_time():
 
 def test_there_is_always_one_however_slow_and_never_too_many_however_quick():
     slow, quick = learned(urgent=1.0, new=10.0), learned(urgent=0.0, new=0.0)
-    assert slow.urgent_in(0.004) == slow.new_in(0.004, beside=0) == 1
+    assert slow.urgent_in(0.004) == LEAST_AT_ONCE
+    assert slow.new_in(0.004, beside=0) == 1
     assert slow.new_in(0.004, beside=1) == 0
     assert quick.urgent_in(0.004) == quick.new_in(0.004, beside=0) == MOST_AT_ONCE
     assert quick.new_in(0.004, beside=MOST_AT_ONCE) == 0
+
+
+def test_a_pause_in_which_others_had_the_processor_says_nothing_about_the_cost():
+    costs = learned(urgent=0.0001, new=0.001)
+    costs.measure(0.015, urgent=10, new=0)
+    assert costs.urgent < 0.00015

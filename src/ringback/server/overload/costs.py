@@ -5,8 +5,10 @@ from __future__ import annotations
 
 #: Messages in one go, however quick they are.
 MOST_AT_ONCE = 64
-#: The weight of the latest measurement.
-NEWEST = 0.2
+#: So many urgent ones are always taken at once: fewer would cost more than they save.
+LEAST_AT_ONCE = 16
+#: The weight of the latest measurement. A slow one counts little: as a rule it was somebody else's turn.
+QUICKER, SLOWER = 0.2, 0.02
 LEAST_COST = 1e-6
 
 
@@ -20,8 +22,8 @@ class Costs:
         self.new = 100e-6
 
     def urgent_in(self, seconds: float) -> int:
-        """How many urgent ones; at least one."""
-        return max(1, min(MOST_AT_ONCE, int(seconds / self.urgent)))
+        """How many urgent ones."""
+        return max(LEAST_AT_ONCE, min(MOST_AT_ONCE, int(seconds / self.urgent)))
 
     def new_in(self, seconds: float, *, beside: int) -> int:
         """How many new ones after so many urgent ones; one when there are no others."""
@@ -37,4 +39,5 @@ class Costs:
 
 
 def _nearer(known: float, seen: float) -> float:
-    return max(LEAST_COST, known + NEWEST * (seen - known))
+    weight = QUICKER if seen < known else SLOWER
+    return max(LEAST_COST, known + weight * (seen - known))

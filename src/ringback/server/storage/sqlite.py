@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import chain
 
 from ringback.server.storage.binding_record import decode, encode
+from ringback.server.storage.sealed_digests import SealedDigests
 from ringback.server.storage.sqlite_file import SqliteFile
 from ringback.server.storage.store import BindingRecord, StoredRow, UserRecord
 
@@ -29,21 +30,21 @@ class SqliteStore(SqliteFile):
     # --- users ---------------------------------------------------------------------------------------
 
     def users(self) -> Sequence[UserRecord]:
+        sealer = self._sealer
         with self._reading() as connection:
             rows = connection.execute(
                 "SELECT number, name, realm, made_by FROM users ORDER BY number"
             ).fetchall()
             digests = connection.execute("SELECT number, algorithm, sealed FROM digests").fetchall()
-        realms = {number: realm for number, _, realm, _ in rows}
-        ha1s: dict[str, dict[str, str]] = {number: {} for number in realms}
-        for number, algorithm, sealed in digests:
-            ha1 = self._sealer.open(sealed, number, realms.get(number, ""), algorithm)
-            if ha1 is None:
-                logger.warning(_UNREADABLE, number, number)
-            elif number in ha1s:
-                ha1s[number][algorithm] = ha1
+        sealed: dict[str, list[tuple[str, bytes]]] = {number: [] for number, *_ in rows}
+        for number, algorithm, seal in digests:
+            if number in sealed:
+                sealed[number].append((algorithm, seal))
         return [
-            UserRecord(number, name, realm, ha1s[number], made_by) for number, name, realm, made_by in rows
+            UserRecord(
+                number, name, realm, SealedDigests(sealer, number, realm, tuple(sealed[number])), made_by
+            )
+            for number, name, realm, made_by in rows
         ]
 
     def put_user(self, user: UserRecord) -> None:
@@ -118,10 +119,6 @@ class SqliteStore(SqliteFile):
         self._writer.put(("value", name), _statement(_PUT_VALUE, name, _storable(value)))
 
 
-_UNREADABLE = (
-    "the stored password of user %s cannot be opened: secret.key is not the one it was sealed with; "
-    "set a new one with `ringback user password %s`"
-)
 _PUT_VALUE = (
     "INSERT INTO named_values (name, value) VALUES (?, ?) "
     "ON CONFLICT (name) DO UPDATE SET value = excluded.value"

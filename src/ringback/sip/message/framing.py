@@ -141,7 +141,7 @@ class StreamFramer:
         """Where it ends. Two CRLFs are a ping, also when the first came alone and was taken for a pong."""
         if not data.startswith(_CRLF, at):
             return 0
-        is_double = data.startswith(_CRLF, at + 2)
+        is_double = not self._after_single and data.startswith(_CRLF, at + 2)
         is_pong = self._pong_due and not is_double
         is_ping = not is_pong and (is_double or self._after_single)
         self._pong_due = self._pong_due and is_double

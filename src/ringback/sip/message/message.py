@@ -168,7 +168,7 @@ class Request(SipMessage):
 
     def to_bytes(self) -> bytes:
         """The message as it is sent, with a fresh Content-Length."""
-        octets = self._octets()
+        octets = self._data if self._edit is None else self._octets()
         if octets is not None:
             return octets
         return print_message(f"{self.method} {self._target} SIP/2.0", self.headers, self.body)
@@ -283,7 +283,7 @@ class Response(SipMessage):
 
     def to_bytes(self) -> bytes:
         """The message as it is sent, with a fresh Content-Length. No reason can add a line."""
-        octets = self._octets()
+        octets = self._data
         if octets is not None:
             return octets
         reason = self.reason if self.reason.isprintable() else _UNPRINTABLE.sub(" ", self.reason)

@@ -280,11 +280,16 @@ def _send_request(transaction: ClientTransaction, now: float) -> None:
     transaction.owner.send(transaction._data, transaction.flow)
 
 
-def _start_retransmitting(transaction: ClientTransaction, now: float) -> None:
-    """Timers A and E start at T1, and only where messages get lost."""
+def _start_timers(transaction: ClientTransaction, now: float) -> None:
+    """Timers A and E start at T1, and only where messages get lost; else Timer B or F is armed at once."""
     assert transaction.flow is not None
-    if not transaction.flow.is_reliable:
-        _repeat_after(transaction, transaction.owner.timers.t1, now)
+    _stop_timeout(transaction, now)
+    timers = transaction.owner.timers
+    transaction._ends_at = now + timers.transaction_timeout
+    if transaction.flow.is_reliable:
+        transaction._end = transaction._arm(transaction._ends_at, _timeout_of(transaction))
+    else:
+        _repeat_after(transaction, timers.t1, now)
 
 
 def _double_interval(transaction: ClientTransaction, now: float) -> None:
@@ -317,15 +322,6 @@ def _stop_retransmitting(transaction: ClientTransaction, now: float) -> None:
     if transaction._repetition is not None:
         transaction._repetition.cancel()
         transaction._repetition = None
-
-
-def _start_timeout(transaction: ClientTransaction, now: float) -> None:
-    """Timer B or F: noted for the repetitions, or where there are none armed."""
-    _stop_timeout(transaction, now)
-    assert transaction.flow is not None
-    transaction._ends_at = now + transaction.owner.timers.transaction_timeout
-    if transaction.flow.is_reliable:
-        transaction._end = transaction._arm(transaction._ends_at, _timeout_of(transaction))
 
 
 def _timeout_of(transaction: ClientTransaction) -> Input:
@@ -382,7 +378,8 @@ def _wait_for_stray_responses(transaction: ClientTransaction, now: float) -> Non
 
 def _linger(transaction: ClientTransaction, wait: float, now: float) -> None:
     """The last action of a row: a wait of no length is over at once. The request is not sent any more."""
-    _stop_timeout(transaction, now)
+    if transaction._end is not None:
+        _stop_timeout(transaction, now)
     transaction._data = b""
     if wait > 0:
         transaction._ends_at = now + wait
@@ -402,7 +399,7 @@ _ONE_RESPONSE = (_stop_retransmitting, _pass_up, _wait_for_stray_responses)
 
 #: RFC 3261 figure 5 with RFC 6026 section 7.2.
 INVITE_TRANSITIONS: Transitions = {
-    (_S.NEW,        _I.START):           (_S.CALLING,    (_send_request, _start_timeout, _start_retransmitting)),
+    (_S.NEW,        _I.START):           (_S.CALLING,    (_send_request, _start_timers)),
     (_S.NEW,        _I.TRANSPORT_ERROR): (_S.TERMINATED, (_report_transport_error,)),
     (_S.NEW,        _I.ABANDON):         (_S.TERMINATED, ()),
 
@@ -429,7 +426,7 @@ INVITE_TRANSITIONS: Transitions = {
 
 #: RFC 3261 figure 6.
 NON_INVITE_TRANSITIONS: Transitions = {
-    (_S.NEW,        _I.START):           (_S.TRYING,     (_send_request, _start_timeout, _start_retransmitting)),
+    (_S.NEW,        _I.START):           (_S.TRYING,     (_send_request, _start_timers)),
     (_S.NEW,        _I.TRANSPORT_ERROR): (_S.TERMINATED, (_report_transport_error,)),
     (_S.NEW,        _I.ABANDON):         (_S.TERMINATED, ()),
 

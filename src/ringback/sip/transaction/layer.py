@@ -88,7 +88,9 @@ class TransactionLayer:
         if known is not None:
             self._absorb(known, flow, now)
             return None
-        transaction = self._new(request, flow, key, now)
+        transaction = ServerTransaction(request, flow, key, self, "", now)
+        is_direct = flow.is_reliable or (head is not None and head.reply_port == flow.remote.port)
+        transaction.reply_flow = flow if is_direct else reply_flow(request, flow)
         if not must_keep:
             return transaction
         if self._merges and self._is_merged(request):
@@ -100,7 +102,7 @@ class TransactionLayer:
     def receive_ack(self, ack: Request, *, now: float) -> bool:
         """True when it ends here; False when it is the ACK to a 2xx, or to nothing we know."""
         key = ack_key(ack)
-        invite = self.transactions.get(key) or self._acks.get(key)
+        invite = self.transactions.by_key.get(key) or self._acks.get(key)
         if invite is not None and invite.state is not State.ACCEPTED:
             self._outbox.statistics.absorbed_acks += 1
             invite.feed(Input.ACK, now)
@@ -137,9 +139,9 @@ class TransactionLayer:
 
     def keep(self, transaction: ServerTransaction, *, now: float, answers_soon: bool = False) -> bool:
         """Store it. False when there is nothing more to do: it is a repetition, or there is no room (503)."""
-        if transaction.is_kept or transaction.has_final_response:
+        if transaction.is_kept or transaction.last_status >= 200:
             return transaction.is_kept
-        known = self.transactions.get(transaction.key)
+        known = self.transactions.by_key.get(transaction.key)
         if known is not None:
             self._absorb(known, transaction.flow, now)
             return False
@@ -148,22 +150,23 @@ class TransactionLayer:
             self._refuse(transaction, 503)
             return False
         self._store(transaction)
-        transaction.start(now, answers_soon=answers_soon)
+        if not answers_soon:
+            transaction.start(now)
         return True
 
     def respond(self, transaction: ServerTransaction, response: Response, *, now: float) -> None:
         """Send reliably, which needs state; without room for it, send all the same."""
-        if not transaction.is_kept and not self._has_room_for(transaction.request):
-            self.respond_stateless(transaction, response, now=now)
-            return
-        if not transaction.is_kept and not self.keep(
-            transaction, now=now, answers_soon=response.status >= 200
-        ):
-            return
+        status = response.status
+        if not transaction.is_kept:
+            if not self._has_room_for(transaction.request):
+                self.respond_stateless(transaction, response, now=now)
+                return
+            if not self.keep(transaction, now=now, answers_soon=status >= 200):
+                return
         transaction.respond(response, now)
-        if transaction.last_status >= 200 and not transaction.is_settled and not transaction.has_ended:
-            transaction.is_settled = True
-            self._settled += 1
+        if status >= 200 and not transaction.is_settled and not transaction.has_ended:
+            transaction.is_settled = transaction.last_status >= 200
+            self._settled += transaction.is_settled
         if not transaction.key[0]:
             self._expect_ack(transaction)
 
@@ -214,11 +217,11 @@ class TransactionLayer:
 
     def send_response(self, transaction: ServerTransaction, data: bytes) -> None:
         """A response, first or again."""
-        assert transaction.reply_flow is not None
         if transaction.is_flow_lost:
             self._seek_flow(transaction)
         else:
-            self._outbox.send(data, transaction.reply_flow)
+            assert transaction.reply_flow is not None
+            self._outbox.messages.append((data, transaction.reply_flow))
 
     def response_failed(self, transaction: ServerTransaction, detail: str) -> None:
         """17.2.4, or no ACK (Timer H)."""
@@ -242,15 +245,16 @@ class TransactionLayer:
 
     def _new(self, request: Request, flow: Flow, key: Key, now: float) -> ServerTransaction:
         transaction = ServerTransaction(request, flow, key, self, "", now)
-        transaction.reply_flow = flow if flow.is_reliable else reply_flow(request, flow)
+        transaction.reply_flow = reply_flow(request, flow)
         return transaction
 
     def _has_room_for(self, request: Request) -> bool:
         """As much room again is left for what goes on in dialogs: whoever is in must be able to hang up."""
-        pending = len(self.transactions.by_key) - self._settled
-        if self._settled >= SETTLED_FACTOR * self._limit:
+        settled, limit = self._settled, self._limit
+        pending = len(self.transactions.by_key) - settled
+        if settled >= SETTLED_FACTOR * limit:
             return False
-        return pending < self._limit or (pending < 2 * self._limit and request.to_tag is not None)
+        return pending < limit or (pending < 2 * limit and request.to_tag is not None)
 
     def _store(self, transaction: ServerTransaction) -> None:
         transaction.is_kept = True

@@ -184,25 +184,19 @@ class ServerTransaction:
     def feed(self, what: Input, now: float) -> None:
         """One step of the machine."""
         transition = self._transitions.get((self.state, what))
-        if transition is not None:
-            self._step(transition, now)
-
-    def _step(self, transition: tuple[State, tuple[Action, ...]], now: float) -> None:
+        if transition is None:
+            return
         self.state, actions = transition
         for action in actions:
             action(self, now)
         if self.state is _TERMINATED:
             self._let_go()
 
-    def start(self, now: float, *, answers_soon: bool = False) -> None:
-        """It is stored now: see to the 100, and to an end when nobody ever answers.
-
-        `answers_soon`: whoever keeps it sends the 100 itself, at once.
-        """
+    def start(self, now: float) -> None:
+        """It is stored now, and nobody answers at once: see to the 100."""
         timers = self.owner.timers
-        if not answers_soon:
-            delay = timers.trying_delay if self.is_invite else timers.non_invite_trying_delay
-            self._trying = self._arm(max(now, self.arrived + delay), Input.TRYING_DUE)
+        delay = timers.trying_delay if self.is_invite else timers.non_invite_trying_delay
+        self._trying = self._arm(max(now, self.arrived + delay), Input.TRYING_DUE)
 
     def respond(self, response: Response, now: float) -> None:
         """A response of our user. What the state does not allow any more is discarded."""
@@ -219,7 +213,11 @@ class ServerTransaction:
         if response is not self.last_response or not self._data:
             self.last_response, self.last_status = response, status
             self._data = response.to_bytes()
-        self._step(transition, now)
+        self.state, actions = transition
+        for action in actions:
+            action(self, now)
+        if self.state is _TERMINATED:
+            self._let_go()
 
     def fail(self, detail: str, now: float) -> None:
         """A response could not be delivered (17.2.4)."""
