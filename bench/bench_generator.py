@@ -38,6 +38,8 @@ class Load:
     tcp: bool = False
     sha256: bool = False
     poisson: bool = False
+    replaces: bool = False
+    """The server knows contacts of an earlier run: users forget them first."""
 
     def words(self) -> list[str]:
         words = [
@@ -52,7 +54,7 @@ class Load:
         words += ["--rate", str(self.rate), "--window", str(self.window), "--sources", str(self.sources)]
         words += ["--seconds", str(self.seconds), "--warm-up", str(self.warm_up)]
         words += ["--patience", str(self.patience), "--talk", str(self.talk)]
-        flags = {"--tcp": self.tcp, "--sha256": self.sha256, "--poisson": self.poisson}
+        flags = {"--tcp": self.tcp, "--sha256": self.sha256, "--poisson": self.poisson, "--replaces": self.replaces}
         return words + [word for word, is_set in flags.items() if is_set]
 
 

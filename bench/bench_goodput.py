@@ -57,7 +57,7 @@ def _point(server: Server, factor: float, full: Measured, folder: Path) -> dict[
         folder / "health.log",
     )
     load = replace(
-        LOAD, rate=factor * full.rate, seconds=SECONDS, warm_up=WARM_UP, patience=PATIENCE, poisson=True
+        LOAD, rate=factor * full.rate, seconds=SECONDS, warm_up=WARM_UP, patience=PATIENCE, poisson=True, replaces=True
     )
     run = Run(load, server.address, server.domain, folder / "generator.log")
     try:
@@ -98,7 +98,7 @@ def _recovery(server: Server, capacity: float, folder: Path, tell: Callable[[str
     """Half of capacity all the time; for 20 seconds five times as much comes on top. When are calls fine again?"""
     tell("goodput: recovery after 20 s of five times too much")
     steady = Load(
-        "call", users=1000, rate=capacity / 2, seconds=50.0, warm_up=0.0, patience=PATIENCE, poisson=True
+        "call", users=1000, rate=capacity / 2, seconds=50.0, warm_up=0.0, patience=PATIENCE, poisson=True, replaces=True
     )
     flood = Load(
         "call",
@@ -109,6 +109,7 @@ def _recovery(server: Server, capacity: float, folder: Path, tell: Callable[[str
         warm_up=10.0,
         patience=PATIENCE,
         poisson=True,
+        replaces=True,
     )
     runs = [
         Run(load, server.address, server.domain, folder / f"{load.first_user}.log")

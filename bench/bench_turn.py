@@ -127,7 +127,7 @@ def highest_rate(
         with running(setup, case, folder) as server:
             for _ in range(7):
                 found = loaded(
-                    server, replace(case.load, rate=rate, seconds=seconds, warm_up=2.0), folder, tls=case.tls
+                    server, replace(case.load, rate=rate, seconds=seconds, warm_up=2.0, replaces=True), folder, tls=case.tls
                 )
                 if found.is_clean and found.counted["completed"] == found.counted["started"]:
                     held = (rate, found)

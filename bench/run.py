@@ -5,6 +5,7 @@ python bench/run.py                      everything: about an hour; writes bench
 python bench/run.py --quick              a form of three minutes: one run, short, nothing written
 python bench/run.py --only call --runs 1 one case (may be said several times), nothing written
 python bench/run.py --part flatness      one part: cases, workers, flatness, goodput, scanners, sipp, cleaning
+    python bench/run.py --part cases --only call     measure one case again, and put it into the page
 python bench/run.py --only call --profile --server ringback
 """
 
@@ -149,9 +150,10 @@ def _plain(value: float | None, digits: int) -> str:
 
 def cases(arguments: argparse.Namespace) -> dict[str, Any]:
     quick = arguments.quick
-    rows = {}
+    rows: dict[str, Any] = bench_results.read().get("cases", {}) if arguments.only else {}
+    wanted = arguments.only or (QUICK if quick else list(BY_NAME))
     for case in CASES:
-        if quick and case.name not in QUICK:
+        if case.name not in wanted:
             continue
         sized = (
             case.for_seconds(3.0, 2.0) if quick else case.for_seconds(arguments.seconds, arguments.warm_up)
@@ -161,6 +163,7 @@ def cases(arguments: argparse.Namespace) -> dict[str, Any]:
         )
         if not quick:
             bench_results.keep("cases", rows, kernel_wanted=arguments.kernel)
+    rows = {name: rows[name] for name in BY_NAME if name in rows}
     console.print(table_of(rows))
     return rows
 
@@ -237,7 +240,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="Ringback under cProfile while it is loaded")
     arguments = parser.parse_args()
     arguments.runs = arguments.runs or (1 if arguments.quick else 3)
-    if arguments.only:
+    if arguments.only and not arguments.part:
         by_hand(arguments)
     else:
         everything(arguments)

@@ -176,7 +176,8 @@ void call_start(enum scenario scenario, struct user *user, bool is_preparation)
     }
     struct call *call = take_slot(user, scenario);
     call->is_preparation = is_preparation;
-    if (settings.patience > 0)
+    call->is_forgetting = is_preparation && settings.replaces;
+    if (settings.patience > 0 && !is_preparation)
         timer_arm(&call->patience, call->begun + (int64_t)(settings.patience * 1e6), lose_patience);
     if (is_preparation || scenario == REGISTER || scenario == REGISTER_DIGEST || scenario == REGISTER_CHALLENGE || scenario == REFUSED)
         start_register(call);
@@ -199,6 +200,16 @@ static void register_again(struct timer *timer)
     struct call *call = (struct call *)timer;
     call->cseq = ++call->user->cseq;
     call->with_credentials = false;
+    ask(call, "REGISTER", ASKING);
+}
+
+/* The contacts of earlier runs are gone; now those of this one. The nonce is still good. */
+static void register_now(struct call *call)
+{
+    struct user *user = call->user;
+    call->is_forgetting = false;
+    call->cseq = ++user->cseq;
+    user->nonce_count++;
     ask(call, "REGISTER", ASKING);
 }
 
@@ -308,6 +319,8 @@ static void final_response(struct call *call, const struct message *m, int64_t n
         timer_arm(&call->timer, now + T1, register_again);
     } else if (m->status >= 300) {
         fail(call, m->status);
+    } else if (call->is_forgetting) {
+        register_now(call);
     } else {
         if (call->is_measured && call->state == ASKING)
             measure_answer(now - call->begun);

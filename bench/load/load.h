@@ -25,6 +25,7 @@ struct settings {
     const char *password;
     bool stream;          /* TCP */
     bool sha256;          /* the digest to answer with, where both are offered */
+    bool replaces;        /* users forget the contacts of earlier runs before they register */
     bool hold;            /* wait for a line on standard input before the measurement */
     bool poisson;
     int users, first_user;
@@ -145,7 +146,7 @@ struct call {
     enum state state;
     uint32_t generation, cseq, invite_cseq, attempt, answer_attempt;
     int32_t index;
-    bool is_measured, is_answered, is_alerted, is_asked, with_credentials, is_preparation;
+    bool is_measured, is_answered, is_alerted, is_asked, with_credentials, is_preparation, is_forgetting;
     enum scenario scenario;
     const char *method;
     struct user *user;          /* who is called, or registers */

@@ -163,6 +163,8 @@ static void measure(void)
     load(settings.seconds, false);
     double seconds = (double)(now_us() - begun) / 1e6;
     load(0, settings.scenario != RINGING);
+    for (int64_t by = now_us() + 5000000; settings.scenario == RINGING && counters.completed < counters.started && now_us() < by;)
+        turn_once();
     measure_print(seconds);
     if (settings.scenario == RINGING)
         hold(); /* the phones go on ringing */
@@ -172,7 +174,7 @@ static void measure(void)
 
 static const struct option options[] = {
     {"scenario", required_argument, 0, 's'}, {"server", required_argument, 0, 'S'},  {"domain", required_argument, 0, 'd'},
-    {"password", required_argument, 0, 'p'}, {"tcp", no_argument, 0, 't'},           {"sha256", no_argument, 0, '2'},
+    {"password", required_argument, 0, 'p'}, {"tcp", no_argument, 0, 't'},           {"sha256", no_argument, 0, '2'},       {"replaces", no_argument, 0, 'x'},
     {"hold", no_argument, 0, 'h'},           {"poisson", no_argument, 0, 'P'},       {"users", required_argument, 0, 'u'},
     {"first-user", required_argument, 0, 'f'}, {"sources", required_argument, 0, 'n'}, {"window", required_argument, 0, 'w'},
     {"rate", required_argument, 0, 'r'},     {"warm-up", required_argument, 0, 'W'}, {"seconds", required_argument, 0, 'T'},
@@ -209,6 +211,7 @@ static void read_option(int letter)
     case 'p': settings.password = optarg; break;
     case 't': settings.stream = true; break;
     case '2': settings.sha256 = true; break;
+    case 'x': settings.replaces = true; break;
     case 'h': settings.hold = true; break;
     case 'P': settings.poisson = true; break;
     case 'A': settings.active = atoi(optarg); break;

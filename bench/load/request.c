@@ -88,6 +88,8 @@ static size_t write_register(char *to, struct call *call)
     if (settings.scenario == FORK)
         snprintf(contacts, sizeof contacts, "Contact: <sip:dead-%s@%s%s>;q=0.9, <sip:%s@%s%s>;q=0.5\r\n", user->name,
                  user->endpoint->address, transport_parameter(), user->name, user->endpoint->address, transport_parameter());
+    if (call->is_forgetting)
+        snprintf(contacts, sizeof contacts, "Contact: *\r\n");
     n = begin(to, call, "REGISTER", target);
     n += snprintf(to + n, 1024,
                   "From: <sip:%s@%s>;tag=%s%x\r\n"
@@ -95,10 +97,10 @@ static size_t write_register(char *to, struct call *call)
                   "Call-ID: r%s-%x@load.invalid\r\n"
                   "CSeq: %u REGISTER\r\n"
                   "%s"
-                  "Expires: 3600\r\n"
+                  "Expires: %d\r\n"
                   "User-Agent: Load Generator 1.0 (Desk Phone)\r\n",
                   user->name, settings.domain, run_name, (int)(user - users), user->name, settings.domain, run_name, (int)(user - users),
-                  call->cseq, contacts);
+                  call->cseq, contacts, call->is_forgetting ? 0 : 3600);
     if (call->with_credentials)
         n += user_credentials(user, "REGISTER", target, to + n, 768);
     return (size_t)(n + snprintf(to + n, 64, "Content-Length: 0\r\n\r\n"));

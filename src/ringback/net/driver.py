@@ -218,13 +218,13 @@ class StackDriver:
     def _work_on(self, batch: Sequence[tuple[bytes, Flow]]) -> None:
         self._now = now = self._loop.time()
         is_outermost, self._is_draining = not self._is_draining, True
-        stack, dispatch = self.stack, self._dispatch
+        receive, events, dispatch = self.stack.receive, self.stack.events, self._dispatch
         for data, flow in batch:
             try:
-                stack.receive(data, flow, now)
+                receive(data, flow, now)
                 if is_outermost:
-                    while (event := stack.next_event()) is not None:
-                        dispatch(event)
+                    while events:
+                        dispatch(events.popleft())
             except Exception:
                 log.exception("our own code failed in the stack")
         if is_outermost:
@@ -287,11 +287,11 @@ class StackDriver:
             return
         self._now = self._loop.time()
         self._is_draining = True
-        stack, dispatch = self.stack, self._dispatch
+        events, dispatch = self.stack.events, self._dispatch
         try:
             while True:
-                while (event := stack.next_event()) is not None:
-                    dispatch(event)
+                while events:
+                    dispatch(events.popleft())
                 if not self._transmit():
                     break
         finally:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 #: Net new objects until the youngest are looked at (0.6 ms). What survives, transactions mostly, is not
-#: looked at again by itself: a second look at each would cost 2 % of a call, a third pauses of 50 ms and more.
+#: looked at again by itself: a second look would cost 2 % of a call, a third pauses of 50 ms and more.
 THRESHOLDS = (10_000, 1_000_000, 1_000_000)
 
 #: Upper ends of the classes of pauses, in milliseconds.

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from ringback.server.storage.bulk import without_collector
 from ringback.server.storage.store import StorageError, Store, UserRecord
 from ringback.server.subscribers import Subscriber
 
@@ -49,7 +50,8 @@ class Directory:
 
     def load(self) -> None:
         """Read all users. Blocks for as long as the store does, and raises StorageError."""
-        self._take(self._store.users())
+        with without_collector():
+            self._take(self._store.users())
 
     async def refresh(self) -> frozenset[str]:
         """Read all users again without holding up the loop.

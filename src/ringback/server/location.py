@@ -13,16 +13,15 @@ sleep, as the store wrote them: a user's wake when somebody asks for them, the o
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from ringback.server.binding import Binding, flow_of, from_record, to_record
 from ringback.server.calendar import Calendar
 from ringback.server.flow_token import Restore
+from ringback.server.storage.bulk import without_collector
 from ringback.server.targets import targets_of
 from ringback.sip.errors import PeerError
 
@@ -194,7 +193,7 @@ class Location:
         each (4.5 with the garbage collector, which finds none), and 20 to wake.
         """
         self._clocks = (now, self._wall_clock())
-        with _uncollected():
+        with without_collector():
             for row in self._store.rows(now=self._clocks[1]):
                 self._asleep.setdefault(row[0], []).append(row)
                 self._sleepers += 1
@@ -261,17 +260,6 @@ class Location:
 
 
 _NO_TARGETS: tuple[float, tuple[Target, ...]] = (float("-inf"), ())
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _listed(known: Binding | tuple[Binding, ...]) -> tuple[Binding, ...]:

@@ -72,6 +72,8 @@ class SipStack:
             limit=server_transactions,
             merges=keep_requests,
         )
+        #: Events that nobody took, oldest first: for the driver, which takes them all.
+        self.events = self._outbox.events
         #: The oldest event that nobody took, or None.
         self.next_event: Callable[[], Event | None] = self._outbox.take_event
         #: What was counted since the start.

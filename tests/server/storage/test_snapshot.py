@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ringback.server.storage import UserRecord
+from ringback.server.storage.sealed_digests import SealedDigests
 from ringback.server.storage.sealing import Sealer
 from ringback.server.storage.snapshot import FILE_NAME, Snapshot
 
@@ -21,6 +22,16 @@ def test_users_and_values_come_back_sealed_in_between(tmp_path: Path) -> None:
     assert list(store.users()) == [ANNA]
     assert (store.value("realm"), store.value("domain")) == ("r", "d")
     assert store.health().failure.startswith("the disk is gone; users are those of the last snapshot")
+
+
+def test_digests_that_are_sealed_stay_sealed_and_can_be_opened_afterwards(tmp_path: Path) -> None:
+    sealer = Sealer(b"k" * 32)
+    digests = SealedDigests(sealer, "101", "r", (("MD5", sealer.seal("c0ffee", "101", "r", "MD5")),))
+    Snapshot(tmp_path, sealer).write([UserRecord("101", "Anna", "r", digests)], VALUES)
+    store = Snapshot(tmp_path, Sealer(b"k" * 32)).open("")
+    assert store is not None
+    (user,) = store.users()
+    assert dict(user.ha1s) == {"MD5": "c0ffee"}
 
 
 def test_nothing_is_written_while_nothing_changes(tmp_path: Path) -> None:

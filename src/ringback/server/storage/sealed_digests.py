@@ -27,6 +27,11 @@ class SealedDigests(Mapping[str, str]):
         self._sealed = sealed
         self._opened: dict[str, str] | None = None
 
+    @property
+    def sealed(self) -> tuple[tuple[str, bytes], ...]:
+        """(algorithm, seal): as they are stored."""
+        return self._sealed
+
     def __getitem__(self, algorithm: str) -> str:
         return self._digests()[algorithm]
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import chain
 
 from ringback.server.storage.binding_record import decode, encode
+from ringback.server.storage.bulk import without_collector
 from ringback.server.storage.sealed_digests import SealedDigests
 from ringback.server.storage.sqlite_file import SqliteFile
 from ringback.server.storage.store import BindingRecord, StoredRow, UserRecord
@@ -30,22 +31,20 @@ class SqliteStore(SqliteFile):
     # --- users ---------------------------------------------------------------------------------------
 
     def users(self) -> Sequence[UserRecord]:
-        sealer = self._sealer
-        with self._reading() as connection:
+        with without_collector(), self._reading() as connection:
             rows = connection.execute(
                 "SELECT number, name, realm, made_by FROM users ORDER BY number"
             ).fetchall()
-            digests = connection.execute("SELECT number, algorithm, sealed FROM digests").fetchall()
-        sealed: dict[str, list[tuple[str, bytes]]] = {number: [] for number, *_ in rows}
-        for number, algorithm, seal in digests:
-            if number in sealed:
-                sealed[number].append((algorithm, seal))
-        return [
-            UserRecord(
-                number, name, realm, SealedDigests(sealer, number, realm, tuple(sealed[number])), made_by
-            )
-            for number, name, realm, made_by in rows
-        ]
+            sealed: dict[str, list[tuple[str, bytes]]] = {number: [] for number, *_ in rows}
+            for number, algorithm, seal in connection.execute(
+                "SELECT number, algorithm, sealed FROM digests"
+            ):
+                if number in sealed:
+                    sealed[number].append((algorithm, seal))
+            return [
+                UserRecord(number, name, realm, self._digests(number, realm, sealed[number]), made_by)
+                for number, name, realm, made_by in rows
+            ]
 
     def put_user(self, user: UserRecord) -> None:
         sealed = [
@@ -103,6 +102,9 @@ class SqliteStore(SqliteFile):
 
     def remove_expired(self, *, now: float) -> None:
         self._writer.put(("expired",), _statement("DELETE FROM bindings WHERE expires_at <= ?", now))
+
+    def _digests(self, number: str, realm: str, sealed: list[tuple[str, bytes]]) -> SealedDigests:
+        return SealedDigests(self._sealer, number, realm, tuple(sealed))
 
     # --- named values --------------------------------------------------------------------------------
 
