@@ -27,13 +27,19 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of the whole family, and of the children it has already waited for."""
-    total = 0
+def cpu_times(pid: int) -> tuple[float, float]:
+    """User and system seconds of the whole family, and of the children it has already waited for."""
+    user = system = 0
     for member in family(pid):
         fields = Path(f"/proc/{member}/stat").read_text().rsplit(")", 1)[1].split()
-        total += sum(int(fields[index]) for index in (11, 12, 13, 14))
-    return total / TICKS
+        user += int(fields[11]) + int(fields[13])
+        system += int(fields[12]) + int(fields[14])
+    return user / TICKS, system / TICKS
+
+
+def cpu_seconds(pid: int) -> float:
+    """Both together."""
+    return sum(cpu_times(pid))
 
 
 def memory(pid: int) -> Memory:

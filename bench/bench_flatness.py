@@ -79,7 +79,9 @@ def _half(kernel: str, tell: Callable[[str], None]) -> dict[str, Any]:
         try:
             tell("flatness: answer times at half of saturation")
             full = loaded(server, CALL, folder)
-            half = loaded(server, replace(CALL, rate=full.rate / 2, seconds=20.0, warm_up=3.0, replaces=True), folder)
+            half = loaded(
+                server, replace(CALL, rate=full.rate / 2, seconds=20.0, warm_up=3.0, replaces=True), folder
+            )
             return {"saturation": full.rate, **as_json(half), "pauses": pauses(server)}
         finally:
             server.stop()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench_accounting import Memory, cpu_seconds, memory, receive_buffer_errors
+from bench_accounting import Memory, cpu_times, memory, receive_buffer_errors
 from bench_program import ROOT, WORK, BenchmarkError, require
 
 SOURCES = ROOT / "bench" / "load"
@@ -54,7 +54,12 @@ class Load:
         words += ["--rate", str(self.rate), "--window", str(self.window), "--sources", str(self.sources)]
         words += ["--seconds", str(self.seconds), "--warm-up", str(self.warm_up)]
         words += ["--patience", str(self.patience), "--talk", str(self.talk)]
-        flags = {"--tcp": self.tcp, "--sha256": self.sha256, "--poisson": self.poisson, "--replaces": self.replaces}
+        flags = {
+            "--tcp": self.tcp,
+            "--sha256": self.sha256,
+            "--poisson": self.poisson,
+            "--replaces": self.replaces,
+        }
         return words + [word for word, is_set in flags.items() if is_set]
 
 
@@ -67,6 +72,8 @@ class Measured:
     memory: Memory
     dropped: int
     """Datagrams that found a full socket buffer somewhere on this machine."""
+    system: float = 0.0
+    """The operating system's part of `cpu`."""
     cleaning_cpu: float | None = None
     """What the server used afterwards until its transactions were gone, where that was waited for."""
     notes: list[str] = field(default_factory=list)
@@ -161,13 +168,13 @@ class Run:
         self, server: int, *, meanwhile: Callable[[], object] = lambda: None, closes: bool = True
     ) -> Measured:
         self._line("measuring", self.load.warm_up + 60)
-        before, dropped = cpu_seconds(server), receive_buffer_errors()
+        before, dropped = cpu_times(server), receive_buffer_errors()
         meanwhile()
         counted = self._line("done", self.load.seconds + 150)
-        cpu = cpu_seconds(server) - before
+        user, system = (after - was for after, was in zip(cpu_times(server), before, strict=True))
         if closes:
             self.close()
-        return Measured(counted, cpu, memory(server), receive_buffer_errors() - dropped)
+        return Measured(counted, user + system, memory(server), receive_buffer_errors() - dropped, system)
 
     def close(self) -> None:
         if self.process.poll() is None:

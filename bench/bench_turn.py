@@ -127,7 +127,10 @@ def highest_rate(
         with running(setup, case, folder) as server:
             for _ in range(7):
                 found = loaded(
-                    server, replace(case.load, rate=rate, seconds=seconds, warm_up=2.0, replaces=True), folder, tls=case.tls
+                    server,
+                    replace(case.load, rate=rate, seconds=seconds, warm_up=2.0, replaces=True),
+                    folder,
+                    tls=case.tls,
                 )
                 if found.is_clean and found.counted["completed"] == found.counted["started"]:
                     held = (rate, found)
@@ -143,6 +146,7 @@ def highest_rate(
 def as_json(found: Measured) -> dict[str, Any]:
     return {
         "us_per_call": round(found.us_per_call, 2),
+        "us_of_system_per_call": round(found.system / found.completed * 1e6, 2) if found.completed else None,
         "us_per_message": round(found.us_per_message, 3),
         "rate": round(found.rate, 1),
         "cores": round(found.utilisation, 3),

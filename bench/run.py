@@ -57,7 +57,7 @@ def told(setup: Setup, case: Case, found: Measured) -> str:
     }
     answer = counted["answer_us"]
     return (
-        f"{setup.server:9} {found.notes[0]:16} {case.name:16} {found.us_per_call:7.1f} us/call {found.us_per_message:6.2f} us/message "
+        f"{setup.server:9} {found.notes[0]:16} {case.name:16} {found.us_per_call:7.1f} us/call ({found.system / max(found.completed, 1) * 1e6:.0f} system) {found.us_per_message:6.2f} us/message "
         f"{found.rate:7.0f}/s cpu {found.utilisation:.2f} p50 {answer['p50'] / 1000:.2f} p99 {answer['p99'] / 1000:.2f} ms "
         f"{found.memory.shared_once >> 20} MB {odd or ''} {counted['statuses'] or ''}"
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from bench_cases import BY_NAME
 from bench_generator import Load
-from bench_program import path_of
-from bench_ringback import Ringback, make_accounts
+from bench_program import BenchmarkError, path_of
+from bench_ringback import FIRST_USER, Ringback, make_accounts
 from bench_turn import loaded
 
 USERS = 8
@@ -32,7 +32,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ringback]:
 
 def short(name: str) -> Load:
     """A few calls at a time, for so short that a test may wait for it."""
-    return replace(BY_NAME[name].load, users=USERS, window=2, rate=0, sources=1, seconds=0.3, warm_up=0.0, replaces=True)
+    return replace(
+        BY_NAME[name].load, users=USERS, window=2, rate=0, sources=1, seconds=0.3, warm_up=0.0, replaces=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,12 +47,12 @@ def test_a_scenario_is_served_without_a_loss(server: Ringback, tmp_path: Path, n
 
 
 def test_calls_that_ring_stay_until_the_generator_ends(server: Ringback, tmp_path: Path) -> None:
-    found = loaded(server, Load("ringing", users=USERS, rate=50, seconds=0.2, warm_up=0.0, replaces=True), tmp_path)
+    found = loaded(
+        server, Load("ringing", users=USERS, rate=50, seconds=0.2, warm_up=0.0, replaces=True), tmp_path
+    )
     assert found.completed == found.counted["started"] > 0
 
 
-def test_what_is_not_answered_counts_as_failed(server: Ringback, tmp_path: Path) -> None:
-    load = Load("call", users=USERS, rate=20, seconds=0.2, warm_up=0.0, patience=0.000_001, replaces=True)
-    found = loaded(server, load, tmp_path)
-    assert found.counted["abandoned"] > 0
-    assert not found.is_clean
+def test_a_user_that_cannot_register_ends_the_run(server: Ringback, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=rf"registration of {FIRST_USER + USERS} failed: 401"):
+        loaded(server, replace(short("call"), users=USERS + 1), tmp_path)

@@ -101,9 +101,10 @@ def receiver(sharers: list[socket.socket], data: bytes) -> int:
     """Which of them gets it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.sendto(data, sharers[0].getsockname())
-    ready, _, _ = select.select(sharers, [], [], 5)
-    assert ready[0].recv(65536) == data
-    return sharers.index(ready[0])
+    while ready := select.select(sharers, [], [], 5)[0]:
+        if ready[0].recv(65536) == data:  # others may still send to whoever had this port before
+            return sharers.index(ready[0])
+    raise AssertionError("nobody got it")
 
 
 def test_the_system_gives_responses_to_their_workers(sharers: list[socket.socket]) -> None:

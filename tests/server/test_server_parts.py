@@ -54,10 +54,10 @@ def test_a_token_says_what_was_put_in_and_who_sends(
     assert SipUri.parse(f"sip:{token}@example.com").user == token
     forth = tokens.read(token, call_id=call_id, from_tag=tag, to_tag="other")
     assert forth is not None
-    assert (forth.caller, forth.callee, forth.onward) == (caller, callee, callee)
+    assert Side(forth.flow, forth.handle) == callee
     back = tokens.read(token, call_id=call_id, from_tag="other" + tag, to_tag=tag)
     assert back is not None
-    assert back.onward == caller
+    assert Side(back.flow, back.handle) == caller
 
 
 @given(sides, sides, st.integers(0, 300), st.sampled_from("ABCxyz019-_"))

@@ -2,9 +2,9 @@
 """How does a message get from one worker to another? Packed into datagrams on local sockets.
 
 Each worker has an inbox: one end of a pair of sockets whose other end all the others hold. Everything that is
-handed over in one turn of the loop goes in as few datagrams as fit: a datagram each would cost 11 us a
-message, packed ones cost 3. Datagrams, not a stream: a worker that is killed leaves no half of a message, and
-what waits for it is read by its replacement.
+handed over in one turn of the loop goes in as few datagrams as fit: a message costs 18 us alone (most of it
+to wake the other process), 2.5 among sixteen, 1.6 among sixty-four. Datagrams, not a stream: a worker that is
+killed leaves no half of a message, and what waits for it is read by its replacement.
 
 Who holds the sockets is trusted: the supervisor made them and gave them to its workers only.
 """

@@ -93,7 +93,7 @@ class TransportLayer:
         return not self.send_batch([(data, flow)])
 
     def send_batch(self, messages: Sequence[tuple[bytes, Flow]]) -> list[Flow]:
-        """Send in this order, each datagram socket with one system call. The result: the flows that are dead."""
+        """Send in this order, with one system call a datagram socket. The result: the flows that are dead."""
         dead: list[Flow] = []
         datagrams: dict[Address, list[tuple[bytes, Address]]] = {}
         for data, flow in messages:

@@ -93,7 +93,7 @@ class UdpSocket:
         self._socket.close()
 
     def _readable(self) -> None:
-        """Take all that waits, as a rule in one system call. A batch longer than BATCH says: we are behind."""
+        """Take all that waits, as a rule with one system call. More than BATCH says: we are behind."""
         batch = self._receive()
         if len(batch) == BATCH:
             for _ in range(READS - 1):

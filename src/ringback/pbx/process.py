@@ -43,7 +43,7 @@ from ringback.version import VERSION
 
 logger = logging.getLogger("ringback.process")
 
-PATIENCE_AT_CLOSE = 5.0
+PATIENCE_AT_CLOSE = 6.0
 
 
 class System(Protocol):

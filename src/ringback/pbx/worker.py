@@ -30,7 +30,7 @@ from ringback.server.config import Settings
 
 logger = logging.getLogger("ringback.process")
 
-PATIENCE_AT_CLOSE = 4.0
+PATIENCE_AT_CLOSE = 3.0
 
 
 class Worker:

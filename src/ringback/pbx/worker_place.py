@@ -25,7 +25,8 @@ from ringback.sip.errors import RingbackError
 logger = logging.getLogger("ringback.process")
 
 PATIENCE_AT_START = 30.0
-PATIENCE_AT_CLOSE = 5.0
+#: A little more than a worker takes at most, and less than the whole process.
+PATIENCE_AT_CLOSE = 4.0
 
 #: How often a worker is asked whether it still works, and how long it may be silent then.
 PING_INTERVAL = 10.0

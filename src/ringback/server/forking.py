@@ -170,7 +170,7 @@ class ResponseContext:
         if branch.state is not BranchState.RINGING:
             return
         if self._is_invite:
-            branch.gives_up_at = self.exchange.driver.now + self._policy.timer_c
+            branch.gives_up_at = self.exchange.stack.now + self._policy.timer_c
         if not self.exchange.is_answered and not self._is_cancelled:
             self.exchange.send(response)
 
@@ -243,7 +243,7 @@ class ResponseContext:
         """16.6 for each target, within what RFC 5393 and our own limit leave."""
         budget = self._breadth_left()
         if self._is_invite and self.exchange.dialog is None:
-            self._ringing_ends_at = self.exchange.driver.now + self._policy.ring_time
+            self._ringing_ends_at = self.exchange.stack.now + self._policy.ring_time
         if len(targets) == 1 and not self.branches:
             self._launch(targets[0], budget)
             return
@@ -276,10 +276,10 @@ class ResponseContext:
             if not self._try_alternate(branch):
                 self._failures.append(self._made_here(430))
             return
-        driver = self.exchange.driver
-        transaction = driver.stack.send_request(
+        stack = self.exchange.stack
+        transaction = stack.send_request(
             self._forwarding.prepare(self.exchange, target, breadth=breadth),
-            now=driver.now,
+            now=stack.now,
             flow=target.flow,
             consumer=partial(self.receive, branch),
             branch_suffix=self.exchange.loop_hash,
@@ -289,7 +289,7 @@ class ResponseContext:
             return
         branch.transaction = transaction
         if self._is_invite:
-            branch.gives_up_at = driver.now + self._policy.timer_c
+            branch.gives_up_at = stack.now + self._policy.timer_c
             self._watch(min(branch.gives_up_at, self._ringing_ends_at))
 
     # --- timers
@@ -302,7 +302,7 @@ class ResponseContext:
             return
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = self.exchange.driver.stack.deadlines.arm(instant, self._look_at_clock)
+        self._alarm = self.exchange.stack.deadlines.arm(instant, self._look_at_clock)
 
     def _look_at_clock(self, now: float) -> None:
         self._alarm = None
@@ -341,13 +341,12 @@ class ResponseContext:
             return
         branch.state, branch.gives_up_at = BranchState.CANCELLED, NEVER
         if not transaction.last_status:
-            branch.gives_up_at = self.exchange.driver.now + SILENCE
+            branch.gives_up_at = self.exchange.stack.now + SILENCE
             self._watch(branch.gives_up_at)
         self._send_cancel(transaction, reason)
 
     def _send_cancel(self, transaction: ClientTransaction, reason: str | None) -> None:
-        driver = self.exchange.driver
-        driver.stack.cancel(transaction, now=driver.now, reason=reason)
+        self.exchange.stack.cancel(transaction, now=self.exchange.stack.now, reason=reason)
 
     def _finish(self, branch: Branch) -> None:
         if branch.state is BranchState.DONE:
@@ -379,7 +378,7 @@ class ResponseContext:
 
     def _made_here(self, status: int) -> Response:
         assert self.exchange.transaction is not None
-        return self.exchange.driver.stack.make_response(self.exchange.transaction, status)
+        return self.exchange.stack.make_response(self.exchange.transaction, status)
 
     def _abandon(self) -> None:
         """The guard caught something: leave nothing ringing."""

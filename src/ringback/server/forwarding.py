@@ -64,7 +64,7 @@ class Forwarder:
         if is_recorded and self.policy.record_route:
             on_top = self._record_route(exchange, target)
         request = exchange.request.edited(
-            target=str(target.uri) if is_new else None,
+            target=target.text if is_new else None,
             max_forwards=MAX_FORWARDS if hops < 0 else hops - 1,
             drop_routes=exchange.own_routes,
             without=exchange.without | (exchange.present & _LEFT_OUT),
@@ -104,14 +104,14 @@ class Forwarder:
             call_id=named.call_id,
             caller_tag=named.from_tag or "",
         )
-        secure = isinstance(target.uri, SipUri) and target.uri.secure
-        return record_route(came, target.flow or _likely_flow(exchange, target), token, secure=secure)
+        goes = target.flow or _likely_flow(exchange, target)
+        return record_route(came, goes, token, secure=target.has_sips)
 
     def _handle_of_caller(self, exchange: Exchange) -> bytes:
         """The registration of the phone that calls: the one on this flow."""
         if exchange.principal is None:
             return b""
-        for binding in self._location.bindings(exchange.principal.number, now=exchange.driver.now):
+        for binding in self._location.bindings(exchange.principal.number, now=exchange.stack.now):
             if binding.flow == exchange.flow:
                 return binding.handle
         return b""

@@ -27,7 +27,7 @@ from ringback.sip.flow import Transport
 
 if TYPE_CHECKING:
     from ringback.net.driver import StackDriver
-    from ringback.server.flow_token import DialogFlows
+    from ringback.server.flow_token import Onward
     from ringback.server.routing import Decision
     from ringback.server.subscribers import Principal
     from ringback.sip.flow import Flow
@@ -68,6 +68,7 @@ class Exchange:
         "principal",
         "request",
         "routes",
+        "stack",
         "to_tag",
         "transaction",
         "undo",
@@ -80,9 +81,11 @@ class Exchange:
         self.replace_request(request)
         self.flow = flow
         self.driver = driver
+        self.stack = driver.stack
         self.transaction = transaction
         self.principal: Principal | None = None
-        self.dialog: DialogFlows | None = None
+        self.dialog: Onward | None = None
+        """Where its dialog leads, when the request came along our own Record-Route."""
         self.decision: Decision | None = None
         self.own_routes = 0
         """How many of the first Routes are ours."""
@@ -120,7 +123,7 @@ class Exchange:
         """
         if self.transaction is None or self.transaction.is_kept:
             return True
-        return self.driver.stack.keep(self.transaction, now=self.driver.now)
+        return self.stack.keep(self.transaction, now=self.stack.now)
 
     def close(self) -> None:
         """It is answered, or about to be: only what another 2xx needs is still kept, and no way from here to
@@ -145,7 +148,7 @@ class Exchange:
         if self.transaction is None:
             self.is_answered = True
             return
-        response = self.driver.stack.make_response(
+        response = self.stack.make_response(
             self.transaction, status, reason, headers=headers, body=body, content_type=content_type
         )
         self.send(response)
@@ -157,14 +160,14 @@ class Exchange:
             return
         was_answered = self.is_answered
         self.is_answered = was_answered or response.status >= 200
-        stack = self.driver.stack
+        stack = self.stack
         respond = stack.respond
         if not transaction.is_kept:
             respond = stack.respond_stateless
             if self.flow.transport is Transport.UDP:
                 keep_small(response, transaction.request)
         try:
-            respond(transaction, response, now=self.driver.now)
+            respond(transaction, response, now=stack.now)
         except BaseException:
             self.is_answered = was_answered
             raise
@@ -274,6 +277,7 @@ class Pipeline:
         exchange.driver.perform(self._go_on, exchange, waiting, index)
 
     def _go_on(self, exchange: Exchange, waited: asyncio.Future[bool], index: int, *, now: float) -> None:
+        exchange.stack.now = now  # an input like every other
         error = None if waited.cancelled() else waited.exception()
         if isinstance(error, Exception):
             exchange.fail(error)

@@ -21,7 +21,7 @@ from ringback.sip.routing import next_hop
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ringback.server.flow_token import Side
+    from ringback.server.flow_token import Onward
     from ringback.server.forwarding import Forwarder
     from ringback.server.locality import Locality
     from ringback.server.location import Location
@@ -89,9 +89,9 @@ class Proxy:
         if len(targets) == 1 and not targets[0].is_gone:
             (target,) = targets
             request = self._forwarder.prepare(exchange, target, breadth=NO_FORK)
-            exchange.driver.stack.send_stateless(
+            exchange.stack.send_stateless(
                 request,
-                now=exchange.driver.now,
+                now=exchange.stack.now,
                 flow=target.flow,
                 branch_suffix=exchange.loop_hash,
                 hand_over=True,
@@ -102,17 +102,17 @@ class Proxy:
     def _targets(self, exchange: Exchange) -> Sequence[Target]:
         """16.5: of a dialog, of a user, or the Request-URI itself."""
         if exchange.dialog is not None:
-            return [self._target_in_dialog(exchange, exchange.dialog.onward)]
+            return [self._target_in_dialog(exchange, exchange.dialog)]
         if exchange.routes:
-            return [Target(exchange.request.uri)]
+            return [Target(exchange.request.target)]
         if isinstance(exchange.decision, ToUser):
             return self._targets_of_user(exchange, exchange.decision.number)
         if isinstance(exchange.decision, ToUri):
-            return [Target(as_request_uri(exchange.decision.uri))]
+            return [Target(str(as_request_uri(exchange.decision.uri)))]
         return []
 
     def _targets_of_user(self, exchange: Exchange, number: str) -> Sequence[Target]:
-        now, is_alive = exchange.driver.now, exchange.driver.is_alive
+        now, is_alive = exchange.stack.now, exchange.driver.is_alive
         targets: Sequence[Target] = self._location.targets(number, now=now)
         if not are_alive(targets, is_alive):
             targets = targets_of(self._location.bindings(number, now=now), is_alive)
@@ -121,23 +121,24 @@ class Proxy:
             return [target for target in targets if target.is_secure]
         return targets
 
-    def _target_in_dialog(self, exchange: Exchange, onward: Side) -> Target:
+    def _target_in_dialog(self, exchange: Exchange, onward: Onward) -> Target:
         """The neighbour's connection; if it was replaced, that of the same phone now; else what the
         message says.
         """
-        uri = exchange.request.uri
+        text = exchange.request.target
         is_alive = exchange.driver.is_alive
         binding = None
         if onward.handle:
-            binding = self._location.find(onward.handle, now=exchange.driver.now)
+            binding = self._location.find(onward.handle, now=exchange.stack.now)
         if binding is not None and binding.flow is not None and is_alive(binding.flow):
-            return Target(uri, binding.flow)
-        if onward.flow is not None and is_alive(onward.flow):
-            return Target(uri, onward.flow)
+            return Target(text, binding.flow)
+        flow = onward.flow
+        if flow is not None and is_alive(flow):
+            return Target(text, flow)
         if binding is not None:
             known = target_of(binding, is_alive)
-            return Target(uri, None, known.route, is_gone=known.is_gone)
-        return Target(uri, is_gone=onward.flow is not None and not _listens(exchange, onward.flow))
+            return Target(text, None, known.route, is_gone=known.is_gone)
+        return Target(text, is_gone=flow is not None and not _listens(exchange, flow))
 
     # --- redirections
 

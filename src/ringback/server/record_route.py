@@ -20,7 +20,7 @@ from ringback.sip.routing import route_uris, turn_from_strict_router
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ringback.server.flow_token import DialogFlows, FlowTokens
+    from ringback.server.flow_token import FlowTokens, Onward
     from ringback.server.locality import Locality
     from ringback.server.pipeline import Exchange
     from ringback.sip.flow import Flow
@@ -78,7 +78,7 @@ class OwnRoutes:
     def _is_own(self, uri: Uri) -> bool:
         return isinstance(uri, SipUri) and self._locality.is_our_host(uri.host, uri.port)
 
-    def _token_in(self, request: Request, text: str) -> DialogFlows | None:
+    def _token_in(self, request: Request, text: str) -> Onward | None:
         """What the token in a URI of ours says.
 
         What stands around tokens is the same in every dialog: so it is parsed once, while tokens, which are

@@ -25,7 +25,7 @@ class Redirect:
     def serve(self, exchange: Exchange) -> bool:
         if not self.is_enabled or exchange.transaction is None or not isinstance(exchange.decision, ToUser):
             return False
-        bindings = self._location.bindings(exchange.decision.number, now=exchange.driver.now)
+        bindings = self._location.bindings(exchange.decision.number, now=exchange.stack.now)
         if bindings:
             exchange.respond(302, headers=[("Contact", _contact(binding)) for binding in bindings])
         else:

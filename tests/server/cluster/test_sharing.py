@@ -246,6 +246,7 @@ async def test_a_value_that_cannot_be_read_is_passed_over(cluster: Cluster) -> N
     cluster.feed.apply(Change(binding_key("102", "x"), None))
     anna.put("102", "sip:102@h")
     bob = await cluster.join()
+    await until(lambda: bob.known)
     assert list(bob.known) == list(anna.known) == [("102", "sip:102@h")]
 
 

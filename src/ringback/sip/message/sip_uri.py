@@ -33,10 +33,12 @@ _SIP_URI = re.compile(
 _SIGNIFICANT = ("user", "ttl", "method", "maddr", "transport")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class SipUri(HasParameters):
     """sip:user:password@host:port;parameters?headers. All parts are unescaped text.
 
+    Never changed once it is made: the same one is given to everybody who reads the same text. (To say so with
+    `frozen` would cost 0.8 of the 2.5 us that it takes to read one.)
     A URI that was parsed prints as it was written; a changed one is written anew.
     `==` compares the parts one by one, `is_equivalent` obeys 19.1.4.
     """
@@ -53,7 +55,7 @@ class SipUri(HasParameters):
     def __post_init__(self) -> None:
         if not self.text:
             host = self.host.strip("[]").lower()
-            object.__setattr__(self, "host", canonical_host(f"[{host}]") if ":" in host else host)
+            self.host = canonical_host(f"[{host}]") if ":" in host else host
 
     @staticmethod
     def parse(text: str) -> "SipUri":

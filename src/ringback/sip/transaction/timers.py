@@ -140,6 +140,8 @@ class Deadlines:
                 if _is_pending(entry):
                     return entry[0]
                 self._place += 1
+            if opened:
+                self._opened, self._place = [], 0
             if not self._numbers:
                 return None
             number = self._numbers[0]
