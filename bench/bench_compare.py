@@ -28,14 +28,14 @@ def setups_of(case: Case, kernel: str) -> dict[str, Setup]:
 def compare(case: Case, *, runs: int, kernel: str, tell: Tell, finds_limit: bool) -> dict[str, Any]:
     rows: dict[str, list[dict[str, Any]]] = {}
     limits: dict[str, dict[str, Any]] = {}
-    setups = setups_of(case, kernel)
+    setups, runs = setups_of(case, kernel), 1 if case.once else runs
     for number in range(runs):
         for name, setup in setups.items():
             tell(f"{case.title}: {name}, run {number + 1} of {runs}")
             rows.setdefault(name, []).append(_kept_turn(setup, case, tell))
     if finds_limit and case.finds_limit:
         for name, setup in setups.items():
-            if name == "kamailio_default" and case.name != "call":
+            if name == "kamailio_default":
                 continue
             tell(f"{case.title}: {name}, highest rate without a loss")
             found = highest_rate(setup, case, bench_results.median(rows[name], "rate"))

@@ -27,14 +27,15 @@ RINGING = 25_000
 CALL = replace(BY_NAME["call"].load, seconds=6.0, warm_up=5.0)
 
 
-def measure(*, kernel: str, tell: Callable[[str], None]) -> dict[str, Any]:
-    contacts = {str(count): [_with_contacts(count, kernel, tell) for _ in range(RUNS)] for count in CONTACTS}
+def measure(*, kernel: str, tell: Callable[[str], None], runs: int = RUNS) -> dict[str, Any]:
+    contacts = {str(count): [_with_contacts(count, kernel, tell) for _ in range(runs)] for count in CONTACTS}
     most, memory_used = _with_most_contacts(kernel, tell)
     return {
         "contacts": {**contacts, str(MOST): [most]},
-        "transactions": [_with_transactions(kernel, tell) for _ in range(RUNS)],
-        "half": [_half(kernel, tell) for _ in range(RUNS)],
+        "transactions": [_with_transactions(kernel, tell) for _ in range(runs)],
+        "half": [_half(kernel, tell) for _ in range(runs)],
         "memory": memory_used,
+        "runs": runs,
     }
 
 

@@ -22,7 +22,7 @@ from bench_turn import Server, Setup, as_json, loaded, running
 FACTORS = (0.5, 0.8, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0)
 #: The least goodput, in percent of capacity (and of what is offered, below it).
 FLOORS = {1.2: 90, 2.0: 85, 5.0: 70, 10.0: 50}
-SECONDS, WARM_UP, PATIENCE = 10.0, 3.0, 4.0
+SECONDS, WARM_UP, PATIENCE = 8.0, 2.0, 4.0
 CASE = BY_NAME["call"]
 LOAD = replace(CASE.load, sources=16)
 
@@ -107,7 +107,7 @@ def _recovery(server: Server, capacity: float, folder: Path, tell: Callable[[str
         "call",
         users=1000,
         rate=capacity / 2,
-        seconds=50.0,
+        seconds=40.0,
         warm_up=0.0,
         patience=PATIENCE,
         poisson=True,

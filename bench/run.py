@@ -178,9 +178,10 @@ def part(name: str, arguments: argparse.Namespace) -> Any:
         return bench_compare.two_workers(case, runs=arguments.runs, kernel=kernel, tell=tell)
     if name == "scanners":
         return bench_scanners.measure(tell=tell)
+    if name == "flatness":
+        return bench_flatness.measure(kernel=kernel, tell=tell, runs=arguments.runs)
     parts = {
         "cleaning": bench_cleaning.measure,
-        "flatness": bench_flatness.measure,
         "goodput": bench_goodput.measure,
         "sipp": bench_sipp.measure,
     }

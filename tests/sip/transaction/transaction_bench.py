@@ -8,6 +8,7 @@ from ringback.sip.flow import Address, Flow, Transport
 from ringback.sip.identifiers import Identifiers
 from ringback.sip.message.message import Request, Response
 from ringback.sip.message.parser import parse_message
+from ringback.sip.statistics import StackStatistics
 from ringback.sip.transaction.client import ClientTransaction
 from ringback.sip.transaction.server import ServerTransaction
 from ringback.sip.transaction.timers import Deadlines, Timers
@@ -86,6 +87,8 @@ class Bench:
     sent: list[tuple[float, str]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
+    identifiers: Identifiers = field(default_factory=lambda: Identifiers(bytes))
+    statistics: StackStatistics = field(default_factory=StackStatistics)
 
     def run(self, until: float) -> None:
         """Let time pass, stopping at every deadline."""
@@ -124,12 +127,6 @@ class Bench:
 
     def response_failed(self, transaction: ServerTransaction, detail: str) -> None:
         self.events.append(f"failed: {detail}")
-
-    def repetition_dropped(self, transaction: ServerTransaction) -> None:
-        self.events.append("dropped")
-
-    def tag_for(self, request: Request) -> str:
-        return "tag"
 
     def server_terminated(self, transaction: ServerTransaction) -> None:
         self.ends.append(self.now)

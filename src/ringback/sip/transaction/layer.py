@@ -22,7 +22,7 @@ from ringback.sip.transaction.keys import (
     merged_key,
     server_key,
 )
-from ringback.sip.transaction.response_making import has_own_tag, response_tag, tagged
+from ringback.sip.transaction.response_making import has_own_tag, tagged
 from ringback.sip.transaction.response_routing import reply_flow, reply_hop
 from ringback.sip.transaction.server import Input, ServerTransaction, State
 from ringback.sip.transaction.table import TransactionTable
@@ -43,13 +43,14 @@ class TransactionLayer:
 
     __slots__ = (
         "_acks",
-        "_identifiers",
         "_limit",
         "_merged",
         "_merges",
         "_outbox",
         "_settled",
         "deadlines",
+        "identifiers",
+        "statistics",
         "timers",
         "transactions",
     )
@@ -66,8 +67,9 @@ class TransactionLayer:
     ) -> None:
         """`merges`: refuse merged requests (8.2.2.2), as only user agents do."""
         self._merges = merges
-        self._identifiers = identifiers
+        self.identifiers = identifiers
         self._outbox = outbox
+        self.statistics = outbox.statistics
         self._limit = limit
         self._settled = 0
         self.timers = timers
@@ -94,7 +96,7 @@ class TransactionLayer:
         if not must_keep:
             return transaction
         if self._merges and self._is_merged(request):
-            self._outbox.statistics.merged_requests += 1
+            self.statistics.merged_requests += 1
             self._refuse(transaction, 482)
             return None
         return transaction if self.keep(transaction, now=now) else None
@@ -104,16 +106,16 @@ class TransactionLayer:
         key = ack_key(ack)
         invite = self.transactions.by_key.get(key) or self._acks.get(key)
         if invite is not None and invite.state is not State.ACCEPTED:
-            self._outbox.statistics.absorbed_acks += 1
+            self.statistics.absorbed_acks += 1
             invite.feed(Input.ACK, now)
             return True
         return False
 
     def absorbs_stateless_ack(self, ack: Request) -> bool:
         """True for the ACK to a failure that was sent without a transaction: the tag in it is our own."""
-        if not has_own_tag(self._identifiers, ack):
+        if not has_own_tag(self.identifiers, ack):
             return False
-        self._outbox.statistics.absorbed_acks += 1
+        self.statistics.absorbed_acks += 1
         return True
 
     def receive_cancel(self, cancel: Request, flow: Flow, *, now: float) -> None:
@@ -121,7 +123,7 @@ class TransactionLayer:
         invite = self.transactions.get(invite_key(cancel))
         answer = self._new(cancel, flow, (), now)
         if invite is None or invite.cancel_mark != cancel_mark(cancel):
-            self._outbox.statistics.stray_cancels += 1
+            self.statistics.stray_cancels += 1
             self._refuse(answer, 481)
             return
         if invite.last_response is not None and invite.last_response.to_tag:
@@ -146,7 +148,7 @@ class TransactionLayer:
             self._absorb(known, transaction.flow, now)
             return False
         if not self._has_room_for(transaction.request):
-            self._outbox.statistics.refused_for_room += 1
+            self.statistics.refused_for_room += 1
             self._refuse(transaction, 503)
             return False
         self._store(transaction)
@@ -211,10 +213,6 @@ class TransactionLayer:
 
     # --- what server transactions report (ServerTransactionOwner)
 
-    def tag_for(self, request: Request) -> str:
-        """The To tag of every response of ours to this request."""
-        return response_tag(self._identifiers, request)
-
     def send_response(self, transaction: ServerTransaction, data: bytes) -> None:
         """A response, first or again."""
         if transaction.is_flow_lost:
@@ -226,10 +224,6 @@ class TransactionLayer:
     def response_failed(self, transaction: ServerTransaction, detail: str) -> None:
         """17.2.4, or no ACK (Timer H)."""
         self._outbox.emit(ServerTransactionFailed(transaction, detail))
-
-    def repetition_dropped(self, transaction: ServerTransaction) -> None:
-        """The peer repeats faster than anybody should be answered."""
-        self._outbox.statistics.unanswered_repetitions += 1
 
     def server_terminated(self, transaction: ServerTransaction) -> None:
         """Repetitions would be new requests from now on."""
@@ -267,7 +261,7 @@ class TransactionLayer:
 
     def _absorb(self, known: ServerTransaction, flow: Flow, now: float) -> None:
         """A repetition. On a new connection it also shows where the peer is now."""
-        self._outbox.statistics.repeated_requests += 1
+        self.statistics.repeated_requests += 1
         if known.is_flow_lost and flow.transport is known.flow.transport and flow != known.flow:
             known.is_seeking_flow = False
             self._move(known, flow)

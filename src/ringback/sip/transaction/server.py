@@ -24,11 +24,14 @@ from typing import TYPE_CHECKING, Protocol
 from ringback.sip.message.message import Response
 from ringback.sip.transaction.keys import cancel_mark
 from ringback.sip.transaction.rate_cap import RateCap
+from ringback.sip.transaction.response_making import response_tag
 
 if TYPE_CHECKING:
     from ringback.sip.events import Consumer
     from ringback.sip.flow import Flow
+    from ringback.sip.identifiers import Identifiers
     from ringback.sip.message.message import Request
+    from ringback.sip.statistics import StackStatistics
     from ringback.sip.transaction.keys import Key
     from ringback.sip.transaction.timers import Deadline, Deadlines, Timers
 
@@ -69,10 +72,12 @@ class ServerTransactionOwner(Protocol):
     def timers(self) -> Timers: ...
     @property
     def deadlines(self) -> Deadlines: ...
-    def tag_for(self, request: Request) -> str: ...
+    @property
+    def identifiers(self) -> Identifiers: ...
+    @property
+    def statistics(self) -> StackStatistics: ...
     def send_response(self, transaction: ServerTransaction, data: bytes) -> None: ...
     def response_failed(self, transaction: ServerTransaction, detail: str) -> None: ...
-    def repetition_dropped(self, transaction: ServerTransaction) -> None: ...
     def server_terminated(self, transaction: ServerTransaction) -> None: ...
 
 
@@ -159,7 +164,7 @@ class ServerTransaction:
     def local_tag(self) -> str:
         """The To tag of our responses, made when somebody asks (1.5 us): forwarded requests need none."""
         if not self._local_tag:
-            self._local_tag = self.owner.tag_for(self.request)
+            self._local_tag = response_tag(self.owner.identifiers, self.request)
         return self._local_tag
 
     @local_tag.setter
@@ -303,7 +308,7 @@ def _repeat_response(transaction: ServerTransaction, now: float) -> None:
     if transaction._repeats.allows(now):
         transaction.owner.send_response(transaction, transaction._data)
     else:
-        transaction.owner.repetition_dropped(transaction)
+        transaction.owner.statistics.unanswered_repetitions += 1
 
 
 def _start_timer_g(transaction: ServerTransaction, now: float) -> None:
