@@ -131,6 +131,10 @@ _PUT_BINDINGS = (
     "INSERT INTO bindings (user, key, expires_at, record) VALUES {} "
     "ON CONFLICT (user, key) DO UPDATE SET expires_at = excluded.expires_at, record = excluded.record"
 )
+_PUT_ONE = _PUT_BINDINGS.format("(?, ?, ?, ?)")
+#: So many rows in one statement cost half of what they cost one by one.
+AT_ONCE = 50
+_PUT_MANY = _PUT_BINDINGS.format(", ".join(["(?, ?, ?, ?)"] * AT_ONCE))
 
 
 def _statement(sql: str, *values: object) -> Callable[[sqlite3.Connection], object]:
@@ -140,7 +144,10 @@ def _statement(sql: str, *values: object) -> Callable[[sqlite3.Connection], obje
 def _write_bindings(connection: sqlite3.Connection, bindings: Sequence[BindingRecord]) -> None:
     """In the order of the table: neighbours share its pages."""
     rows = sorted((*_columns(binding), binding.expires_at, encode(binding)) for binding in bindings)
-    connection.execute(_PUT_BINDINGS.format(", ".join(["(?, ?, ?, ?)"] * len(rows))), list(chain(*rows)))
+    whole = len(rows) - len(rows) % AT_ONCE
+    for start in range(0, whole, AT_ONCE):
+        connection.execute(_PUT_MANY, list(chain(*rows[start : start + AT_ONCE])))
+    connection.executemany(_PUT_ONE, rows[whole:])
 
 
 def _remove_bindings(connection: sqlite3.Connection, names: Sequence[tuple[str, str]]) -> None:
