@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 from element import Element, request_to
 
+from ringback.net.driver import BEHIND as BATCH
 from ringback.net.gate import FlowMessage
 from ringback.net.udp import REMEMBERED_FLOWS, Flows
-from ringback.net.udp_socket import BATCH
 from ringback.sip.events import CancelReceived, Event, RequestReceived
 from ringback.sip.flow import Address, Flow, Transport
 from ringback.testing import Network, Peer, messages, run
@@ -183,9 +183,9 @@ def test_a_gate_is_not_asked_before_more_waits_than_one_read_can_take():
         bob.driver.gate = gate
         bob.driver.receive_batch([options(number) for number in range(BATCH)])
         direct = len(bob.requests)
-        bob.driver.receive_batch([options(100 + number) for number in range(BATCH + 1)])
+        bob.driver.receive_batch([options(1000 + number) for number in range(BATCH + 1)])
         assert len(bob.requests) == direct, "all wait"
-        bob.driver.receive_batch([options(900)])
+        bob.driver.receive_batch([options(5000)])
         await asyncio.sleep(1)
         await bob.close()
         answered = sum(data.startswith(b"SIP/2.0 503") for data, _flow in bob.sent)
