@@ -201,6 +201,32 @@ def test_without_room_a_stateful_answer_is_sent_all_the_same() -> None:
     assert bench.words() == ["200"]
 
 
+def test_answered_transactions_make_room_for_four_times_as_many_and_no_more() -> None:
+    bench = StackBench(server_transactions=2)
+    for number in range(8):
+        bench.respond(received(bench, incoming(branch=f"z9hG4bK{number}", call_id=str(number))), 200)
+    assert bench.words() == ["200"] * 8
+    (response,) = bench.receive(incoming(branch="z9hG4bKlate", call_id="late"))
+    assert response.status == 503  # type: ignore[union-attr]
+    bench.run(40.0)
+    assert bench.stack.pending == (0, 0, 0)
+    received(bench, incoming(branch="z9hG4bKlater", call_id="later"))
+
+
+def test_a_shed_transaction_still_knows_repetitions_its_cancel_and_no_stranger() -> None:
+    bench = StackBench(keep_requests=False)
+    transaction = received(bench)
+    bench.respond(transaction, 200)
+    transaction.shed()
+    assert transaction.last_response is None
+    bench.receive(incoming())
+    assert bench.take(RequestReceived) == []
+    (answer,) = bench.receive(incoming("CANCEL"))
+    assert answer.status == 200  # type: ignore[union-attr]
+    (answer,) = bench.receive(incoming("CANCEL", call_id="guessed"))
+    assert answer.status == 481  # type: ignore[union-attr]
+
+
 # --- CANCEL
 
 

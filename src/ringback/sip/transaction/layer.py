@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 #: Answered transactions wait 32 s for repetitions (Timers J, L): so many for one that may be unanswered.
-SETTLED_FACTOR = 10
+SETTLED_FACTOR = 4
 
 
 class TransactionLayer:
