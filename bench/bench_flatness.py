@@ -141,7 +141,6 @@ def _with_most_contacts(kernel: str, tell: Callable[[str], None]) -> tuple[dict[
         "seconds_to_ready_without_contacts": started_empty,
         "seconds_to_ready": ready,
         "after_restart": again,
-        "bytes_a_contact_after_restart": (again - before.resident) / MOST,
     }
 
 
