@@ -213,8 +213,8 @@ class LimitSettings(Section):
     """How many connections one IP address may have open at the same time."""
 
     max_transactions: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
-    """How many requests may be in progress at the same time; beyond it new ones are answered with 503. Four times
-    as many that are answered may wait for repetitions (32 seconds, about 4 KB each)."""
+    """How many requests may be in progress at the same time; beyond it new ones are answered with 503. Four
+    times as many that are answered may wait for repetitions (32 seconds, about 4 KB each)."""
 
     handshake_timeout: Seconds = 5.0
     """How long a TLS or WebSocket handshake may take, in seconds."""
