@@ -107,8 +107,10 @@ def curve_panel(
     bottom = top + 50 + height
     at = {factor: left + width * (index + 0.5) / len(factors) for index, factor in enumerate(factors)}
 
+    highest = max([110.0, *(percent * 1.05 for curve in curves for _, percent in curve.points)])
+
     def level(percent: float) -> float:
-        return bottom - height * percent / 110
+        return bottom - height * percent / highest
 
     parts = [
         text(
@@ -135,14 +137,12 @@ def curve_panel(
             f'<line x1="{x - 16:.1f}" x2="{x + 16:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{COLOURS["floor"]}" stroke-width="2"/>'
         )
     for curve in curves:
-        line = " ".join(
-            f"{at[factor]:.1f},{level(min(percent, 110)):.1f}" for factor, percent in curve.points
-        )
+        line = " ".join(f"{at[factor]:.1f},{level(percent):.1f}" for factor, percent in curve.points)
         parts.append(
             f'<polyline points="{line}" fill="none" stroke="{COLOURS[curve.name]}" stroke-width="2.5"/>'
         )
         parts += [
-            f'<circle cx="{at[factor]:.1f}" cy="{level(min(percent, 110)):.1f}" r="3.5" fill="{COLOURS[curve.name]}"/>'
+            f'<circle cx="{at[factor]:.1f}" cy="{level(percent):.1f}" r="3.5" fill="{COLOURS[curve.name]}"/>'
             for factor, percent in curve.points
         ]
     return parts, bottom + 50

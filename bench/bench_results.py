@@ -42,7 +42,11 @@ def conditions(kernel_wanted: str) -> dict[str, Any]:
 def _commit() -> str:
     words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return f"{VERSION} ({done.stdout.strip()})" if done.returncode == 0 else str(VERSION)
+    if done.returncode:
+        return str(VERSION)
+    changed = ["git", "-C", str(ROOT), "status", "--porcelain", "src"]
+    is_changed = subprocess.run(changed, capture_output=True, text=True, check=False).stdout.strip()
+    return done.stdout.strip() + (" with changes that are not committed" if is_changed else "")
 
 
 def _sipp_version() -> str:
@@ -62,6 +66,7 @@ def keep(part: str, value: object, *, kernel_wanted: str = "") -> None:
     results = read()
     results["conditions"] = conditions(kernel_wanted)
     results[part] = value
+    results.setdefault("measured_with", {})[part] = _commit()
     FILE.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 

@@ -7,6 +7,7 @@ python bench/report.py
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import bench_charts
 import bench_compare
 import bench_goodput
 import bench_results
+from bench_cases import BY_NAME
 from bench_program import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -23,7 +25,7 @@ NOTES = ROOT / "bench" / "notes.md"
 HEAD = """\
 # Performance
 
-What Ringback costs, beside Kamailio, on the same machine in the same run. This page is made by `make bench`
+What Ringback costs, beside Kamailio, in turns on the same machine. This page is made by `make bench`
 (`bench/report.py`, from `bench/results.json`); run it and you get your own.
 
 ![CPU time a call, and goodput under overload](performance.svg)
@@ -35,10 +37,12 @@ HOW = """\
 - CPU is user and system time of all of a server's processes, from the operating system's accounting (`/proc/PID/stat`), over what
   was completed. Runs in which something failed or was sent twice are named: a server that drops looks cheap.
 - The servers take turns (A B A B); figures are medians of as many runs as the table says. "Saturation": the load generator (`bench/load/`, C) keeps 64
-  calls running. "/s": it starts so many calls a second, evenly. "Highest": held for ten seconds without a loss or a retransmission.
+  calls running. "/s": it starts so many calls a second, evenly. "Highest": held for ten seconds without a loss or a retransmission,
+  looked for in at most seven tries.
 - The warm-up at saturation is longer than 5 s, the time that Kamailio keeps transactions: its memory is not new any more then.
-- Kamailio does what Ringback does and nothing more (`bench/kamailio.cfg`): Max-Forwards, rport, NAT check of REGISTER, usrloc in
-  memory, Record-Route, stateful relay. Its location is in memory only; Ringback also writes each change to its database.
+- Kamailio does what Ringback does and little more or less (`bench/kamailio.cfg`): Max-Forwards, rport, NAT check of REGISTER, usrloc in
+  memory, Record-Route, stateful relay. Its location is in memory only and all users have one password,
+  in its configuration; Ringback writes each change to its database and looks accounts up.
 - Ringback is `ringback serve` with the settings of a new installation, except `strangers_may_call` (the callers are not its users),
   a higher `max_transactions` and log level warning. Every REGISTER is challenged; there is no setting that would not.
 - A message is one that came into or left the server; a basic call has 13.
@@ -57,11 +61,11 @@ def number(value: float | None, digits: int = 1) -> str:
     return f"{value:,.{digits}f}".replace(",", " ")
 
 
-def conditions(found: dict[str, Any]) -> str:
+def conditions(found: dict[str, Any], measured_with: dict[str, str]) -> str:
     told = [
         (
             "Ringback",
-            f"{found['ringback']}, kernel {found['ringback_kernel']}, Python {found['python']}, one worker unless said",
+            f"kernel {found['ringback_kernel']}, Python {found['python']}, one worker unless said",
         ),
         (
             "Kamailio",
@@ -77,6 +81,7 @@ def conditions(found: dict[str, Any]) -> str:
             f"limit {found['socket_buffer_limit']} bytes; the generator asks for 4 MB, each server for what it asks by itself",
         ),
     ]
+    told += [(f"Code of the part `{name}`", commit) for name, commit in measured_with.items()]
     return "## Conditions\n\n" + table(("", ""), told)
 
 
@@ -86,8 +91,8 @@ def conditions(found: dict[str, Any]) -> str:
 def cases(rows: dict[str, Any]) -> str:
     servers = ("ringback", "kamailio", "kamailio_default")
     lines = []
-    for row in rows.values():
-        costs = [number(bench_compare.cost(row, server)) for server in servers]
+    for row in _in_order(rows):
+        costs = [_cost(row, server) for server in servers]
         messages = [number(_median(row, server, "us_per_message"), 2) for server in servers[:2]]
         answers = [
             f"{number(_answer(row, server, 'p50'), 2)} / {number(_answer(row, server, 'p99'), 2)}"
@@ -117,6 +122,18 @@ def cases(rows: dict[str, Any]) -> str:
     head = ("scenario", "Ringback µs", "Kamailio tlsf µs", "Kamailio qm µs", "ratio to tlsf", "must", "aim", "Ringback µs a message", "Kamailio µs a message",
             "Ringback p50 / p99 ms", "Kamailio p50 / p99 ms", "Ringback highest/s", "Kamailio tlsf highest/s", "Ringback MB", "Kamailio MB", "runs")  # fmt: skip
     return "## Side by side\n\n" + table(head, lines) + "\n" + _doubts(rows)
+
+
+def _in_order(rows: dict[str, Any]) -> list[dict[str, Any]]:
+    """As the list of cases has them."""
+    return [rows[name] for name in sorted(rows, key=list(BY_NAME).index)]
+
+
+def _cost(row: dict[str, Any], server: str) -> str:
+    """The median, and the least and most of the runs."""
+    costs = [run["us_per_call"] for run in row["runs"].get(server, [])]
+    spread = f" ({number(min(costs), 0)}-{number(max(costs), 0)})" if len(costs) > 1 else ""
+    return number(bench_compare.cost(row, server)) + spread
 
 
 def _median(row: dict[str, Any], server: str, *path: str, scale: float = 1.0) -> float | None:
@@ -192,21 +209,11 @@ def flatness(found: dict[str, Any]) -> str:
                 f"{100 * (cost / base - 1):+.0f} %",
             )
         )
-    names = [name for name in found["transactions"][0] if name.isdigit()]
-    alone = bench_results.median(found["transactions"], names[0], "us_per_message")
-    for name in names:
-        cost = bench_results.median(found["transactions"], name, "us_per_message")
-        rows.append(
-            (
-                f"{int(name):,} transactions waiting".replace(",", " "),
-                number(cost, 2),
-                f"{100 * (cost / alone - 1):+.0f} %",
-            )
-        )
     parts = [
         "## Does it stay so when there is much?\n\nA basic call over UDP at saturation:\n\n",
         table(("", "µs a message", ""), rows),
         "\n",
+        _transactions(found["transactions"]),
     ]
     half = found["half"]
     parts.append(f"At half of saturation ({number(bench_results.median(half, 'rate'), 0)} calls/s) a call is answered in "
@@ -218,12 +225,25 @@ def flatness(found: dict[str, Any]) -> str:
     return "".join([*parts, _memory(found["memory"])])
 
 
+def _transactions(pairs: list[dict[str, Any]]) -> str:
+    """Each pair is one server, first without and then with calls that ring: the pairs differ more than the two."""
+    few, many = sorted((name for name in pairs[0] if name.isdigit()), key=int)
+    rows, changes = [], []
+    for pair in pairs:
+        costs = [pair[name]["us_per_message"] for name in (few, many)]
+        changes.append(100 * (costs[1] / costs[0] - 1))
+        rows.append((*(number(cost, 2) for cost in costs), f"{changes[-1]:+.0f} %"))
+    head = ("no transaction waiting, µs a message", f"{int(many):,} waiting".replace(",", " "), "")
+    return table(head, rows) + f"\nThe median change is {statistics.median(changes):+.0f} %.\n\n"
+
+
 def _pauses(found: dict[str, Any]) -> str:
     counts = found.get("pauses", found)
-    rows = [(name, str(count)) for name, count in counts.items() if not isinstance(count, dict)]
-    longest = f"The longest was {found['longest_ms']} ms. " if "longest_ms" in found else ""
+    rows = [(name, str(count)) for name, count in counts.items() if name != "longest_ms"]
+    rows.sort(key=lambda row: (row[0].startswith("over"), float(row[0].split()[1])))
+    longest = f"the longest was {found['longest_ms']} ms; " if "longest_ms" in found else ""
     return (
-        f"\nPauses of the garbage collector in that run ({longest}`ringback status --json` tells those of your server):\n\n"
+        f"\nPauses of the garbage collector since that server's start, with the saturation before it ({longest}`ringback status --json` tells those of your server):\n\n"
         + table(("pause", "times"), rows)
     )
 
@@ -265,7 +285,7 @@ def goodput(found: dict[str, Any]) -> str:
     head = ("offered, × capacity", "calls/s", "completed, % of capacity", "floor", "Kamailio, %", "ringing after p50 / p99 ms", "Kamailio, ms", "% of answered calls that ended well",
             "µs a refusal", "swing %", "health checks answered, slowest")  # fmt: skip
     text = (f"Calls arrive at random whatever happens to them, callers retransmit and give up after four seconds. Capacity is {number(found['ringback']['capacity'], 0)} "
-            f"calls/s for Ringback, {number(found['kamailio']['capacity'], 0)} for Kamailio, which has no overload control here (its default).\n\n")  # fmt: skip
+            f"calls/s for Ringback, {number(found['kamailio']['capacity'], 0)} for Kamailio, which has no overload control here (its default). Capacity is what a window of 64 calls gets; open load fills batches better, so a server may exceed it. The cost of a refusal is an estimate: CPU time without that of the completed calls, over refusals.\n\n")  # fmt: skip
     last = found["recovery"]["last_bad_second"]
     until = found["recovery"]["flood_until"]
     after = "at once" if last is None or last < until else f"after {last - until + 1} s"
@@ -290,10 +310,10 @@ def scanners(found: dict[str, Any]) -> str:
         (name, found["versions"].get(name, ""), number(cost, 1) if cost else "fails")
         for name, cost in ordered
     ]
-    text = (f"Microseconds to split one INVITE of {found['bytes']} bytes with 16 header fields and to find what identifies its transaction and dialog. "
-            "Theirs is the call that parses; where that only splits lines, finding the keys is added. The fastest of them check nothing.\n\n")  # fmt: skip
+    text = (f"Microseconds to split one INVITE of {found['bytes']} bytes with 15 header fields and to find what identifies its transaction and dialog. "
+            "Theirs is the call that parses; where that only splits lines, finding the keys is added. The two fastest of them check nothing. aiosip is given back two names that newer Pythons dropped. Not measured: simplesip, simple-sip-client, Katari and PySIPio, whose parser is a private part of a client; p2psip (Python 2); sipx and hermes-voip, which did not install.\n\n")  # fmt: skip
     return (
-        "## The scanner, beside every SIP parser on PyPI that installs\n\n"
+        f"## The scanner, beside {len(ordered)} SIP parsers from PyPI\n\n"
         + text
         + table(("", "version", "µs"), rows)
     )
@@ -325,7 +345,7 @@ def sipp(found: dict[str, Any]) -> str:
 
 def chart(results: dict[str, Any]) -> str:
     rows = [bench_charts.Bars(row["title"], {server: bench_compare.cost(row, server) for server in row["runs"]})
-            for row in results.get("cases", {}).values() if "ringback" in row["runs"]]  # fmt: skip
+            for row in _in_order(results.get("cases", {})) if "ringback" in row["runs"]]  # fmt: skip
     curves, floors, factors = [], {}, []
     if found := results.get("goodput"):
         floors, factors = bench_goodput.FLOORS, [point["factor"] for point in found["ringback"]["points"]]
@@ -355,7 +375,7 @@ def main() -> None:
     if NOTES.exists():
         parts.append(NOTES.read_text())
     parts += [make(results[name]) for name, make in PARTS.items() if name in results]
-    parts += [conditions(results["conditions"]), HOW]
+    parts += [conditions(results["conditions"], results.get("measured_with", {})), HOW]
     PAGE.write_text("\n".join(part.strip("\n") + "\n" for part in parts))
     CHART.write_text(chart(results))
     print(f"written: {PAGE.relative_to(ROOT)}, {CHART.relative_to(ROOT)}")

@@ -48,7 +48,7 @@ def test_the_ratio_is_that_of_the_medians() -> None:
 def test_a_case_is_a_line_with_cost_ratio_and_targets() -> None:
     page = report.cases({"call": row([40, 50, 60], [100, 100, 100])})
     line = next(line for line in page.split("\n") if line.startswith("| basic call"))
-    assert line.startswith("| basic call | 50.0 | 100.0 |  | 0.50 | 0.70 | 0.35 |")
+    assert line.startswith("| basic call | 50.0 (40-60) | 100.0 (100-100) |  | 0.50 | 0.70 | 0.35 |")
     assert "| 4 000 |" in line
     assert "In no run was anything lost" in page
 
