@@ -33,7 +33,7 @@ class RealNetwork:
 
     async def bind_datagram(self, local: Address, received: DatagramsReceived) -> UdpSocket:
         """A bound UDP socket that delivers batches of datagrams to `received`."""
-        return UdpSocket(bound_udp_socket(local), received)
+        return UdpSocket(self._datagram_socket(local), received)
 
     async def listen(
         self,
@@ -46,7 +46,7 @@ class RealNetwork:
     ) -> StreamListener:
         """A listening socket that delivers connected streams to `accepted`."""
         return StreamListener(
-            listening_socket(local, reuse_port=self._reuse_port),
+            self._listening_socket(local),
             accepted,
             tls=tls,
             gate=gate,
@@ -73,3 +73,9 @@ class RealNetwork:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((remote_host, 9))
             return str(probe.getsockname()[0])
+
+    def _datagram_socket(self, local: Address) -> socket.socket:
+        return bound_udp_socket(local)
+
+    def _listening_socket(self, local: Address) -> socket.socket:
+        return listening_socket(local, reuse_port=self._reuse_port)

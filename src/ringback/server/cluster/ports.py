@@ -15,12 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ringback.net.errors import PortInUse
-from ringback.net.network import DatagramsReceived, Gate, StreamAccepted
 from ringback.net.sockets import RealNetwork
 from ringback.net.steering import attach
-from ringback.net.streams import StreamListener, listening_socket
+from ringback.net.streams import listening_socket
 from ringback.net.transport import TRANSPORTS
-from ringback.net.udp_socket import UdpSocket, bound_udp_socket
+from ringback.net.udp_socket import bound_udp_socket
 from ringback.sip.flow import Address, Transport
 
 #: (is it for datagrams, where)
@@ -111,24 +110,10 @@ class InheritedNetwork(RealNetwork):
         super().__init__()
         self._inherited = dict(inherited)
 
-    async def bind_datagram(self, local: Address, received: DatagramsReceived) -> UdpSocket:
+    def _datagram_socket(self, local: Address) -> socket.socket:
         """The inherited socket of this place; any other is opened."""
-        sock = self._inherited.pop((True, local), None)
-        return UdpSocket(sock, received) if sock is not None else await super().bind_datagram(local, received)
+        return self._inherited.pop((True, local), None) or super()._datagram_socket(local)
 
-    async def listen(
-        self,
-        local: Address,
-        accepted: StreamAccepted,
-        *,
-        tls: ssl.SSLContext | None = None,
-        gate: Gate | None = None,
-        handshake_timeout: float = 5.0,
-    ) -> StreamListener:
+    def _listening_socket(self, local: Address) -> socket.socket:
         """The same for connections."""
-        sock = self._inherited.pop((False, local), None)
-        if sock is None:
-            sock = listening_socket(local)
-        return StreamListener(
-            sock, accepted, tls=tls, gate=gate, handshake_timeout=handshake_timeout, poller=self.poller
-        )
+        return self._inherited.pop((False, local), None) or super()._listening_socket(local)

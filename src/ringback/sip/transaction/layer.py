@@ -84,15 +84,12 @@ class TransactionLayer:
         self, request: Request, flow: Flow, *, now: float, must_keep: bool
     ) -> ServerTransaction | None:
         """A request other than ACK and CANCEL. None when it needs nobody's attention any more."""
-        head = request.head  # plain requests have a unique branch
-        key = server_key(request) if head is None else (head.branch, head.sent_by, head.method)
+        key = server_key(request)
         known = self.transactions.by_key.get(key)
         if known is not None:
             self._absorb(known, flow, now)
             return None
-        transaction = ServerTransaction(request, flow, key, self, "", now)
-        is_direct = flow.is_reliable or (head is not None and head.reply_port == flow.remote.port)
-        transaction.reply_flow = flow if is_direct else reply_flow(request, flow)
+        transaction = self._new(request, flow, key, now)
         if not must_keep:
             return transaction
         if self._merges and self._is_merged(request):
@@ -141,7 +138,7 @@ class TransactionLayer:
 
     def keep(self, transaction: ServerTransaction, *, now: float, answers_soon: bool = False) -> bool:
         """Store it. False when there is nothing more to do: it is a repetition, or there is no room (503)."""
-        if transaction.is_kept or transaction.last_status >= 200:
+        if transaction.is_kept or transaction.has_final_response:
             return transaction.is_kept
         known = self.transactions.by_key.get(transaction.key)
         if known is not None:
@@ -219,7 +216,7 @@ class TransactionLayer:
             self._seek_flow(transaction)
         else:
             assert transaction.reply_flow is not None
-            self._outbox.messages.append((data, transaction.reply_flow))
+            self._outbox.send(data, transaction.reply_flow)
 
     def response_failed(self, transaction: ServerTransaction, detail: str) -> None:
         """17.2.4, or no ACK (Timer H)."""

@@ -28,15 +28,11 @@ def reply_flow(request: Request, flow: Flow) -> Flow:
         return flow
     head = request.head
     if head is None:
-        return reply_flow_by(request.top_via, flow)
-    if head.reply_port == flow.remote.port:
+        remote = _datagram_remote(request.top_via, flow)
+    elif head.reply_port == flow.remote.port:
         return flow
-    return replace(flow, remote=Address(flow.remote.host, head.reply_port))
-
-
-def reply_flow_by(via: Via, flow: Flow) -> Flow:
-    """The same by a top Via that somebody has read: the flow of a datagram's answer."""
-    remote = _datagram_remote(via, flow)
+    else:
+        remote = Address(flow.remote.host, head.reply_port)
     return flow if remote == flow.remote else replace(flow, remote=remote)
 
 
