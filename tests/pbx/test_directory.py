@@ -70,10 +70,10 @@ async def test_a_refresh_that_fails_changes_nothing() -> None:
     class Broken(MemoryStore):
         broken = False
 
-        def users(self) -> list[UserRecord]:
+        def users(self, *, asleep: bool = False) -> list[UserRecord]:
             if self.broken:
                 raise StorageError("the disk is gone")
-            return list(super().users())
+            return list(super().users(asleep=asleep))
 
     store = Broken()
     store.put_user(user("101"))

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +31,14 @@ from ringback.server.certificates import CertificateFiles
 from ringback.server.cluster.membership import Membership
 from ringback.server.config import Settings
 from ringback.server.identity import Identity
-from ringback.server.storage.store import Store
+from ringback.server.storage.store import StorageError, Store
 from ringback.server.trace import Tracing
+
+logger = logging.getLogger("ringback.pbx")
+
+#: So many users' digests are read at once, about a millisecond; and how long the loop then does other things.
+WAKE_SLICE = 200
+PAUSE = 0.005
 
 
 class PhoneSystem:
@@ -71,6 +79,7 @@ class PhoneSystem:
             membership=membership,
         )
         self.tracing = Tracing()
+        self._waking: asyncio.TimerHandle | None = None
         self._collector = Collector(lambda: self.server.stack.statistics.received) if owns_process else None
 
     @property
@@ -89,11 +98,14 @@ class PhoneSystem:
             await self.tracing.close()
             raise
         self.tracing.watch(self.server.driver)
+        self._wake()
         if self._collector is not None:
             self._collector.start()
 
     async def close(self) -> None:
         """End calls, close sockets. Registrations stay in the store."""
+        if self._waking is not None:
+            self._waking.cancel()
         if self._collector is not None:
             await self._collector.close()
         await self.server.close()
@@ -137,3 +149,12 @@ class PhoneSystem:
             described(binding, now=now, name=self.directory.name_of(binding.user))
             for binding in self.server.registrations()
         ]
+
+    def _wake(self) -> None:
+        """Read the digests of all users, some at a time. Those that cannot be read are tried when needed."""
+        try:
+            is_more = self.directory.wake(WAKE_SLICE)
+        except StorageError as error:
+            logger.warning("passwords are read one by one: %s", error)
+            return
+        self._waking = asyncio.get_running_loop().call_later(PAUSE, self._wake) if is_more else None

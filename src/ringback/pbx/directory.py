@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from ringback.server.storage.bulk import without_collector
+from ringback.server.storage.sealed_digests import wake
 from ringback.server.storage.store import StorageError, Store, UserRecord
 from ringback.server.subscribers import Subscriber
 
@@ -22,13 +23,15 @@ MAX_DIALLED = 128
 class Directory:
     """The users of one store. A refresh replaces all of them at once; when it fails, the old ones stay."""
 
-    __slots__ = ("_by_name", "_by_number", "_refreshing", "_store")
+    __slots__ = ("_asleep", "_by_name", "_by_number", "_refreshing", "_store")
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._refreshing = asyncio.Lock()
         self._by_number: dict[str, Subscriber] = {}
         self._by_name: dict[str, Subscriber | None] = {}
+        #: Users whose digests are not read yet, the last ones first.
+        self._asleep: list[UserRecord] = []
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -49,9 +52,21 @@ class Directory:
         return found.name if found else ""
 
     def load(self) -> None:
-        """Read all users. Blocks for as long as the store does, and raises StorageError."""
+        """Read all users. Blocks for as long as the store does, and raises StorageError.
+
+        Their digests sleep: those of 100 000 users would hold up the start for half a second. `wake` them.
+        """
         with without_collector():
-            self._take(self._store.users())
+            users = self._store.users(asleep=True)
+            self._take(users)
+            self._asleep = list(reversed(users))
+
+    def wake(self, limit: int) -> bool:
+        """Read the digests of so many users that sleep. False when none is left. Raises StorageError."""
+        users = self._asleep[: -limit - 1 : -1]
+        del self._asleep[-limit:]
+        wake([user.ha1s for user in users])
+        return bool(self._asleep)
 
     async def refresh(self) -> frozenset[str]:
         """Read all users again without holding up the loop.
@@ -65,6 +80,7 @@ class Directory:
             except StorageError as error:
                 raise StorageError(f"the users could not be read again, those known stay: {error}") from error
             self._take(users)
+            self._asleep.clear()
             return frozenset(number for number, old in before.items() if not self._has_digests_of(old))
 
     def _has_digests_of(self, old: Subscriber) -> bool:
@@ -75,7 +91,7 @@ class Directory:
         by_number = {user.number: Subscriber(user.number, user.name, user.ha1s) for user in users}
         by_name: dict[str, Subscriber | None] = {}
         for subscriber in by_number.values():
-            if name := dialled_name(subscriber.name):
+            if subscriber.name and (name := dialled_name(subscriber.name)):
                 by_name[name] = None if name in by_name else subscriber
         self._by_number, self._by_name = by_number, by_name
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Subscriber:
-    """A user of this server. `ha1s` maps a digest algorithm to H(number:realm:password)."""
+    """A user of this server. `ha1s` maps a digest algorithm to H(number:realm:password).
+
+    Nobody changes one; not frozen for the reason of `UserRecord`.
+    """
 
     number: str
     name: str = ""

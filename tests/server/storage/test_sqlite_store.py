@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from ringback.pbx.accounts import new_user
 from ringback.server.storage import BindingRecord, StorageError, UserRecord
 from ringback.server.storage.schema import VERSION
+from ringback.server.storage.sealed_digests import wake
 from ringback.server.storage.sealing import Sealer
 from ringback.server.storage.sqlite import SqliteStore
 from ringback.server.storage.writer import Writer
@@ -186,6 +188,18 @@ def test_what_is_read_when_asked_is_what_is_read_at_once(
     rows = list(store.rows(now=0))
     assert [(row[0], row[1], row[2]) for row in rows] == [("101", f"key-{n:06}", 1e12) for n in range(3)]
     assert [store.read(row) for row in rows] == [binding(0), None, binding(2)]
+
+
+def test_digests_that_sleep_are_read_one_by_one_or_many_at_once(store: SqliteStore) -> None:
+    for number in ("101", "102", "103", "104"):
+        store.put_user(new_user(number, "", password=f"secret-{number}", realm="example.com"))
+    awake = {user.number: dict(user.ha1s) for user in store.users()}
+    asked, *others = store.users(asleep=True)
+    assert dict(asked.ha1s) == awake["101"]
+    wake([user.ha1s for user in others[:2]])
+    store.remove_user("102")
+    store.remove_user("104")
+    assert [dict(user.ha1s) for user in others] == [awake["102"], awake["103"], {}]
 
 
 def test_only_sealed_digests_are_in_the_file(file: Path, store: SqliteStore) -> None:

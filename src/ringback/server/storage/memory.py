@@ -16,7 +16,7 @@ class MemoryStore:
         self._bindings: dict[tuple[str, str], BindingRecord] = {}
         self._values: dict[str, str] = {}
 
-    def users(self) -> Sequence[UserRecord]:
+    def users(self, *, asleep: bool = False) -> Sequence[UserRecord]:
         return [self._users[number] for number in sorted(self._users)]
 
     def put_user(self, user: UserRecord) -> None:

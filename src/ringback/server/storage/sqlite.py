@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from ringback.server.storage.binding_record import decode, encode
 from ringback.server.storage.bulk import without_collector
-from ringback.server.storage.sealed_digests import SealedDigests
+from ringback.server.storage.sealed_digests import Reader, Sealed, SealedDigests
 from ringback.server.storage.sqlite_file import SqliteFile
 from ringback.server.storage.store import BindingRecord, StoredRow, UserRecord
 
@@ -30,21 +30,24 @@ class SqliteStore(SqliteFile):
 
     # --- users ---------------------------------------------------------------------------------------
 
-    def users(self) -> Sequence[UserRecord]:
+    def users(self, *, asleep: bool = False) -> Sequence[UserRecord]:
         with without_collector(), self._reading() as connection:
             rows = connection.execute(
                 "SELECT number, name, realm, made_by FROM users ORDER BY number"
             ).fetchall()
-            sealed: dict[str, list[tuple[str, bytes]]] = {number: [] for number, *_ in rows}
-            for number, algorithm, seal in connection.execute(
-                "SELECT number, algorithm, sealed FROM digests"
-            ):
-                if number in sealed:
-                    sealed[number].append((algorithm, seal))
-            return [
-                UserRecord(number, name, realm, self._digests(number, realm, sealed[number]), made_by)
-                for number, name, realm, made_by in rows
-            ]
+            if asleep:
+                return [
+                    UserRecord(
+                        number,
+                        name,
+                        realm,
+                        SealedDigests(self._sealer, number, realm, self._sealed_between),
+                        made_by,
+                    )
+                    for number, name, realm, made_by in rows
+                ]
+            found = _grouped(connection.execute("SELECT number, algorithm, sealed FROM digests"))
+            return [self._user(row, found.get(row[0], ())) for row in rows]
 
     def put_user(self, user: UserRecord) -> None:
         sealed = [
@@ -103,8 +106,18 @@ class SqliteStore(SqliteFile):
     def remove_expired(self, *, now: float) -> None:
         self._writer.put(("expired",), _statement("DELETE FROM bindings WHERE expires_at <= ?", now))
 
-    def _digests(self, number: str, realm: str, sealed: list[tuple[str, bytes]]) -> SealedDigests:
-        return SealedDigests(self._sealer, number, realm, tuple(sealed))
+    def _user(self, row: tuple[str, str, str, str], sealed: Sealed | Reader) -> UserRecord:
+        number, name, realm, made_by = row
+        return UserRecord(number, name, realm, SealedDigests(self._sealer, number, realm, sealed), made_by)
+
+    def _sealed_between(self, first: str, last: str) -> dict[str, Sealed]:
+        with self._reading() as connection:
+            return _grouped(
+                connection.execute(
+                    "SELECT number, algorithm, sealed FROM digests WHERE number BETWEEN ? AND ?",
+                    (first, last),
+                )
+            )
 
     # --- named values --------------------------------------------------------------------------------
 
@@ -152,6 +165,14 @@ def _write_bindings(connection: sqlite3.Connection, bindings: Sequence[BindingRe
 
 def _remove_bindings(connection: sqlite3.Connection, names: Sequence[tuple[str, str]]) -> None:
     connection.executemany("DELETE FROM bindings WHERE user = ? AND key = ?", names)
+
+
+def _grouped(rows: Iterable[tuple[str, str, bytes]]) -> dict[str, Sealed]:
+    """(algorithm, seal) by number."""
+    found: dict[str, list[tuple[str, bytes]]] = {}
+    for number, algorithm, seal in rows:
+        found.setdefault(number, []).append((algorithm, seal))
+    return {number: tuple(sealed) for number, sealed in found.items()}
 
 
 def _columns(binding: BindingRecord) -> tuple[str, str]:
