@@ -46,10 +46,10 @@ def mu_law_file(pcm: bytes) -> bytes:
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    voice = EspeakVoice(words_per_minute=145)
+    voice = EspeakVoice(words_per_minute=145, rate=SAMPLE_RATE)
     total = 0
     for name, text in PROMPTS.items():
-        data = mu_law_file(levelled(trimmed(asyncio.run(voice.speak(text)))))
+        data = mu_law_file(levelled(trimmed(asyncio.run(voice.speak(text)).pcm)))
         (folder / f"{name}.wav").write_bytes(data)
         total += len(data)
     print(f"{len(PROMPTS)} prompts, {total} bytes, in {folder}")

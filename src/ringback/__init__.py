@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ringback.sip.message import SipUri as SipUri
     from ringback.sip.stack import SipStack as SipStack
     from ringback.ua.account import InvalidAddress as InvalidAddress
+    from ringback.ua.app import App as App
     from ringback.ua.call import Call as Call
     from ringback.ua.call import CallState as CallState
     from ringback.ua.errors import AuthenticationFailed as AuthenticationFailed
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 #: Public name -> the module that has it.
 PUBLIC: dict[str, str] = {
+    "App":                  "ringback.ua.app",
     "AuthenticationFailed": "ringback.ua.errors",
     "Busy":                 "ringback.ua.errors",
     "Call":                 "ringback.ua.call",
@@ -80,6 +82,8 @@ __all__ = ["PUBLIC", "__version__", *PUBLIC]  # noqa: PLE0604 (the names are tho
 
 
 def __getattr__(name: str) -> object:
+    if name == "audio":  # a module, so that its names stand together: audio.Pcm, audio.beep
+        return import_module("ringback.audio")
     module = PUBLIC.get(name)
     if module is None:
         raise AttributeError(f"module 'ringback' has no attribute {name!r}")

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from interop_browser import Browser
 from interop_rig import PASSWORD, Rig
 from interop_ringback import Ringback
 from interop_trace import ladders
@@ -41,6 +42,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ringback]:
     try:
         for number, name in (("101", "Anna"), ("102", "Bob"), ("103", "Carol")):
             running.add_user(number, name, PASSWORD)
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all tests; each opens pages of its own, which are closed after it."""
+    running = Browser(tmp_path_factory.mktemp("chromium") / "browser")
+    try:
         yield running
     finally:
         running.stop()

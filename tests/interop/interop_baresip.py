@@ -15,15 +15,15 @@ net_interface {host}
 audio_source aufile,{folder}/in.wav
 audio_player aubridge,x
 audio_alert aubridge,alert
-ausrc_srate 8000
-auplay_srate 8000
-ausrc_channels 1
-auplay_channels 1
+ausrc_srate {rate}
+auplay_srate {rate}
+ausrc_channels {channels}
+auplay_channels {channels}
 rtp_ports {rtp_low}-{rtp_high}
 snd_path {folder}/rec
 ctrl_tcp_listen 127.0.0.1:{control}
 module_path {modules}
-module g711.so
+{codec_modules}
 module sndfile.so
 module aufile.so
 module aubridge.so
@@ -35,8 +35,18 @@ module_app ctrl_tcp.so
 """
 
 
+#: What a codec needs: its module, and the rate and channels of the sound files.
+CODECS = {"g711": (8000, 1), "g722": (16000, 1), "opus": (48000, 2), "l16": (16000, 1)}
+#: What the kinds of media encryption need.
+ENCRYPTION_MODULES = {"srtp": "srtp.so", "srtp-mand": "srtp.so", "dtls_srtp": "dtls_srtp.so"}
+
+
 class Baresip:
-    """One baresip with one account."""
+    """One baresip with one account.
+
+    `codec` is the only one it has (a key of CODECS); `encryption` is baresip's `mediaenc`: "srtp" offers it,
+    "srtp-mand" insists, "dtls_srtp" is what browsers do.
+    """
 
     def __init__(
         self,
@@ -52,13 +62,17 @@ class Baresip:
         contacts: tuple[str, ...] = (),
         expires: int = 600,
         place: Place = HERE,
+        codec: str = "g711",
+        encryption: str = "",
     ) -> None:
         program = require("baresip", "baresip")
         folder.mkdir(parents=True)
         (folder / "rec").mkdir()
         self.folder = folder
         self.user = user
-        write_tone(folder / "in.wav", frequency)
+        rate, channels = CODECS[codec]
+        write_tone(folder / "in.wav", frequency, rate=rate, channels=channels)
+        modules = [f"{codec}.so", *([ENCRYPTION_MODULES[encryption]] if encryption else [])]
         self.port = free_port(pair=True)
         self.control_port = free_port()
         rtp = free_port()
@@ -72,11 +86,15 @@ class Baresip:
                 rtp_high=rtp + 40,
                 control=self.control_port,
                 modules=_module_path(),
+                codec_modules="\n".join(f"module {module}" for module in modules),
+                rate=rate,
+                channels=channels,
             )
         )
         (folder / "accounts").write_text(
             f"<sip:{user}@{domain};transport={transport}>;auth_user={user};auth_pass={password};"
-            f'regint={expires};answermode={answer};outbound="sip:{server};transport={transport}"\n'
+            f'regint={expires};answermode={answer};outbound="sip:{server};transport={transport}"'
+            f"{f';mediaenc={encryption}' if encryption else ''}\n"
         )
         (folder / "contacts").write_text("".join(f"{contact}\n" for contact in contacts))
         self.program = Program([*place.prefix, program, "-4", "-v", "-s", "-f", str(folder)], folder / "log")

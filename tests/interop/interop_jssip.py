@@ -4,51 +4,14 @@
 npm installs it once into the virtual environment; `jssip/phone.mjs` is what runs there.
 """
 
-import hashlib
 import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import pytest
+from interop_npm import installed
 from interop_process import Program, require, wait_until
 
 SOURCE = Path(__file__).parent / "jssip"
-NAMES = ("package.json", "package-lock.json", ".npmrc")
-
-
-def installed() -> Path:
-    """The folder with JsSIP in it; filled the first time, and again when the wanted versions change."""
-    npm = require("npm", "npm")
-    wanted = b"".join((SOURCE / name).read_bytes() for name in NAMES)
-    folder = Path(sys.prefix) / f"jssip-{hashlib.sha256(wanted).hexdigest()[:12]}"
-    if not folder.exists():
-        with tempfile.TemporaryDirectory(dir=sys.prefix, prefix="jssip-new-") as fresh:
-            _install(npm, Path(fresh) / "jssip")
-            try:
-                (Path(fresh) / "jssip").rename(folder)
-            except OSError:  # another test run was faster
-                assert folder.exists()
-    return folder
-
-
-def _install(npm: str, folder: Path) -> None:
-    folder.mkdir()
-    for name in NAMES:
-        shutil.copy(SOURCE / name, folder)
-    done = subprocess.run(
-        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-        cwd=folder, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        reason = f"npm could not install JsSIP: {(done.stderr + done.stdout)[-600:]}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 class Jssip:
@@ -68,7 +31,7 @@ class Jssip:
         **settings: Any,
     ) -> None:
         node = require("node", "nodejs")
-        home = installed()
+        home = installed(SOURCE)
         folder.mkdir(parents=True)
         self.user = user
         account = {

@@ -14,7 +14,7 @@ sip_tls_port=-1
 bind_address=127.0.0.1
 use_ipv6=0
 verify_server_certs=0
-media_encryption=none
+media_encryption={encryption}
 register_only_when_network_is_up=0
 default_proxy=0
 guess_hostname=0
@@ -57,6 +57,7 @@ class Linphone:
         transport: str = "udp",
         frequency: float = 880.0,
         answers: bool = True,
+        encryption: str = "none",
     ) -> None:
         program = require("linphonec", "linphone-cli")
         (folder / ".local/share/linphone").mkdir(parents=True)
@@ -75,6 +76,7 @@ class Linphone:
                 realm=realm or domain,
                 server=server,
                 transport=transport,
+                encryption=encryption,
             )
         )
         self.log = folder / "linphone.log"

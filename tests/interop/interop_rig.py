@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from interop_baresip import Baresip
+from interop_browser import Browser, BrowserPhone
 from interop_jssip import Jssip
 from interop_kamailio import Kamailio
 from interop_linphone import Linphone
@@ -54,6 +55,20 @@ class Rig:
             url=f"{transport}://{server.address(transport)}/ws", **account,
         )  # fmt: skip
         self.keep(phone)
+        return phone
+
+    def browser(self) -> Browser:
+        """Chromium, with a page for each phone that is opened in it."""
+        browser = Browser(self._place("browser"))
+        self.keep(browser)
+        return browser
+
+    def browser_phone(self, browser: Browser, server: Ringback, user: str, **settings: Any) -> BrowserPhone:
+        phone = browser.open(
+            user, password=PASSWORD, domain=server.domain, url=f"ws://{server.address('ws')}/ws", **settings
+        )
+        self.keep(phone)
+        phone.wait_event("registered")
         return phone
 
     def sipp(self, *arguments: str, host: str = "127.0.0.1") -> Sipp:

@@ -9,13 +9,14 @@ import wave
 from pathlib import Path
 
 
-def write_tone(path: Path, frequency: float, *, seconds: float = 30.0, rate: int = 8000) -> Path:
-    """A mono 16-bit WAV file holding one sine."""
-    samples = array.array(
-        "h", (int(12000 * math.sin(2 * math.pi * frequency * n / rate)) for n in range(int(seconds * rate)))
-    )
+def write_tone(
+    path: Path, frequency: float, *, seconds: float = 30.0, rate: int = 8000, channels: int = 1
+) -> Path:
+    """A 16-bit WAV file holding one sine, the same on all channels."""
+    second = [int(12000 * math.sin(2 * math.pi * frequency * n / rate)) for n in range(rate)]
+    samples = array.array("h", [sample for sample in second for _ in range(channels)] * int(seconds))
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(samples.tobytes())

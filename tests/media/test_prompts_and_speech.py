@@ -8,6 +8,7 @@ import pytest
 
 from ringback.media.errors import SpeechUnavailable, UnreadableAudio
 from ringback.media.files import read_pcm
+from ringback.media.frames import Pcm
 from ringback.media.pcm import FRAME_BYTES, audioop, duration_of
 from ringback.media.prompts import PROMPTS, prompt, say, say_digits, say_time
 from ringback.media.speech import EspeakVoice, speak
@@ -81,10 +82,11 @@ async def test_what_is_no_language_or_too_long_is_refused():
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 async def test_text_is_spoken_and_never_taken_for_options():
-    pcm = await speak("hello world, this is a test")
-    assert 0.8 < duration_of(pcm) < 4.0
-    assert audioop.rms(pcm, 2) > 500
-    assert duration_of(await speak("--help -w /nowhere")) > 0.3
+    sound = await speak("hello world, this is a test")
+    assert sound.rate == 16_000
+    assert 0.8 < sound.duration < 4.0
+    assert audioop.rms(sound.pcm, 2) > 500
+    assert (await speak("--help -w /nowhere")).duration > 0.3
 
 
 async def test_a_voice_of_ones_own_can_be_given():
@@ -92,7 +94,7 @@ async def test_a_voice_of_ones_own_can_be_given():
         async def speak(self, text: str, *, language: str = "en") -> bytes:
             return f"{language}:{text}".encode()
 
-    assert await speak("hi", language="fr", voice=Parrot()) == b"fr:hi"
+    assert await speak("hi", language="fr", voice=Parrot()) == Pcm(b"fr:hi", 8_000)
 
 
 def test_prompts_are_ordinary_wav_files(tmp_path):

@@ -216,3 +216,42 @@ async def test_a_cancel_that_cannot_be_read_stays_where_it_is(sides: tuple[Side,
     ours: list[tuple[bytes, Flow]] = []
     sides[0].neighbours.sorting(ours.extend)([(b"CANCEL nonsense", UDP)])
     assert ours == [(b"CANCEL nonsense", UDP)]
+
+
+INVITE_TO_A_ROOM = b"INVITE sip:300@192.0.2.1:5060 SIP/2.0\r\nTo: <sip:300@192.0.2.1>\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "uri", [b"sip:300@192.0.2.1:5060", b"SIPS:300@x", b"sip:300;ext=1@x", b"sip:300:pw@x"]
+)
+async def test_a_call_to_a_room_goes_to_the_worker_where_it_lives(
+    sides: tuple[Side, Side], uri: bytes
+) -> None:
+    first, second = sides
+    for side in sides:
+        side.neighbours.live_at({"300": 1})
+    data = INVITE_TO_A_ROOM.replace(b"sip:300@192.0.2.1:5060", uri)
+    ours: list[bytes] = []
+    first.neighbours.sorting(lambda batch: ours.extend(data for data, _ in batch))([(data, UDP)])
+    await until(lambda: second.received)
+    assert (ours, second.received) == ([], [(data, UDP)])
+    second.neighbours.sorting(lambda batch: ours.extend(data for data, _ in batch))([(data, UDP)])
+    assert ours == [data]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        INVITE_TO_A_ROOM.replace(b"300@", b"301@"),
+        INVITE_TO_A_ROOM.replace(b"300@", b"3000@"),
+        INVITE_TO_A_ROOM.replace(b"INVITE", b"OPTIONS"),
+        b"INVITE sip:" + b"3" * 100,
+        b"INVITE ",
+    ],
+)
+async def test_other_calls_stay_where_they_are(sides: tuple[Side, Side], data: bytes) -> None:
+    first, _ = sides
+    first.neighbours.live_at({"300": 1})
+    ours: list[bytes] = []
+    first.neighbours.sorting(lambda batch: ours.extend(data for data, _ in batch))([(data, UDP)])
+    assert ours == [data]

@@ -143,6 +143,8 @@ def test_strangers_cannot_make_the_table_of_flows_grow_without_end():
 class TakesTurns:
     """A gate that serves what came last first, five at a time, and answers one in ten by itself."""
 
+    door = None
+
     def __init__(self) -> None:
         self.is_open = True
         self.waiting: list[FlowMessage] = []

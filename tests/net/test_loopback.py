@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import random
+import select
 import socket
 import ssl
 import struct
@@ -287,6 +288,20 @@ async def test_all_that_waits_comes_in_one_batch_up_to_a_limit(udp: Callable[...
     assert heard == [b"%d" % number for number in range(1100)]
     assert max(map(len, batches)) == BATCH * READS
     assert len({id(remote) for batch in batches for _data, remote in batch}) == 1, "one Address for one peer"
+
+
+async def test_while_it_is_paused_somebody_else_reads(udp: Callable[..., Awaitable[UdpSocket]]):
+    heard: list[bytes] = []
+    sender = await udp()
+    receiver = await udp(lambda batch: heard.extend(data for data, _ in batch))
+    receiver.pause()
+    sender.send(b"first", receiver.local)
+    await asyncio.wait_for(asyncio.to_thread(select.select, [receiver.fileno()], [], [], 5), 10)
+    assert heard == []
+    receiver.resume()
+    sender.send(b"second", receiver.local)
+    await until(lambda: len(heard) == 2)
+    assert heard == [b"first", b"second"]
 
 
 async def test_what_cannot_be_sent_is_counted_and_raises_nothing(udp: Callable[..., Awaitable[UdpSocket]]):

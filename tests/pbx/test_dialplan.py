@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ringback.pbx.announcements import ANNOUNCEMENTS, NOT_IN_SERVICE
 from ringback.pbx.dialplan import RULES, Dialled, OfficeDialPlan, rule_on
 from ringback.pbx.feature_codes import FEATURE_CODES
+from ringback.server.conference_settings import rooms_of
 from ringback.server.routing import Decision, Refusal, ToApplication, ToUser
 from ringback.server.subscribers import Principal, Subscriber
 
@@ -70,7 +71,9 @@ def test_everything_that_can_be_dialled_is_decided(user, method, caller):
 
 
 def test_every_rule_is_used_by_some_number():
-    dialled = [Dialled(user, "INVITE", caller) for user in ("*43", "102", "999") for caller in (ANNA, None)]
+    rooms = rooms_of(["300"])
+    numbers = ("*43", "300", "102", "999")
+    dialled = [Dialled(user, "INVITE", caller, rooms) for user in numbers for caller in (ANNA, None)]
     assert {rule_on(each, Office()).rule for each in dialled} == {rule.name for rule in RULES}
 
 

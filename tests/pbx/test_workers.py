@@ -15,6 +15,7 @@ from worker_phones import SDP, WirePhone, value, worker_of_tag
 
 from ringback.net.sockets import RealNetwork
 from ringback.pbx.accounts import new_user
+from ringback.pbx.conference import homes_of
 from ringback.pbx.process import ServerProcess
 from ringback.pbx.workers import Workers
 from ringback.server.cluster import ports
@@ -41,7 +42,7 @@ class Office:
         }  # fmt: skip
 
     def load(self) -> Loaded:
-        return load_settings(self.flags, {})
+        return load_settings(self.flags, {"RINGBACK_CONFERENCE__ROOMS": "300,301"})
 
     async def open(self) -> None:
         self.process = await ServerProcess.start(self.load, RealNetwork())
@@ -218,6 +219,22 @@ async def test_a_request_in_a_call_with_the_server_itself_finds_its_worker(offic
     elsewhere.send(elsewhere.in_dialog("BYE", answer, cseq=9))
     assert worker_of_tag(await elsewhere.expect("SIP/2.0 200")) == 0
     await eventually_true(office, lambda status: status["server"]["applications"] == 0)
+
+
+@pytest.mark.parametrize("number", ["300", "301"])
+@pytest.mark.parametrize("word", ["UDP", "TCP"])
+async def test_those_who_dial_a_room_meet_in_one_worker(office: Office, number: str, word: str) -> None:
+    """Wherever their calls come in: the room is in one process."""
+    phones = [await office.phone(0, office.anna, word), await office.phone(1, office.bob, word)]
+    workers = []
+    for phone in phones:
+        await phone.invite(number)
+        answer = await phone.expect("SIP/2.0 200")
+        workers.append(worker_of_tag(answer))
+        phone.send(phone.in_dialog("ACK", answer, cseq=int(value(answer, "CSeq").split(" ")[0])))
+        phone.send(phone.in_dialog("BYE", answer, cseq=9))
+        assert "BYE" in value(await phone.expect("SIP/2.0 200"), "CSeq")
+    assert workers == [homes_of([number], 2)[number]] * 2
 
 
 async def test_credentials_that_were_heard_cannot_be_replayed_to_another_worker(office: Office) -> None:

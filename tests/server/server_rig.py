@@ -3,10 +3,10 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 from ringback.server.app import Server
-from ringback.server.config import ProxySettings, Settings, SipSettings
+from ringback.server.config import CallSettings, ProxySettings, Settings, SipSettings
 from ringback.server.identity import Identity
 from ringback.server.storage import MemoryStore
 from ringback.server.subscribers import Subscriber
@@ -316,8 +316,22 @@ def callee_request(
 
 
 def with_proxy(**proxy: Any) -> Settings:
+    """Settings of a server on one address that passes calls on."""
+    return with_calls("proxy", **proxy)
+
+
+def with_bridge(**proxy: Any) -> Settings:
+    """Settings of a server on one address that is a party to its calls."""
+    return with_calls("bridge", **proxy)
+
+
+def with_calls(mode: Literal["proxy", "bridge"], **proxy: Any) -> Settings:
     """Settings of a server on one address."""
-    return Settings(sip=SipSettings(domain=DOMAIN, host=("10.0.0.1",)), proxy=ProxySettings(**proxy))
+    return Settings(
+        sip=SipSettings(domain=DOMAIN, host=("10.0.0.1",)),
+        calls=CallSettings(mode=mode),
+        proxy=ProxySettings(**proxy),
+    )
 
 
 def on_a_server(

@@ -3,6 +3,7 @@
 
 from ringback.server.config import (
     AuthenticationSettings,
+    ConferenceSettings,
     LogSettings,
     ProxySettings,
     Settings,
@@ -42,3 +43,10 @@ def test_only_what_can_change_now_is_taken_over() -> None:
 
 def test_the_sections_named_as_live_exist() -> None:
     assert {path[0] for path, _ in all_settings()} >= LIVE_SECTIONS
+
+
+def test_the_pin_of_a_room_is_not_told() -> None:
+    new = Settings(conference=ConferenceSettings(rooms=("300", "301 pin=4711 limit=20")))
+    assert [str(change) for change in changes(OLD, new)] == [
+        'conference.rooms: [] -> ["300", "301 pin=*** limit=20"] (after a restart)'
+    ]

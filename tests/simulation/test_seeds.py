@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from ringback.testing.simulation import Weather, main, simulate
+from ringback.testing.simulation import Mode, Weather, main, simulate
 
 #: In groups, so that a run can be spread over processes.
 GROUPS, SEEDS_IN_A_GROUP = 10, 20
@@ -21,10 +21,11 @@ GROUPS, SEEDS_IN_A_GROUP = 10, 20
 REGRESSIONS: dict[int, str] = {297: "an INVITE lost seven times is bad luck, not a fault"}
 
 
+@pytest.mark.parametrize("mode", ["proxy", "bridge"])
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_the_invariants_hold(group: int):
+def test_the_invariants_hold(group: int, mode: Mode):
     first = group * SEEDS_IN_A_GROUP
-    reports = [simulate(seed) for seed in range(first, first + SEEDS_IN_A_GROUP)]
+    reports = [simulate(seed, mode=mode) for seed in range(first, first + SEEDS_IN_A_GROUP)]
     assert [str(report) for report in reports if report.violations] == []
 
 

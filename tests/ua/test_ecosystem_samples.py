@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first two samples of the library's design run as they stand; only the domain is put in."""
+"""The samples of the library's design run as they stand; only the domain is put in, or where to listen."""
 
 import asyncio
+import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ringback.media.files import write_pcm
+from ringback.media.pcm import tone_share
 from ringback.media.tones import steady
 from ringback.net.dns_client import SystemDns
 from ringback.net.driver import StackDriver
@@ -21,6 +24,7 @@ from ringback.sip.events import RequestReceived
 from ringback.sip.flow import Address, Transport
 from ringback.sip.identifiers import Identifiers
 from ringback.sip.stack import SipStack
+from ringback.ua.errors import CallError
 from ringback.ua.phone import Phone
 
 ANSWERING = """
@@ -147,3 +151,163 @@ async def test_sample_2_says_why_nobody_was_reached(tmp_path):
     printed, errors = await asyncio.to_thread(running.communicate, timeout=20)
     await registrar.driver.close()
     assert (printed, errors) == ("not reached: 486 Busy Here\n", "")
+
+
+# --- samples 3 and 5: applications --------------------------------------------------------------------
+
+MENU = """
+from ringback import App
+
+app = App()
+
+@app.call("+442079460000")
+async def menu(call):
+    await call.answer()
+    for _ in range(3):
+        key = await call.ask("Sales, press 1. Support, press 2.", digits=1, timeout=5)
+        match key:
+            case "1": return await call.transfer("queue:sales")
+            case "2": return await call.transfer("102", fallback="voicemail:102")
+            case _:   await call.say("Sorry, I did not get that.")
+    await call.transfer("operator")
+"""
+
+AGENT = """
+from ringback import App, audio
+
+app = App()
+
+@app.call("agent")
+async def agent(call):
+    await call.answer()
+    async with connect_model() as model, call.tasks() as t:
+        @t.start                                    # caller → model
+        async def listen():
+            async for frame in call.audio.read(rate=16_000, frame_ms=20):
+                await model.send(frame.pcm)
+                if frame.speech_started:            # barge-in
+                    call.audio.flush()
+
+        @t.start                                    # model → caller
+        async def speak():
+            async for pcm in model.speech():
+                await call.audio.write(audio.Pcm(pcm, rate=24_000))   # paced, resampled, encoded
+"""
+
+#: A model that hums at 24 kHz, as long as it lives, and notes what it hears.
+MODEL = """
+import contextlib, math, sys
+from array import array
+
+class Model:
+    def __init__(self):
+        self.heard = 0
+
+    async def send(self, pcm):
+        self.heard += len(pcm)
+
+    async def speech(self):
+        step = 2 * math.pi * 600 / 24_000
+        for piece in range(1_000):
+            yield array("h", (int(8_000 * math.sin(step * (piece * 2_400 + n))) for n in range(2_400))).tobytes()
+
+@contextlib.asynccontextmanager
+async def connect_model():
+    model = Model()
+    try:
+        yield model
+    finally:
+        print("heard", model.heard, flush=True)
+"""
+
+
+def application(sample: str, folder: Path, port: int) -> subprocess.Popen[str]:
+    """An application that is told from outside where it listens; it tells when it is interrupted."""
+    file = folder / "application.py"
+    file.write_text(f"{sample}\napp.run()\n")
+    environment = {**os.environ, "RINGBACK_APP_HOST": "127.0.0.1", "RINGBACK_APP_PORT": str(port)}
+    return subprocess.Popen(
+        [sys.executable, str(file)],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+async def reachable(phone: Phone, target: str) -> None:
+    """Until the application listens."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                async with asyncio.timeout(0.5):
+                    await phone.options(target)
+            except (CallError, TimeoutError):
+                continue
+            return
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="no voice installed: apt install espeak-ng")
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [("1", ["queue%3Asales"]), ("2", ["102", "voicemail%3A102"]), ("9", ["queue%3Asales"])],
+)
+async def test_sample_3_asks_for_a_key_and_transfers(tmp_path, keys, wanted):
+    port = free_port()
+    running = application(MENU, tmp_path, port)
+    targets: list[str] = []
+    phone = Phone('"Anna" <sip:anna@127.0.0.1>', register=False, host="127.0.0.1")
+
+    @phone.on_transfer
+    async def busy_or_not(call, target):
+        targets.append(str(target).removeprefix("sip:").partition("@")[0])
+        return target.user != "102"
+
+    try:
+        async with phone:
+            await reachable(phone, f"sip:+442079460000@127.0.0.1:{port}")
+            async with phone.dial(f"sip:+442079460000@127.0.0.1:{port}", timeout=5) as call:
+                await asyncio.sleep(0.5)
+                await call.send_dtmf(keys)
+                if keys == "9":  # it says that it is sorry, and asks again
+                    await asyncio.sleep(1)
+                    await call.send_dtmf("1")
+                async with asyncio.timeout(15):
+                    while len(targets) < len(wanted):
+                        await asyncio.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _out, errors = await asyncio.to_thread(running.communicate, timeout=10)
+    finally:
+        running.kill()
+    assert targets == wanted
+    assert running.returncode == 0
+    assert "Traceback" not in errors
+
+
+async def test_sample_5_joins_a_caller_with_a_model(tmp_path):
+    port = free_port()
+    running = application(MODEL + AGENT, tmp_path, port)
+    try:
+        async with Phone("sip:anna@127.0.0.1", register=False, host="127.0.0.1") as phone:
+            await reachable(phone, f"sip:agent@127.0.0.1:{port}")
+            async with phone.dial(f"sip:agent@127.0.0.1:{port}", timeout=5) as call:
+                heard = b""
+                async for frame in call.audio.read(rate=16_000):
+                    heard += frame.pcm
+                    if frame.at > 2.0:
+                        break
+            heard_by_model = await asyncio.to_thread(running.stdout.readline)
+        running.send_signal(signal.SIGINT)
+        _out, errors = await asyncio.to_thread(running.communicate, timeout=10)
+    finally:
+        running.kill()
+    assert tone_share(heard[16_000:60_000], 600, rate=16_000) > 0.9
+    assert int(heard_by_model.split()[1]) == pytest.approx(2.1 * 32_000, rel=0.2)
+    assert (running.returncode, errors) == (0, "")

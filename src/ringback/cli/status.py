@@ -31,7 +31,7 @@ def command(*, as_json: bool, data: str | None, config: str | None) -> None:
 def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
     store = status["store"]
     disk = f"failing: {store['failure']} ({store['pending']} changes wait)" if store["failure"] else "ok"
-    counters = {name: value for name, value in status["server"].items() if name not in status}
+    counters = {name: value for name, value in status["server"].items() if name not in (*status, "calls")}
     addresses = ", ".join(f"{name} {address}" for name, address in status["addresses"].items())
     return [
         ("Version", status["version"]),
@@ -43,9 +43,18 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
         ("Registrations", status["registrations"]),
         ("Store", disk),
         *([("Workers", _workers(status["workers"]))] if status.get("workers") else []),
+        *([("Media", _media(status["media"]))] if status.get("media") else []),
         *([("Trace", _trace(status["trace"]))] if status.get("trace") else []),
         *((name.replace("_", " ").capitalize(), _value(value)) for name, value in counters.items()),
+        *(("Call", _call(call)) for call in status["server"].get("calls", ())),
     ]
+
+
+def _call(call: dict[str, Any]) -> str:
+    """Who speaks with whom, since when, and why the sound comes through the server if it does."""
+    sound = f"; anchored because: {call['anchored']}" if call["anchored"] else ""
+    verdicts = "".join(f"; {verdict}" for verdict in call["verdicts"])
+    return f"{call['caller']} to {call['callee']}, {call['state']} for {call['seconds']} s{sound}{verdicts}"
 
 
 def _workers(workers: list[dict[str, Any]]) -> str:
@@ -53,6 +62,17 @@ def _workers(workers: list[dict[str, Any]]) -> str:
     processes = ", ".join(str(worker["process"] or "none yet") for worker in workers)
     replaced = sum(worker["starts"] - 1 for worker in workers)
     return f"{len(workers)} (processes {processes}{f'; {replaced} replaced' if replaced else ''})"
+
+
+def _media(media: dict[str, Any]) -> str:
+    """Who carries the sound of bridged calls."""
+    workers = media.get("workers")
+    if not workers:
+        return f"{media['engine']} {media.get('address', '')}".strip()
+    processes = ", ".join(str(worker["process"] or "none yet") for worker in workers)
+    replaced = sum(worker["starts"] - 1 for worker in workers)
+    bridges = sum(worker["bridges"] or 0 for worker in workers)
+    return f"{bridges} bridges (processes {processes}{f'; {replaced} replaced' if replaced else ''})"
 
 
 def _trace(trace: dict[str, Any]) -> str:

@@ -14,6 +14,8 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 #: From `sys/prctl.h`.
 PR_SET_PDEATHSIG = 1
@@ -22,22 +24,24 @@ PR_SET_PDEATHSIG = 1
 NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def main(descriptor: int) -> None:
-    """Serve over the link with this descriptor, until it ends."""
+def serve_over(descriptor: int, serve: Callable[[socket.socket], Coroutine[Any, Any, None]]) -> None:
+    """Run `serve` over the link with this descriptor, until it ends."""
     from ringback.cli.logs import log_to_terminal
-    from ringback.pbx.worker import Worker
-
-    async def serve() -> None:
-        await Worker().run(socket.socket(fileno=descriptor))
 
     _die_with_the_supervisor()
     for number in NOT_FOR_WORKERS:
         signal.signal(number, signal.SIG_IGN)
     log_to_terminal("info")
     try:
-        asyncio.run(serve())
+        asyncio.run(serve(socket.socket(fileno=descriptor)))
     finally:
         logging.shutdown()
+
+
+async def _serve(sock: socket.socket) -> None:
+    from ringback.pbx.worker import Worker
+
+    await Worker().run(sock)
 
 
 def _die_with_the_supervisor() -> None:
@@ -47,4 +51,4 @@ def _die_with_the_supervisor() -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    serve_over(int(sys.argv[1]), _serve)

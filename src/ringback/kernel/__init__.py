@@ -34,10 +34,17 @@ _module, IMPLEMENTATION = _choose(os.environ.get("RINGBACK_KERNEL", ""))
 
 if TYPE_CHECKING:
     from ringback.kernel._reference import (
+        EVENT,
+        STRAY,
+        UNSENT,
         DatagramBatch,
+        Door,
         Head,
+        RelayBoard,
+        RelayPath,
         auth_parameters,
         edit_request,
+        keyed_hash,
         message_end,
         peek,
         pop_via,
@@ -47,17 +54,27 @@ if TYPE_CHECKING:
     )
 else:
     DatagramBatch, auth_parameters = _module.DatagramBatch, _module.auth_parameters
+    Door, keyed_hash = _module.Door, _module.keyed_hash
     message_end, peek = _module.message_end, _module.peek
+    EVENT, STRAY, UNSENT = _module.EVENT, _module.STRAY, _module.UNSENT
+    RelayBoard, RelayPath = _module.RelayBoard, _module.RelayPath
     Head, scan, split_head = _module.Head, _module.scan, _module.split_head
     edit_request, pop_via, respond = _module.edit_request, _module.pop_via, _module.respond
 
 __all__ = [
     "BIT",
+    "EVENT",
     "IMPLEMENTATION",
+    "STRAY",
+    "UNSENT",
     "DatagramBatch",
+    "Door",
     "Head",
+    "RelayBoard",
+    "RelayPath",
     "auth_parameters",
     "edit_request",
+    "keyed_hash",
     "message_end",
     "peek",
     "pop_via",

@@ -6,6 +6,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.errno cimport EAGAIN, ECONNREFUSED, EINTR, errno
 from libc.stdlib cimport malloc
+from libc.string cimport strchr
 
 cdef extern from "<sys/socket.h>" nogil:
     int MSG_DONTWAIT
@@ -126,7 +127,7 @@ cdef inline unsigned int slot_of(const Address4or6* address) noexcept:
     return mixed(halves[0] ^ (halves[1] * 31) ^ (<unsigned long long>address.six.sin6_port << 40))
 
 
-cdef inline bint is_same_address(const Address4or6* one, const Address4or6* other) noexcept:
+cdef inline bint is_same_address(const Address4or6* one, const Address4or6* other) noexcept nogil:
     if one.common.sa_family != other.common.sa_family:
         return False
     if one.common.sa_family == AF_INET:
@@ -209,7 +210,7 @@ cdef bint _read_scoped(const char* text, Address4or6* address) noexcept:
     memset(&hints, 0, sizeof(hints))
     hints.ai_family = AF_INET6
     hints.ai_flags = AI_NUMERICHOST
-    if memchr(text, b"%", 64) == NULL or getaddrinfo(text, NULL, &hints, &found) != 0:
+    if strchr(text, b"%") == NULL or getaddrinfo(text, NULL, &hints, &found) != 0:
         return False
     memcpy(address, found.ai_addr, sizeof(sockaddr_in6))
     freeaddrinfo(found)

@@ -10,14 +10,23 @@ import re
 from ringback.kernel._reference_datagrams import DatagramBatch
 from ringback.kernel._reference_digest import auth_parameters
 from ringback.kernel._reference_edit import edit_request, pop_via, respond
+from ringback.kernel._reference_overload import Door, keyed_hash
 from ringback.kernel._reference_peek import message_end, peek
+from ringback.kernel._reference_relay import EVENT, STRAY, UNSENT, RelayBoard, RelayPath
 from ringback.kernel._reference_scan import Head, scan
 
 __all__ = [
+    "EVENT",
+    "STRAY",
+    "UNSENT",
     "DatagramBatch",
+    "Door",
     "Head",
+    "RelayBoard",
+    "RelayPath",
     "auth_parameters",
     "edit_request",
+    "keyed_hash",
     "message_end",
     "peek",
     "pop_via",

@@ -22,3 +22,7 @@ class NoFreePort(MediaError):
 
 class SpeechUnavailable(MediaError):
     """Text cannot be spoken; the message says what to install."""
+
+
+class CodecUnavailable(MediaError):
+    """A codec cannot be used on this machine; the message says what is missing."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How is sound read from and written to WAV files? Any rate, width and number of channels in; 8 kHz mono out.
+"""How is sound read from and written to WAV files? Any rate, width and number of channels in; mono out.
 
 Read are linear PCM of 8 to 32 bits, 32 bit floats and both laws of G.711, in a RIFF file with or without the
-extensible header. Everything is turned into 16 bit samples at 8000 Hz as it is read, a piece at a time.
+extensible header. Everything is turned into 16 bit samples as it is read, a piece at a time: at 8000 Hz, or
+at the rate that is asked for.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ringback.media.errors import UnreadableAudio, UnwritableAudio
-from ringback.media.pcm import FRAME_BYTES, SAMPLE_BYTES, SAMPLE_RATE, SILENCE, audioop
+from ringback.media.pcm import FRAME_MS, SAMPLE_BYTES, SAMPLE_RATE, audioop
 
 _HEAD = struct.Struct("<4sI8sIHHIIHH4sI")
 _PIECE_FRAMES = 4_096
 _HIGHEST_RATE = 384_000
 _MOST_CHANNELS = 32
 _MOST_CHUNKS = 1_000
-#: Above this nothing passes a telephone line; the filter before resampling starts there.
-_PASS_BAND = 3_400.0
+#: The share of the rate that passes: at 8000 Hz the 3400 Hz of a telephone line; the filter starts there.
+_PASS_SHARE = 3_400.0 / 8_000.0
 
 
 class WaveFormat(IntEnum):
@@ -49,8 +50,8 @@ class _Layout:
     data_bytes: int
 
 
-def read_frames(path: Path | str) -> Iterator[bytes]:
-    """The sound of a file as 20 ms frames, the last one filled up with silence; or UnreadableAudio.
+def read_frames(path: Path | str, rate: int = SAMPLE_RATE) -> Iterator[bytes]:
+    """The sound of a file as 20 ms frames at `rate`, the last one filled up with silence; or UnreadableAudio.
 
     The file is opened and its head is read at once, the rest as the frames are asked for.
     """
@@ -63,34 +64,35 @@ def read_frames(path: Path | str) -> Iterator[bytes]:
     except UnreadableAudio as error:
         file.close()
         raise UnreadableAudio(f"{path}: {error}") from None
-    return _frames(file, layout)
+    return _frames(file, layout, rate)
 
 
-def read_pcm(path: Path | str) -> bytes:
+def read_pcm(path: Path | str, rate: int = SAMPLE_RATE) -> bytes:
     """The whole sound of a file, in whole frames."""
-    return b"".join(read_frames(path))
+    return b"".join(read_frames(path, rate))
 
 
-def decode_wave(file: BinaryIO) -> bytes:
+def decode_wave(file: BinaryIO, rate: int = SAMPLE_RATE) -> bytes:
     """The whole sound of an open WAV file, in whole frames; the file is closed."""
-    return b"".join(_frames(file, _read_layout(file)))
+    return b"".join(_frames(file, _read_layout(file), rate))
 
 
 class WaveWriter:
-    """An 8 kHz mono WAV file being written. Its head is right once it is closed."""
+    """A WAV file of 16 bit samples being written. Its head is right once it is closed."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, rate: int = SAMPLE_RATE, channels: int = 1) -> None:
         self.path = Path(path)
+        self.rate, self.channels = rate, channels
         self.is_open = True
         self._bytes = 0
         try:
             self._file = self.path.open("wb")
-            self._file.write(_head(0))
+            self._file.write(_head(0, rate, channels))
         except OSError as error:
             raise UnwritableAudio(f"cannot write {path}: {error.strerror}") from error
 
     def write(self, pcm: bytes) -> None:
-        """Append samples; UnwritableAudio when the disk is full."""
+        """Append samples, those of several channels in turns; UnwritableAudio when the disk is full."""
         try:
             self._file.write(_little_endian(pcm))
         except OSError as error:
@@ -105,21 +107,21 @@ class WaveWriter:
         try:
             with self._file:
                 self._file.seek(0)
-                self._file.write(_head(self._bytes))
+                self._file.write(_head(self._bytes, self.rate, self.channels))
         except OSError as error:
             raise UnwritableAudio(f"cannot finish {self.path}: {error.strerror}") from error
 
 
-def write_pcm(path: Path | str, pcm: bytes) -> None:
-    """Write a whole sound as an 8 kHz mono WAV file."""
-    writer = WaveWriter(path)
+def write_pcm(path: Path | str, pcm: bytes, *, rate: int = SAMPLE_RATE, channels: int = 1) -> None:
+    """Write a whole sound as a WAV file."""
+    writer = WaveWriter(path, rate=rate, channels=channels)
     try:
         writer.write(pcm)
     finally:
         writer.close()
 
 
-def _head(data_bytes: int) -> bytes:
+def _head(data_bytes: int, rate: int, channels: int) -> bytes:
     """RIFF head of 44 bytes; sizes that do not fit are written as large as they can be."""
     size = min(data_bytes, 0xFFFFFFFF - 36)
     return _HEAD.pack(
@@ -128,10 +130,10 @@ def _head(data_bytes: int) -> bytes:
         b"WAVEfmt ",
         16,
         WaveFormat.PCM,
-        1,
-        SAMPLE_RATE,
-        SAMPLE_RATE * SAMPLE_BYTES,
-        SAMPLE_BYTES,
+        channels,
+        rate,
+        rate * channels * SAMPLE_BYTES,
+        channels * SAMPLE_BYTES,
         8 * SAMPLE_BYTES,
         b"data",
         size,
@@ -184,20 +186,21 @@ def _is_known(tag: int, bits: int) -> bool:
     return False
 
 
-# --- turning it into 8 kHz ---------------------------------------------------------------------------
+# --- turning it into mono ----------------------------------------------------------------------------
 
 
-def _frames(file: BinaryIO, layout: _Layout) -> Iterator[bytes]:
+def _frames(file: BinaryIO, layout: _Layout, rate: int) -> Iterator[bytes]:
     waiting = b""
+    size = rate * FRAME_MS // 1_000 * SAMPLE_BYTES
     with file:
-        for piece in _resampled(_mono_pieces(file, layout), layout.rate):
+        for piece in _resampled(_mono_pieces(file, layout), layout.rate, rate):
             waiting += piece
-            whole = len(waiting) // FRAME_BYTES * FRAME_BYTES
-            for start in range(0, whole, FRAME_BYTES):
-                yield waiting[start : start + FRAME_BYTES]
+            whole = len(waiting) // size * size
+            for start in range(0, whole, size):
+                yield waiting[start : start + size]
             waiting = waiting[whole:]
     if waiting:
-        yield waiting + SILENCE[len(waiting) :]
+        yield waiting + bytes(size - len(waiting))
 
 
 def _mono_pieces(file: BinaryIO, layout: _Layout) -> Iterator[bytes]:
@@ -244,21 +247,21 @@ def _mono(pcm: bytes, channels: int) -> bytes:
     return array("h", (sum(samples[start : start + channels]) // channels for start in starts)).tobytes()
 
 
-def _resampled(pieces: Iterator[bytes], rate: int) -> Iterator[bytes]:
-    """The pieces at 8000 Hz. Going down, what a line cannot carry is filtered out: it would fold back."""
-    if rate == SAMPLE_RATE:
+def _resampled(pieces: Iterator[bytes], rate: int, wanted: int) -> Iterator[bytes]:
+    """The pieces at the wanted rate. Going down, what it cannot carry is filtered out: it would fold back."""
+    if rate == wanted:
         yield from pieces
         return
-    new, old = (1, 0) if rate < SAMPLE_RATE else _filter_weights(rate)
+    new, old = (1, 0) if rate < wanted else _filter_weights(rate, wanted)
     state = None
     for piece in pieces:
-        converted, state = audioop.ratecv(piece, SAMPLE_BYTES, 1, rate, SAMPLE_RATE, state, new, old)
+        converted, state = audioop.ratecv(piece, SAMPLE_BYTES, 1, rate, wanted, state, new, old)
         yield converted
 
 
-def _filter_weights(rate: int) -> tuple[int, int]:
-    """Weights of the new and the old sample for a low pass of one pole at the edge of the telephone band."""
-    step = 2.0 * math.pi * _PASS_BAND / rate
+def _filter_weights(rate: int, wanted: int) -> tuple[int, int]:
+    """Weights of the new and the old sample for a low pass of one pole at the edge of the band."""
+    step = 2.0 * math.pi * _PASS_SHARE * wanted / rate
     new = round(1_000 * step / (1.0 + step))
     return new, 1_000 - new
 

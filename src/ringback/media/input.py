@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who hears what is received? Any number of listeners, each with a bounded queue; recordings, too."""
+"""Who hears what is received? Any number of listeners, each at the rate it likes; recordings, too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from types import TracebackType
 
 from ringback.media.errors import UnwritableAudio
 from ringback.media.files import WaveWriter
-from ringback.media.pcm import duration_of
+from ringback.media.pcm import SAMPLE_RATE, duration_of
+from ringback.media.resampling import Resampler
 
 log = logging.getLogger("ringback.media")
 
@@ -20,45 +21,78 @@ log = logging.getLogger("ringback.media")
 MOST_WAITING = 50
 
 Hear = Callable[[bytes], None]
+HearAny = Callable[[bytes, int], None]
+
+
+class _Branch:
+    """All who listen at one rate: what they hear is resampled once."""
+
+    __slots__ = ("_resampler", "hearers", "rate")
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self.hearers: list[Hear | FrameIterator] = []
+        self._resampler: Resampler | None = None
+
+    def hear(self, pcm: bytes, rate: int) -> None:
+        if rate != self.rate:
+            if self._resampler is None or self._resampler.old != rate:
+                self._resampler = Resampler(rate, self.rate)
+            pcm = self._resampler.process(pcm)
+        for hearer in tuple(self.hearers):
+            hearer(pcm)
 
 
 class Input:
     """Hands every frame to everybody who listens."""
 
-    __slots__ = ("_hearers", "is_closed")
+    __slots__ = ("_branches", "hearers", "is_closed")
 
     def __init__(self) -> None:
-        self._hearers: list[Hear | FrameIterator] = []
+        self._branches: dict[int, _Branch] = {}
+        #: Called with every frame as it was decoded, and its rate.
+        self.hearers: list[HearAny] = []
         self.is_closed = False
 
-    def hear(self, frame: bytes) -> None:
+    def hear(self, frame: bytes, rate: int = SAMPLE_RATE) -> None:
         """20 ms of sound came."""
-        for hearer in tuple(self._hearers):
-            hearer(frame)
+        for hearer in tuple(self.hearers):
+            hearer(frame, rate)
+        for branch in tuple(self._branches.values()):
+            branch.hear(frame, rate)
 
-    def add(self, hearer: Hear) -> None:
-        self._hearers.append(hearer)
+    def add(self, hearer: Hear | FrameIterator, rate: int = SAMPLE_RATE) -> None:
+        """Call `hearer` with every frame, at `rate`."""
+        branch = self._branches.get(rate)
+        if branch is None:
+            branch = self._branches[rate] = _Branch(rate)
+        branch.hearers.append(hearer)
 
-    def remove(self, hearer: Hear) -> None:
-        if hearer in self._hearers:
-            self._hearers.remove(hearer)
+    def remove(self, hearer: Hear | FrameIterator) -> None:
+        for branch in tuple(self._branches.values()):
+            if hearer in branch.hearers:
+                branch.hearers.remove(hearer)
+            if not branch.hearers:
+                del self._branches[branch.rate]
 
-    def frames(self) -> FrameIterator:
-        """All frames from now on."""
+    def frames(self, rate: int = SAMPLE_RATE) -> FrameIterator:
+        """All frames from now on, at `rate`."""
         iterator = FrameIterator(self)
         if self.is_closed:
             iterator.end()
         else:
-            self._hearers.append(iterator)
+            self.add(iterator, rate)
         return iterator
 
     def close(self) -> None:
         """No more frames: iterations end."""
         self.is_closed = True
-        for hearer in self._hearers:
-            if isinstance(hearer, FrameIterator):
-                hearer.end()
-        self._hearers.clear()
+        for branch in self._branches.values():
+            for hearer in branch.hearers:
+                if isinstance(hearer, FrameIterator):
+                    hearer.end()
+        self._branches.clear()
+        self.hearers.clear()
 
 
 class FrameIterator(AsyncIterator[bytes]):
@@ -106,14 +140,14 @@ class Recording:
 
     __slots__ = ("_input", "_writer", "duration", "failure")
 
-    def __init__(self, source: Input, path: Path | str) -> None:
-        self._writer = WaveWriter(path)
+    def __init__(self, source: Input, path: Path | str, rate: int = SAMPLE_RATE) -> None:
+        self._writer = WaveWriter(path, rate=rate)
         self._input = source
         #: Seconds recorded.
         self.duration = 0.0
         #: Why it ended before it was stopped; a full disk ends the recording, never the call.
         self.failure: UnwritableAudio | None = None
-        source.add(self._hear)
+        source.add(self._hear, rate)
 
     @property
     def path(self) -> Path:
@@ -142,7 +176,7 @@ class Recording:
     def _hear(self, frame: bytes) -> None:
         try:
             self._writer.write(frame)
-            self.duration += duration_of(frame)
+            self.duration += duration_of(frame, self._writer.rate)
         except UnwritableAudio as error:
             self._input.remove(self._hear)
             self._give_up(error)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is sound, between codecs and files? 16 bit signed samples of this machine's byte order, 8000 a second.
+"""What is sound, between codecs and files? 16 bit signed samples of this machine's byte order, 8000 a
+second where nothing else is said.
 
 The one place that imports audioop, which left the standard library with Python 3.13: there the package
 audioop-lts brings it back.
@@ -19,6 +20,8 @@ __all__ = [
     "SAMPLE_RATE",
     "SILENCE",
     "audioop",
+    "duration_of",
+    "frame_bytes",
     "mix",
     "scale",
     "tone_share",
@@ -32,9 +35,14 @@ FRAME_BYTES = FRAME_SAMPLES * SAMPLE_BYTES
 SILENCE = bytes(FRAME_BYTES)
 
 
-def duration_of(pcm: bytes) -> float:
+def duration_of(pcm: bytes, rate: int = SAMPLE_RATE) -> float:
     """Seconds of sound in `pcm`."""
-    return len(pcm) / (SAMPLE_RATE * SAMPLE_BYTES)
+    return len(pcm) / (rate * SAMPLE_BYTES)
+
+
+def frame_bytes(rate: int) -> int:
+    """Bytes of 20 ms of sound."""
+    return rate * FRAME_MS // 1_000 * SAMPLE_BYTES
 
 
 def scale(pcm: bytes, factor: float) -> bytes:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 
 from ringback.media.errors import NoFreePort
@@ -10,6 +11,8 @@ from ringback.net.network import DatagramSocket, DatagramsReceived, Network
 from ringback.sip.flow import Address
 
 _ATTEMPTS_ON_FREE_PORTS = 32
+#: Another port would fail as well: there are no descriptors left, or the address is not ours.
+_HOPELESS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
 
 
 @dataclass(slots=True)
@@ -63,17 +66,17 @@ async def bind_pair(
     """Bind two neighbouring ports of the range, or any the system gives. NoFreePort when there are none."""
     reason: OSError | None = None
     for _ in range(ports.pairs if ports else _ATTEMPTS_ON_FREE_PORTS):
+        rtp: DatagramSocket | None = None
         try:
             port = ports.take_turn() if ports else await _free_even_port(network, host)
             rtp = await network.bind_datagram(Address(host, port), rtp_received)
-        except OSError as error:
-            reason = error
-            continue
-        try:
             rtcp = await network.bind_datagram(Address(host, port + 1), rtcp_received)
         except OSError as error:
             reason = error
-            rtp.close()
+            if rtp is not None:
+                rtp.close()
+            if error.errno in _HOPELESS:
+                break
             continue
         return SocketPair(rtp, rtcp)
     raise NoFreePort(f"no two neighbouring media ports are free on {host}: {reason}")

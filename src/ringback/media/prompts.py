@@ -47,6 +47,12 @@ PROMPTS: dict[str, str] = {
     "hours": "hours",
     "minutes": "minutes",
     "seconds": "seconds",
+    "enter-pin": "Please enter the pin.",
+    "wrong-pin": "That was not right.",
+    "first-in-room": "You are the first one here.",
+    "recorded": "This conference is being recorded.",
+    "muted": "You are muted.",
+    "unmuted": "You can be heard again.",
     "at-the-tone": "At the tone, the time will be",
     "your-number-is": "Your number is",
     "not-in-service": (

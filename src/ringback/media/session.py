@@ -16,21 +16,34 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
+from ringback.media.certificate import Certificate
 from ringback.media.codecs import formats_for
 from ringback.media.files import read_frames
-from ringback.media.input import FrameIterator, Recording
+from ringback.media.input import FrameIterator, Input, Recording
+from ringback.media.output import Output
+from ringback.media.pcm import SAMPLE_RATE
 from ringback.media.ports import PortRange
+from ringback.media.session_video import OpenTransport, SessionVideo
+from ringback.media.shared_port import SharedPort
 from ringback.media.statistics import StreamStatistics
 from ringback.media.stream import AudioStream
 from ringback.media.tones import key_tone
+from ringback.media.transport import RtpTransport
 from ringback.net.network import Network
 from ringback.rtp.telephone_event import event_code
 from ringback.sdp.attributes import Direction
+from ringback.sdp.bundle import bundle_tags, is_open
 from ringback.sdp.errors import UnacceptableSession
+from ringback.sdp.local_stream import LocalStream
 from ringback.sdp.offer_answer import AudioCapabilities, NegotiatedAudio, make_answer, make_offer, negotiate
+from ringback.sdp.security import Security, is_rtp
 from ringback.sdp.session import SessionDescription
+from ringback.sdp.stream import stream_of
 from ringback.sip.errors import InvalidState
 from ringback.sip.flow import Address
 
@@ -42,6 +55,15 @@ RandomBytes = Callable[[int], bytes]
 IsSelf = Callable[[Address], bool]
 
 
+class Recorder(Protocol):
+    """A recording that ends with the session."""
+
+    @property
+    def is_running(self) -> bool: ...
+
+    def stop(self) -> None: ...
+
+
 class AudioSession:
     """One audio stream and its negotiation. Make it with `open`; `close` it whatever happens."""
 
@@ -49,12 +71,21 @@ class AudioSession:
         self,
         capabilities: AudioCapabilities,
         stream: AudioStream,
+        transport: RtpTransport,
         random_bytes: RandomBytes,
         *,
         is_self: IsSelf,
+        accepts_any_security: bool = False,
+        open_another: OpenTransport | None = None,
     ) -> None:
+        self._open_another = open_another
+        #: The pictures of the call; None: they are refused.
+        self.video: SessionVideo | None = None
         self._capabilities = capabilities
+        self._accepts_any_security = accepts_any_security
+        self._transport = transport
         self._is_self = is_self
+        self._random_bytes = random_bytes
         self._stream = stream
         stream.receiver.on_key = self._key_pressed
         self._session_id = int.from_bytes(random_bytes(4), "big") >> 1
@@ -65,7 +96,7 @@ class AudioSession:
         self._signalling_host: str | None = None
         self._keys: deque[str] = deque()
         self._key_came = asyncio.Event()
-        self._recordings: list[Recording] = []
+        self.recordings: list[Recorder] = []
         #: Called with every key the peer presses.
         self.on_digit: list[Callable[[str], None]] = []
         #: What is agreed on; None before that, and when the peer wants no audio.
@@ -84,31 +115,72 @@ class AudioSession:
         codecs: Sequence[str] = ("PCMU", "PCMA"),
         random_bytes: RandomBytes = os.urandom,
         is_self: IsSelf = lambda address: False,
+        security: Security = Security.PLAIN,
+        ice: bool = False,
+        rtcp_mux: bool = False,
+        accepts_any_security: bool = False,
+        certificate: Certificate | None = None,
+        shared: SharedPort | None = None,
     ) -> AudioSession:
         """Bind two ports on `host`; `advertise` is the address that peers see, when it is another one.
 
         `is_self` knows the sockets of this program: a description that names one of them is refused (488),
-        so that nobody makes us talk to ourselves.
+        so that nobody makes us talk to ourselves. `security`, `ice` and `rtcp_mux` are what is offered, and
+        demanded of an offer; with `accepts_any_security` the peer's first offer decides, so that phones and
+        browsers can be answered alike. `shared` is the port for those with ICE and rtcp-mux.
         """
         formats = formats_for(codecs)
-        stream = AudioStream(random_bytes)
-        sockets = await stream.bind(network, host, ports)
-        capabilities = AudioCapabilities(
-            formats,
-            Address(advertise or host, sockets.rtp.local.port),
-            rtcp_port=sockets.rtcp.local.port,
+        open_transport = partial(
+            RtpTransport.open,
+            network,
+            host=host,
+            ports=ports,
+            advertise=advertise or "",
+            security=security,
+            ice=ice,
+            rtcp_mux=rtcp_mux,
+            certificate=certificate,
+            random_bytes=random_bytes,
+            shared=shared,
         )
-        return cls(capabilities, stream, random_bytes, is_self=is_self)
+        transport = await open_transport()
+        stream = AudioStream(transport, random_bytes)
+        capabilities = AudioCapabilities(formats, transport.address)
+        return cls(
+            capabilities,
+            stream,
+            transport,
+            random_bytes,
+            is_self=is_self,
+            accepts_any_security=accepts_any_security,
+            open_another=open_transport,
+        )
 
     # --- negotiating ------------------------------------------------------------------------------
+
+    async def take_video(self, offer: bytes | None) -> None:
+        """Take part in video, too, from the next answer on; `offer` is what that will answer."""
+        if self.video is None and not self.is_closed:
+            self.video = SessionVideo(
+                self._transport,
+                self._open_another,
+                name=self._stream.rtcp.cname,
+                random_bytes=self._random_bytes,
+                adopts=self._accepts_any_security,
+                allow_loopback=self._capabilities.loopback_is_allowed,
+                is_self=self._is_self,
+            )
+        if self.video is not None:
+            await self.video.prepare(offer)
 
     def make_offer(self, direction: str = "sendrecv") -> bytes:
         """A description to send as an offer, the first or a changed one."""
         offer = make_offer(
-            self._capabilities,
+            self._as(self._transport.describe_offer()),
             session_id=self._session_id,
             wanted=Direction(direction),
             previous=self._last_sent,
+            video=self.video.offering() if self.video is not None else None,
         )
         self._last_sent = offer
         return offer.to_bytes()
@@ -121,14 +193,14 @@ class AudioSession:
         remote = SessionDescription.parse(offer)
         answer = make_answer(
             remote,
-            self._capabilities,
+            self._as(self._answering(remote, signalling_host)),
             session_id=self._session_id,
             wanted=Direction.SENDONLY if self.is_held else Direction.SENDRECV,
             previous=self._last_sent,
+            video=self.video.answering(remote, signalling_host) if self.video is not None else None,
         )
-        negotiated = self._negotiate(answer, remote)
+        self._agree(answer, remote, signalling_host, is_offerer=False)
         self._last_sent = answer
-        self._agree(answer, remote, negotiated, signalling_host)
         return answer.to_bytes()
 
     def accept_answer(self, answer: bytes, *, signalling_host: str | None = None) -> None:
@@ -138,8 +210,7 @@ class AudioSession:
         remote = SessionDescription.parse(answer)
         if remote == self._remote and self._last_sent == self._local:
             return
-        negotiated = self._negotiate(self._last_sent, remote)
-        self._agree(self._last_sent, remote, negotiated, signalling_host)
+        self._agree(self._last_sent, remote, signalling_host, is_offerer=True)
 
     def hold(self, on: bool) -> bytes:
         """The offer that puts the peer on hold, or takes it off (RFC 3264 section 8.4)."""
@@ -149,34 +220,39 @@ class AudioSession:
     def start(self) -> None:
         """Let the sound flow, as far as it is negotiated. Twice is as good as once."""
         self._stream.start()
+        if self.video is not None:
+            self.video.stream.start()
 
     async def close(self) -> None:
         """End everything: recordings are finished, players return, iterations end, the ports are free."""
-        for recording in self._recordings:
+        for recording in self.recordings:
             recording.stop()
+        if self.video is not None:
+            self.video.close()
         self._stream.close()
         self._key_came.set()
 
     # --- sound ------------------------------------------------------------------------------------
 
-    async def play(self, source: Source) -> None:
+    async def play(self, source: Source, rate: int = SAMPLE_RATE) -> None:
         """Play a WAV file, PCM, a tone, or any iterable of PCM frames; return when the last of it was sent.
 
         Cancelling stops it. Sources play one after the other. UnreadableAudio if the file is none.
         """
-        frames = _frames_of(source)
+        rate = self.output.rate if isinstance(source, Path | str) else rate
+        frames = _frames_of(source, rate)
         if self._stream.is_closed:
             return
-        playing = self._stream.output.play(frames)
+        playing = self._stream.output.play(frames, rate)
         try:
             await playing.finished
         finally:
             self._stream.output.stop(playing)
 
-    def write(self, pcm: bytes) -> None:
-        """Say this next, at the pace of speech. PCM of 16 bits at 8000 Hz, any length."""
+    def write(self, pcm: bytes, rate: int = SAMPLE_RATE) -> None:
+        """Say this next, at the pace of speech. PCM of 16 bits, any length."""
         if not self._stream.is_closed:
-            self._stream.output.write(pcm)
+            self._stream.output.write(pcm, rate)
 
     @property
     def queued(self) -> float:
@@ -187,15 +263,15 @@ class AudioSession:
         """Forget what waits to be said."""
         self._stream.output.clear()
 
-    def frames(self) -> FrameIterator:
-        """What is heard from now on, as 20 ms PCM frames; ends when the session is closed."""
-        return self._stream.input.frames()
+    def frames(self, rate: int = SAMPLE_RATE) -> FrameIterator:
+        """What is heard from now on, as PCM frames of 20 ms; ends when the session is closed."""
+        return self._stream.input.frames(rate)
 
     def record(self, path: Path | str) -> Recording:
         """Record what is heard into a WAV file until `stop()`, the end of the `with` block, or `close`."""
         recording = Recording(self._stream.input, path)
-        self._recordings = [each for each in self._recordings if each.is_running]
-        self._recordings.append(recording)
+        self.recordings = [each for each in self.recordings if each.is_running]
+        self.recordings.append(recording)
         return recording
 
     # --- keys -------------------------------------------------------------------------------------
@@ -226,9 +302,25 @@ class AudioSession:
         return self._keys.popleft()
 
     @property
+    def input(self) -> Input:
+        """Where what is heard goes."""
+        return self._stream.input
+
+    @property
+    def output(self) -> Output:
+        """Where what is said comes from."""
+        return self._stream.output
+
+    @property
     def local(self) -> Address:
         """Where our RTP socket is, as peers see it; RTCP is the next port."""
-        return self._capabilities.address
+        return self._transport.address
+
+    @property
+    def ports(self) -> set[int]:
+        """Where its packets come in."""
+        own = {self.local.port, self.local.port + 1}
+        return own | self.video.ports if self.video is not None else own
 
     @property
     def is_closed(self) -> bool:
@@ -251,12 +343,39 @@ class AudioSession:
         self,
         local: SessionDescription,
         remote: SessionDescription,
-        negotiated: NegotiatedAudio | None,
         signalling_host: str | None,
+        *,
+        is_offerer: bool,
     ) -> None:
+        negotiated = self._negotiate(local, remote)
+        host = signalling_host or self._signalling_host
+        self._stream.configure(negotiated, is_offerer=is_offerer, signalling_host=host)
+        if self.video is not None:
+            self.video.agree(local, remote, host, is_offerer=is_offerer)
         self._local, self._remote, self.negotiated = local, remote, negotiated
-        self._signalling_host = signalling_host or self._signalling_host
-        self._stream.configure(negotiated, signalling_host=self._signalling_host)
+        self._signalling_host = host
+
+    def _as(self, own: LocalStream) -> AudioCapabilities:
+        return replace(self._capabilities, address=own.address, local=own)
+
+    def _answering(self, remote: SessionDescription, signalling_host: str | None) -> LocalStream:
+        """What we say of our end to the first audio stream that it can serve."""
+        refusal: UnacceptableSession | None = None
+        tags = bundle_tags(remote)
+        may_loop = self._capabilities.loopback_is_allowed
+        for index, media in enumerate(remote.media):
+            if media.line.media != "audio" or not is_open(media, tags) or not is_rtp(media.line.protocol):
+                continue
+            try:
+                stream = stream_of(remote, index, tags=tags, allow_loopback=may_loop)
+                if self._accepts_any_security and self.negotiated is None:
+                    self._transport.adopt(stream)
+                return self._transport.describe_answer(stream, signalling_host=signalling_host)
+            except UnacceptableSession as error:
+                refusal = refusal or error
+        if refusal is not None:
+            raise refusal
+        return self._transport.own
 
     def _key_pressed(self, key: str) -> None:
         if len(self._keys) < MOST_KEYS:
@@ -267,7 +386,7 @@ class AudioSession:
             loop.call_soon(callback, key)
 
 
-def _frames_of(source: Source) -> Iterator[bytes]:
+def _frames_of(source: Source, rate: int) -> Iterator[bytes]:
     if isinstance(source, Path | str):
-        return read_frames(source)
+        return read_frames(source, rate)
     return iter((source,)) if isinstance(source, bytes) else iter(source)

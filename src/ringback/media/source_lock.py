@@ -62,6 +62,36 @@ class SourceLock:
         self.refused += 1
         return False
 
+    def may_be_peer(self, source: Address) -> bool:
+        """True while a packet of `source` could be the peer's, if it is signed with the peer's key."""
+        if source in (self.locked, self.described, self._trusted):
+            return True
+        return self.locked is None and self.described is not None
+
+    def authenticated(self, source: Address, ssrc: int) -> None:
+        """A packet of `source` was signed with the peer's key: wherever that is, it is the peer.
+
+        Still it must come a few times before packets are sent there: somebody may have caught one on its way.
+        """
+        if source == self.locked:
+            return
+        is_final = self.locked is not None and self.locked == self.described
+        if (source in (self.described, self._trusted) and not is_final) or (
+            self.locked is None and self._learns(source, ssrc)
+        ):
+            self._lock(source)
+
+    def proved(self, source: Address) -> None:
+        """The peer has finished a handshake from there."""
+        if self.locked is None and source != self.described:
+            self._lock(source)
+
+    def is_plausible(self, source: Address) -> bool:
+        """True when `source` can be the peer: the described host, or its NAT."""
+        if self.locked is not None:
+            return source in (self.locked, self.described)
+        return self._is_plausible(source)
+
     @property
     def destination(self) -> Address | None:
         """Where to send: to whom we listen, else where the description says."""

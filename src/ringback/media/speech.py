@@ -14,28 +14,34 @@ from typing import Protocol
 
 from ringback.media.errors import SpeechUnavailable, UnreadableAudio
 from ringback.media.files import decode_wave
+from ringback.media.frames import Pcm
 
 LONGEST_TEXT = 5_000
 LONGEST_WAIT = 30.0
+#: Good enough for browsers; telephones get half of it.
+WIDEBAND = 16_000
 
 _VOICE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,3}", re.ASCII)
 
 
 class Voice(Protocol):
-    """Whatever can speak. `speak` returns PCM of 16 bits at 8000 Hz."""
+    """Whatever can speak. `speak` returns sound with its rate, or PCM of 16 bits at 8000 Hz."""
 
-    async def speak(self, text: str, *, language: str = "en") -> bytes: ...
+    async def speak(self, text: str, *, language: str = "en") -> Pcm | bytes: ...
 
 
 class EspeakVoice:
     """The program espeak-ng: small, quick, a hundred languages."""
 
-    def __init__(self, program: str = "espeak-ng", *, words_per_minute: int = 150) -> None:
+    def __init__(
+        self, program: str = "espeak-ng", *, words_per_minute: int = 150, rate: int = WIDEBAND
+    ) -> None:
         self._program = program
+        self._rate = rate
         self._words_per_minute = words_per_minute
 
-    async def speak(self, text: str, *, language: str = "en") -> bytes:
-        """PCM of `text`; SpeechUnavailable when the program is missing or fails."""
+    async def speak(self, text: str, *, language: str = "en") -> Pcm:
+        """The sound of `text`; SpeechUnavailable when the program is missing or fails."""
         if len(text) > LONGEST_TEXT:
             raise ValueError(f"a text of more than {LONGEST_TEXT} characters")
         if not _VOICE.fullmatch(language):
@@ -46,7 +52,7 @@ class EspeakVoice:
                 f"the program {self._program} is not installed: text cannot be spoken "
                 "(Debian and Ubuntu: apt install espeak-ng; macOS: brew install espeak-ng)"
             )
-        return _decoded(await self._run(program, text, language))
+        return Pcm(_decoded(await self._run(program, text, language), self._rate), self._rate)
 
     async def _run(self, program: str, text: str, language: str) -> bytes:
         process = await asyncio.create_subprocess_exec(
@@ -76,15 +82,16 @@ class EspeakVoice:
         return output
 
 
-async def speak(text: str, *, language: str = "en", voice: Voice | None = None) -> bytes:
-    """`text` as PCM, by the voice installed here (espeak-ng) or a given one."""
-    return await (voice or EspeakVoice()).speak(text, language=language)
+async def speak(text: str, *, language: str = "en", voice: Voice | None = None) -> Pcm:
+    """`text` as sound, by the voice installed here (espeak-ng) or a given one."""
+    sound = await (voice or EspeakVoice()).speak(text, language=language)
+    return Pcm(sound) if isinstance(sound, bytes) else sound
 
 
-def _decoded(output: bytes) -> bytes:
+def _decoded(output: bytes, rate: int) -> bytes:
     if not output:
         return b""
     try:
-        return decode_wave(io.BytesIO(output))
+        return decode_wave(io.BytesIO(output), rate)
     except UnreadableAudio as error:
         raise SpeechUnavailable(f"the speech program wrote no sound: {error}") from error

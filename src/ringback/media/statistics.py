@@ -35,6 +35,10 @@ class StreamStatistics:
     buffer_ms: float = 0.0
     remote_lost: int | None = None
     remote_jitter_ms: float | None = None
+    #: The SRTP suite; None while packets are plain.
+    suite: str | None = None
+    #: Packets that did not authenticate.
+    srtp_failures: int = 0
 
 
 def mean_opinion_score(*, loss: float, delay_ms: float) -> float:

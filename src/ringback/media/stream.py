@@ -1,80 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a negotiated stream run? Two sockets, two clocks, a sender, a receiver and their reports."""
+"""How does a negotiated stream run? A transport, two clocks, a sender, a receiver and their reports."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from ringback.media.codecs import codec_for
 from ringback.media.input import Input
 from ringback.media.output import Output
 from ringback.media.pacing import Pacer
-from ringback.media.pcm import FRAME_MS, SAMPLE_RATE
+from ringback.media.packet_transport import PacketTransport
+from ringback.media.pcm import FRAME_MS
 from ringback.media.playout import Playout
-from ringback.media.ports import PortRange, SocketPair, bind_pair
 from ringback.media.receiver import Receiver
 from ringback.media.sender import Sender
 from ringback.media.statistics import StreamStatistics, mean_opinion_score
-from ringback.net.network import Network
 from ringback.rtp.rtcp_session import RtcpSession
 from ringback.sdp.offer_answer import NegotiatedAudio
 from ringback.sip.errors import PeerError
-from ringback.sip.flow import Address
 
 log = logging.getLogger("ringback.media")
-
-Datagrams = Sequence[tuple[bytes, Address]]
 
 
 class AudioStream:
     """RTP and RTCP of one call, from `start` to `close`.
 
     What is said comes from `output`, what is heard goes to `input`; `configure` may be called often.
+
+    owns_transport:
+        False when somebody else connects the transport, and closes it
     """
 
-    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, transport: PacketTransport, random_bytes: Callable[[int], bytes], *, owns_transport: bool = True
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self.transport = transport
+        self._owns_transport = owns_transport
+        transport.on_rtp = self._rtp_received
+        transport.on_rtcp = self._rtcp_received
+        transport.on_ready = self._adjust
         self.output = Output()
         self.input = Input()
         self.sender = Sender(self.output, random_bytes)
         self.rtcp = RtcpSession(self.sender.ssrc, random_bytes(12).hex(), random_bytes)
         self.receiver = Receiver(self.rtcp)
-        self._playout = Playout(self.receiver.buffer, self.receiver.decode)
-        self._sockets: SocketPair | None = None
+        self._playout = Playout(self.receiver)
         self._negotiated: NegotiatedAudio | None = None
-        self._described_rtcp: Address | None = None
-        self._learned_rtcp: Address | None = None
         self._send_pacer: Pacer | None = None
         self._play_pacer = Pacer(FRAME_MS / 1_000, self._play)
         self._report_timer: asyncio.TimerHandle | None = None
         self._is_started = False
         self.is_closed = False
 
-    async def bind(self, network: Network, host: str, ports: PortRange | None) -> SocketPair:
-        """Open the two sockets."""
-        self._sockets = await bind_pair(
-            network, host, ports=ports, rtp_received=self._rtp_received, rtcp_received=self._rtcp_received
-        )
-        return self._sockets
-
-    def configure(self, negotiated: NegotiatedAudio | None, *, signalling_host: str | None) -> None:
-        """Go on as negotiated; None stops the stream."""
+    def configure(
+        self,
+        negotiated: NegotiatedAudio | None,
+        *,
+        is_offerer: bool = False,
+        signalling_host: str | None = None,
+    ) -> None:
+        """Go on as negotiated; None stops the stream. UnacceptableSession leaves all as it was."""
+        if self._owns_transport:
+            remote = negotiated.remote_stream if negotiated else None
+            self.transport.connect(remote, is_offerer=is_offerer, signalling_host=signalling_host)
         self._negotiated = negotiated
-        remote = negotiated.remote if negotiated else None
-        self.receiver.lock.renegotiated(remote, signalling_host=signalling_host)
         self.receiver.is_listening = negotiated is not None and negotiated.direction.receives
-        self._described_rtcp = negotiated.remote_rtcp if negotiated else None
-        self._learned_rtcp = None
         if negotiated is not None:
             self.receiver.configure(negotiated.receive)
-            self.sender.codec = codec_for(negotiated.send)
-            self.sender.payload_type = negotiated.send.payload_type
-            self.sender.telephone_event = negotiated.telephone_event
-            self.sender.packet_samples = negotiated.packet_time_ms * SAMPLE_RATE // 1_000
-        if self._is_started:
-            self._adjust()
+            self.rtcp.clock_rate = negotiated.send.clock_rate
+            self.sender.configure(
+                negotiated.send,
+                packet_time_ms=negotiated.packet_time_ms,
+                telephone_event=negotiated.telephone_event,
+            )
+        self._adjust()
 
     def start(self) -> None:
         """Begin to send and to play what comes. Twice is as good as once."""
@@ -90,11 +91,9 @@ class AudioStream:
         if self.is_closed:
             return
         self.is_closed = True
-        if self._sockets is not None:
-            destination = self._rtcp_destination()
-            if self._is_started and destination is not None:
-                self._sockets.rtcp.send(self.rtcp.goodbye(now=self._loop.time()), destination)
-            self._sockets.close()
+        if self._is_started:
+            self.transport.send_rtcp([self.rtcp.goodbye(now=self._loop.time())])
+        self._leave_transport()
         self._play_pacer.stop()
         if self._send_pacer is not None:
             self._send_pacer.stop()
@@ -116,78 +115,79 @@ class AudioStream:
             packets_sent=self.rtcp.packets_sent,
             packets_received=received,
             lost=lost,
-            jitter_ms=source.jitter * 1_000 / SAMPLE_RATE if source else 0.0,
+            jitter_ms=source.jitter * 1_000 / source.clock_rate if source else 0.0,
             round_trip_ms=round_trip_ms,
             mos=mean_opinion_score(loss=unheard, delay_ms=delay_ms) if received else None,
             codec=self._negotiated.send.encoding if self._negotiated else None,
-            remote=self.receiver.lock.destination,
+            remote=self.transport.destination,
             late=counters.late,
             duplicates=counters.duplicate,
-            refused=self.receiver.lock.refused,
-            malformed=self.receiver.malformed,
+            refused=self.transport.refused,
+            malformed=self.receiver.malformed + self.transport.malformed,
             buffer_ms=self.receiver.buffer.target_ms,
             remote_lost=block.lost if block else None,
-            remote_jitter_ms=block.jitter * 1_000 / SAMPLE_RATE if block else None,
+            suite=self.transport.suite,
+            srtp_failures=self.transport.srtp_failures,
+            remote_jitter_ms=block.jitter * 1_000 / self.sender.clock_rate if block else None,
         )
 
     # --- the two clocks ---------------------------------------------------------------------------
 
     def _adjust(self) -> None:
-        """Run the sending clock exactly while there is somebody to send to."""
-        interval = self.sender.packet_samples / SAMPLE_RATE
+        """Run the sending clock exactly while there is somebody to send to, and a way to do it.
+
+        The first words wait for it: what is sent before a handshake is complete is lost.
+        """
+        if not self._is_started or self.is_closed:
+            return
+        interval = self.sender.packet_time
         negotiated = self._negotiated
-        sends = negotiated is not None and negotiated.remote is not None and negotiated.direction.sends
+        sends = negotiated is not None and self.transport.is_ready and negotiated.direction.sends
         pacer = self._send_pacer
         if pacer is not None and (not sends or pacer.interval != interval):
             pacer.stop()
             self._send_pacer = pacer = None
         if sends and pacer is None:
-            self.sender.resume(self._loop.time())
+            self.sender.resume()
             self._send_pacer = Pacer(interval, self._send)
             self._send_pacer.start()
 
     def _send(self, missed: int) -> None:
-        destination = self.receiver.lock.destination
-        if self._sockets is None or destination is None:
-            return
         now = self._loop.time()
         packet = self.sender.next_packet(missed, now=now)
+        if packet is None:
+            return
         self.rtcp.sent(packet, now=now)
-        self._sockets.rtp.send(packet.to_bytes(), destination)
+        self.transport.send_rtp([packet.to_bytes()])
 
     def _play(self, missed: int) -> None:
         """Hear the next 20 ms, and those that were missed: the timeline of a recording has no holes."""
         now = self._loop.time()
         for _ in range(missed + 1):
-            self.input.hear(self._playout.frame(now))
+            self.input.hear(self._playout.frame(now), self._playout.rate)
 
-    # --- datagrams --------------------------------------------------------------------------------
+    def _leave_transport(self) -> None:
+        if self._owns_transport:
+            self.transport.close()
+        else:
+            self.transport.on_rtp = self.transport.on_rtcp = _ignore
+            self.transport.on_ready = None
 
-    def _rtp_received(self, datagrams: Datagrams) -> None:
+    # --- packets ----------------------------------------------------------------------------------
+
+    def _rtp_received(self, packets: list[bytes]) -> None:
         now = self._loop.time()
-        for data, source in datagrams:
-            self.receiver.receive(data, source, now)
+        for data in packets:
+            self.receiver.receive(data, now)
 
-    def _rtcp_received(self, datagrams: Datagrams) -> None:
+    def _rtcp_received(self, packets: list[bytes]) -> None:
         now = self._loop.time()
-        for data, source in datagrams:
-            if not self.receiver.lock.accepts_report(source):
-                continue
+        for data in packets:
             try:
                 self.rtcp.receive_rtcp(data, now=now)
-                self._learned_rtcp = source
             except PeerError as error:
                 self.receiver.malformed += 1
-                log.debug("malformed RTCP from %s: %s", source, error.detail)
-
-    def _rtcp_destination(self) -> Address | None:
-        """Where reports go: as described, or, for a peer behind a NAT, back to where its own come from."""
-        destination = self.receiver.lock.destination
-        if destination is None or self._described_rtcp is None:
-            return None
-        if destination == self.receiver.lock.described:
-            return self._described_rtcp
-        return self._learned_rtcp or Address(destination.host, min(destination.port + 1, 65_535))
+                log.debug("malformed RTCP of %s: %s", self.transport.destination, error.detail)
 
     def _schedule_report(self) -> None:
         deadline = self.rtcp.next_deadline()
@@ -196,7 +196,10 @@ class AudioStream:
 
     def _report(self) -> None:
         data = self.rtcp.handle_timer(self._loop.time())
-        destination = self._rtcp_destination()
-        if data is not None and destination is not None and self._sockets is not None:
-            self._sockets.rtcp.send(data, destination)
+        if data is not None:
+            self.transport.send_rtcp([data])
         self._schedule_report()
+
+
+def _ignore(packets: list[bytes]) -> None:
+    """Nobody listens any more."""

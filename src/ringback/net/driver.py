@@ -85,7 +85,7 @@ class StackDriver:
         self.stack = stack
         self.resolver = resolver
         self.handler = handler
-        self.gate = gate
+        self._gate = gate
         self.transports = TransportLayer(
             network,
             limits=limits,
@@ -116,6 +116,16 @@ class StackDriver:
     def now(self) -> float:
         """The time every input and command is given: while a batch is worked on, when it came."""
         return self._now if self._is_draining else self._loop.time()
+
+    @property
+    def gate(self) -> MessageGate | None:
+        """Who decides what is worked on first."""
+        return self._gate
+
+    @gate.setter
+    def gate(self, gate: MessageGate | None) -> None:
+        self._gate = gate
+        self.transports.answer_by(None)
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -175,8 +185,8 @@ class StackDriver:
     def trust(self, flow: Flow) -> None:
         """The peer on this flow is known (a phone that registered): its connection may be silent for long."""
         self.transports.trust(flow)
-        if self.gate is not None:
-            self.gate.trust(flow, self.now)
+        if self._gate is not None:
+            self._gate.trust(flow, self.now)
 
     def ping(self, flow: Flow) -> None:
         """Keep the NAT binding of a UDP flow open: one CRLFCRLF. Connections of ours ping by themselves."""
@@ -212,9 +222,12 @@ class StackDriver:
         if self._watchers:
             for data, flow in batch:
                 self._show(False, data, flow)
-        if self.gate is not None and (len(batch) > BEHIND or not self.gate.is_open):
-            self.gate.sort(batch, self._loop.time())
-            self._serve_soon(self.gate, 0.0)
+        gate = self._gate
+        if gate is not None and (len(batch) > BEHIND or not gate.is_open):
+            gate.sort(batch, self._loop.time())
+            # Watchers shall see everything.
+            self.transports.answer_by(None if self._watchers else gate.door)
+            self._serve_soon(gate, 0.0)
         else:
             self._work_on(batch)
 
@@ -237,8 +250,8 @@ class StackDriver:
     def _wake(self, scheduled: float) -> None:
         self._timer = None
         self._now = scheduled  # the loop may wake a hair early
-        if self.gate is not None:
-            self.gate.late(self._loop.time() - scheduled, scheduled)
+        if self._gate is not None:
+            self._gate.late(self._loop.time() - scheduled, scheduled)
         self._input(self.stack.handle_timer)
 
     def flow_lost(self, flow: Flow, detail: str) -> None:

@@ -3,13 +3,15 @@
 
 The driver has a gate or none. An open gate is not asked: messages pass without being looked at. When more
 waits in a socket than one read can take, or when the gate is not open, the driver gives it everything that
-comes (`sort`), works on what it hands back (`take`), and sends what it has to say (`answers`). The gate
+comes (`sort`), works on what it hands back (`take`), and sends what it has to say (`answers`). Its `door`
+sends some away where they are read from the socket, so that the gate does not even hear of them. The gate
 that knows SIP is `ringback.server.overload`.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from ringback.kernel import Door
 from ringback.sip.flow import Flow
 
 #: A whole message and the flow it came on, or is to go on.
@@ -21,6 +23,8 @@ class MessageGate(Protocol):
 
     #: True while nothing waits and nothing has to be watched for.
     is_open: bool
+    #: Sends away whom the gate would refuse.
+    door: Door | None
 
     def sort(self, batch: Sequence[FlowMessage], now: float) -> None:
         """Take over what came."""

@@ -8,7 +8,8 @@ phones that have proved who they are.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 from ringback.kernel import scan
 from ringback.net.handover import Handover, Received
@@ -18,6 +19,8 @@ from ringback.sip.flow import Flow
 log = logging.getLogger("ringback.net")
 
 _CANCEL = b"CANCEL "
+_INVITE = b"INVITE "
+_DIALLED = re.compile(rb"INVITE sips?:([^@;: ]{1,64})[@;:]", re.IGNORECASE)
 
 #: A connection's number is its worker's number and a count of so many bits.
 COUNT_BITS = 48
@@ -52,7 +55,8 @@ class Neighbours:
         self._has_invite: Callable[[str, str], bool] = lambda *_: True
         ring = sorted((number, *handover.numbers))
         self._next = ring[(ring.index(number) + 1) % len(ring)]
-        self._count = len(ring)
+        self.count = len(ring)
+        self._homes: dict[str, int] = {}
         self.given = 0
 
     def begin(
@@ -68,6 +72,10 @@ class Neighbours:
         """
         self._lost, self._has_invite = lost, has_invite
         self._handover.begin(received, send, self._passes_on)
+
+    def live_at(self, homes: Mapping[str, int]) -> None:
+        """Calls to these users, such as conference rooms, belong to one worker each, whoever reads them."""
+        self._homes = dict(homes)
 
     # --- the driver asks
 
@@ -136,13 +144,22 @@ class Neighbours:
 
     def _gives_away(self, data: bytes, flow: Flow) -> bool:
         if data.startswith(_CANCEL):
-            return self._passes_on(data, flow, self._count)
+            return self._passes_on(data, flow, self.count)
         owner = owner_of(data)
+        if owner is None and self._homes and data.startswith(_INVITE):
+            owner = self._home_of(data)
         if owner is None or owner == self.number or not self._handover.knows(owner):
             return False
         self._handover.give(owner, data, flow)
         self.given += 1
         return True
+
+    def _home_of(self, data: bytes) -> int | None:
+        """The worker that a new call belongs to by what was dialled. Who spells a number in a way that is
+        not found here (escaped) is not refused: they meet fewer people.
+        """
+        found = _DIALLED.match(data)
+        return self._homes.get(found[1].decode("ascii", "replace")) if found is not None else None
 
     def status(self) -> dict[str, int]:
         """Counters, for people and tests."""

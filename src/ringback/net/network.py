@@ -7,8 +7,9 @@ Everything above (transports, media) takes a `Network` as an argument and never 
 
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from ringback.kernel import Door
 from ringback.sip.flow import Address
 
 
@@ -20,6 +21,13 @@ class DatagramSocket(Protocol):
     def send(self, data: bytes, remote: Address) -> None: ...
     def send_batch(self, batch: list[tuple[bytes, Address]]) -> None: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class GuardedSocket(Protocol):
+    """A datagram socket at which `door` may send away what comes, before it is handed on."""
+
+    def answer_by(self, door: Door | None) -> None: ...
 
 
 #: A batch longer than BATCH (`net/udp_socket.py`) says that more waited than one read could take.

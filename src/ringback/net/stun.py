@@ -35,7 +35,7 @@ def binding_response(data: bytes, source: Address) -> bytes | None:
         return None
     if any(attribute <= LAST_REQUIRED for attribute in _attributes(data[HEADER_SIZE:])):
         return None
-    value = _xor_mapped(source, data[4:HEADER_SIZE])
+    value = xor_mapped(source, data[4:HEADER_SIZE])
     attribute = struct.pack("!HH", XOR_MAPPED_ADDRESS, len(value)) + value
     return struct.pack("!HH", BINDING_RESPONSE, len(attribute)) + data[4:HEADER_SIZE] + attribute
 
@@ -49,7 +49,7 @@ def _attributes(data: bytes) -> Iterator[int]:
         at += 4 + size + -size % 4
 
 
-def _xor_mapped(source: Address, mask: bytes) -> bytes:
+def xor_mapped(source: Address, mask: bytes) -> bytes:
     """Section 14.2: disguised, since some NATs rewrite addresses wherever they see them."""
     host = ipaddress.ip_address(source.host)
     plain = struct.pack("!H", source.port)

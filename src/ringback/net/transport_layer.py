@@ -8,12 +8,13 @@ import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ringback.kernel import Door
 from ringback.net.connection import Connection
 from ringback.net.endpoint import ANY, Endpoint, best_endpoint
 from ringback.net.errors import PortInUse, TransportError
 from ringback.net.limits import TransportLimits
 from ringback.net.neighbours import Neighbours
-from ringback.net.network import DatagramSocket, Listener, Network
+from ringback.net.network import DatagramSocket, GuardedSocket, Listener, Network
 from ringback.net.pool import ConnectionPool
 from ringback.net.targets import Target
 from ringback.net.transport import TRANSPORTS
@@ -64,6 +65,7 @@ class TransportLayer:
         self._received = received
         self._lost = lost
         self._sockets: dict[Address, DatagramSocket] = {}
+        self._door: Door | None = None
         self._collected: list[tuple[bytes, Flow]] = []
         self._sources: dict[str, str] = {}
         #: Flows we made ourselves, so that the next message to the same place takes the same object.
@@ -109,6 +111,14 @@ class TransportLayer:
         for local, batch in datagrams.items():
             self._sockets[local].send_batch(batch)
         return dead
+
+    def answer_by(self, door: Door | None) -> None:
+        """Let `door` send away datagrams before they are handed on."""
+        if door is not self._door:
+            self._door = door
+            for socket in self._sockets.values():
+                if isinstance(socket, GuardedSocket):
+                    socket.answer_by(door)
 
     def is_alive(self, flow: Flow) -> bool:
         """True while something can be sent on the flow."""

@@ -7,12 +7,14 @@ Without an offer in the INVITE there is nowhere to say it, and the response come
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ringback.media.pcm import SILENCE
 from ringback.media.prompts import say
 from ringback.media.tones import TONES, Tone
-from ringback.sip.errors import PeerError
+from ringback.ua.errors import NotAcceptable
 
 if TYPE_CHECKING:
     from ringback.pbx.conversation import Conversation
@@ -36,12 +38,11 @@ ANNOUNCEMENTS: dict[str, Announcement] = {row.name: row for row in (NOT_IN_SERVI
 
 async def announce(announcement: Announcement, conversation: Conversation) -> None:
     """Say it if it can be heard, then refuse the call."""
+    call = conversation.call
     if conversation.has_offer:
-        try:
-            conversation.preview()
-        except PeerError:
-            conversation.reject(announcement.status)
-            return
-        await conversation.audio.play(announcement.tone)
-        await conversation.audio.play(say(*announcement.prompts))
-    conversation.reject(announcement.status)
+        with suppress(NotAcceptable):
+            await call.preview()
+            await call.play(announcement.tone)
+            # A little silence: the last word still waits in the caller's jitter buffer when it was sent.
+            await call.play(say(*announcement.prompts) + 5 * SILENCE)
+    await call.reject(announcement.status)

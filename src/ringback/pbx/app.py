@@ -17,11 +17,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ringback.media.plane import MediaPlane
 from ringback.media.ports import PortRange
 from ringback.net.endpoint import Endpoint
 from ringback.net.network import Network
 from ringback.pbx.built_in_numbers import BuiltInNumbers
 from ringback.pbx.collector import Collector
+from ringback.pbx.conference import Conferences, homes_of
 from ringback.pbx.conversation import OwnMedia
 from ringback.pbx.dialplan import OfficeDialPlan
 from ringback.pbx.directory import Directory
@@ -29,7 +31,9 @@ from ringback.pbx.registrations import described
 from ringback.server.app import Server
 from ringback.server.certificates import CertificateFiles
 from ringback.server.cluster.membership import Membership
+from ringback.server.conference_settings import rooms_of
 from ringback.server.config import Settings
+from ringback.server.first_start import data_directory
 from ringback.server.identity import Identity
 from ringback.server.storage.store import StorageError, Store
 from ringback.server.trace import Tracing
@@ -54,13 +58,23 @@ class PhoneSystem:
         wall_clock: Callable[[], float] = time.time,
         membership: Membership | None = None,
         owns_process: bool = False,
+        plane: MediaPlane | None = None,
     ) -> None:
-        """`owns_process`: nothing else happens in this process; its garbage collector is ours to set."""
+        """`owns_process`: nothing else happens in this process; its garbage collector is ours to set.
+
+        `plane` carries the sound of bridged calls; whoever made it starts and closes it.
+        """
         self._settings = settings
         self._store = store
         self._wall_clock = wall_clock
         self.directory = Directory(store)
-        self.dial_plan = OfficeDialPlan(self.directory)
+        rooms = rooms_of(settings.conference.rooms)
+        self.dial_plan = OfficeDialPlan(self.directory, rooms)
+        self.conferences = Conferences(
+            rooms, folder=data_directory(settings) / "recordings", wall_clock=wall_clock
+        )
+        if membership is not None:
+            membership.neighbours.live_at(homes_of(rooms, membership.neighbours.count))
         media = OwnMedia(
             network,
             identity,
@@ -73,10 +87,11 @@ class PhoneSystem:
             subscribers=self.directory,
             store=store,
             network=network,
-            applications=BuiltInNumbers(media, wall_clock=wall_clock),
+            applications=BuiltInNumbers(media, conferences=self.conferences, wall_clock=wall_clock),
             dial_plan=self.dial_plan,
             wall_clock=wall_clock,
             membership=membership,
+            plane=plane,
         )
         self.tracing = Tracing()
         self._waking: asyncio.TimerHandle | None = None
@@ -135,7 +150,7 @@ class PhoneSystem:
         server = self.server.status()
         if self._collector is not None:
             server["collector"] = self._collector.status()
-        return {"server": server, "trace": self.tracing.status()}
+        return {"server": server, "conferences": self.conferences.status(), "trace": self.tracing.status()}
 
     @property
     def registered(self) -> int:

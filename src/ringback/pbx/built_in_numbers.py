@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from ringback.media.errors import NoFreePort
 from ringback.pbx.announcements import ANNOUNCEMENTS, Announcement, announce
+from ringback.pbx.conference import Conference, Conferences
 from ringback.pbx.conversation import Conversation, OwnMedia
 from ringback.pbx.feature_codes import FEATURE_CODES, FeatureCode
-from ringback.sdp.errors import UnacceptableSession
 
 if TYPE_CHECKING:
     from ringback.server.applications import Application, IncomingCall
@@ -24,14 +24,24 @@ logger = logging.getLogger("ringback.pbx")
 class BuiltInNumbers:
     """Implements `ringback.server.applications.Applications`."""
 
-    __slots__ = ("_media", "_wall_clock")
+    __slots__ = ("_media", "_wall_clock", "conferences")
 
-    def __init__(self, media: OwnMedia, *, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        media: OwnMedia,
+        *,
+        conferences: Conferences | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._media = media
+        self.conferences = conferences or Conferences({}, wall_clock=wall_clock)
         self._wall_clock = wall_clock
 
     def find(self, name: str) -> Application | None:
-        """The application of this name: the number of a feature code, or the name of an announcement."""
+        """The application of this name: a feature code's number, a room's or an announcement's name."""
+        conference = self.conferences.find(name)
+        if conference is not None:
+            return partial(self._attend, conference)
         code = FEATURE_CODES.get(name)
         if code is not None:
             return partial(self._answer, code)
@@ -43,11 +53,14 @@ class BuiltInNumbers:
         if conversation is None:
             _refuse(call, 503)
             return
-        try:
-            await conversation.conduct(code.answer(conversation, self._wall_clock))
-        except UnacceptableSession as error:
-            logger.info("peer's offer to %s refused: %s", code.number, error.detail)
-            conversation.reject(error.status, warning=error)
+        await conversation.conduct(code.answer(conversation, self._wall_clock))
+
+    async def _attend(self, conference: Conference, call: IncomingCall) -> None:
+        conversation = await self._open(call)
+        if conversation is None:
+            _refuse(call, 503)
+            return
+        await conversation.conduct(conference.attend(conversation))
 
     async def _announce(self, announcement: Announcement, call: IncomingCall) -> None:
         conversation = await self._open(call)
@@ -59,7 +72,7 @@ class BuiltInNumbers:
     async def _open(self, call: IncomingCall) -> Conversation | None:
         """None when there is no room for its sound."""
         try:
-            return Conversation(call, await self._media.open(call.flow), agent=self._media.identity.domain)
+            return await Conversation.open(call, self._media)
         except NoFreePort as error:
             logger.warning("no sound for a call to %s: %s", call.number, error)
             return None

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does somebody talk with the server itself? A call joined with its sound, for feature codes and
-announcements.
+"""How does somebody talk with the server itself? A call answered here, with the verbs every call has.
 
 A conversation lives in one task: when its conduct ends the call is hung up; when the caller hangs up the
 conduct is cancelled. The ports are free afterwards, whatever happened.
@@ -13,27 +12,36 @@ import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.media.errors import NoFreePort
 from ringback.media.session import AudioSession
 from ringback.sdp.addresses import is_loopback
-from ringback.sdp.errors import UnacceptableSession
-from ringback.sip.errors import PeerError
-from ringback.sip.events import AnswerReceived, Event, OfferReceived, SessionEnded, SessionRequestReceived
+from ringback.sip.events import SessionEnded
+from ringback.sip.message import SipUri
+from ringback.ua.account import parse_account
+from ringback.ua.call import Call
+from ringback.ua.errors import CallError
 
 if TYPE_CHECKING:
     from ringback.media.ports import PortRange
+    from ringback.media.speech import Voice
     from ringback.net.network import Network
     from ringback.server.applications import IncomingCall
     from ringback.server.identity import Identity
     from ringback.server.subscribers import Principal
     from ringback.sip.flow import Address, Flow
+    from ringback.sip.message import Request, Uri
 
 logger = logging.getLogger("ringback.pbx")
 
-#: What is answered to requests in the dialog of a conversation; all others get 501.
-REQUEST_ANSWERS = {"INFO": 200, "OPTIONS": 200, "REFER": 603, "NOTIFY": 481}
+Result = TypeVar("Result")
+
+#: What the server speaks itself, where the caller has no preference; what is not installed is left out.
+CODECS = ("opus", "G722", "PCMU", "PCMA")
+
+#: What the server answers in a conversation, for OPTIONS.
+CAPABILITIES = [("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, NOTIFY")]
 
 
 @dataclass(slots=True)
@@ -61,8 +69,10 @@ class OwnMedia:
             host=host,
             advertise=advertise,
             ports=self.ports,
+            codecs=CODECS,
             random_bytes=self.random_bytes,
             is_self=self.is_self,
+            accepts_any_security=True,
         )
         self._hosts.update((host, audio.local.host))
         self._open = [*(session for session in self._open if not session.is_closed), audio]
@@ -72,50 +82,43 @@ class OwnMedia:
         """True for our SIP sockets and those of our calls: nobody's sound belongs there."""
         if address.host not in self._hosts:
             return False
-        media = {port for session in self._open for port in (session.local.port, session.local.port + 1)}
+        media = {port for session in self._open for port in session.ports}
         return address.port in media or address.port in self.signalling_ports()
 
 
 class Conversation:
-    """One call with the server. Commands do nothing once the caller has hung up."""
+    """One call with the server. Implements `CallHost` for the call in it."""
 
-    __slots__ = ("_agent", "_call", "_described", "audio")
+    __slots__ = ("_audio", "_incoming", "_media", "call", "voice")
 
-    def __init__(self, call: IncomingCall, audio: AudioSession, *, agent: str) -> None:
-        self._call = call
-        #: Who warns, in a Warning header field.
-        self._agent = agent
-        self._described = asyncio.Event()
-        self.audio = audio
+    def __init__(self, incoming: IncomingCall, media: OwnMedia, audio: AudioSession) -> None:
+        self._incoming = incoming
+        self._media = media
+        self._audio = audio
+        self.voice: Voice | None = None
+        self.call = Call(self, is_incoming=True)
+        self.call.attach(incoming.session)
+        self.call.adopt_audio(audio)
+
+    @classmethod
+    async def open(cls, incoming: IncomingCall, media: OwnMedia) -> Conversation:
+        """Take a call. NoFreePort when there is no room for its sound."""
+        return cls(incoming, media, await media.open(incoming.flow))
 
     @property
     def caller(self) -> Principal | None:
-        """Who calls; None for a stranger."""
-        return self._call.caller
+        """Who calls, as they proved; None for a stranger."""
+        return self._incoming.caller
+
+    @property
+    def number(self) -> str:
+        """What was dialled."""
+        return self._incoming.number
 
     @property
     def has_offer(self) -> bool:
         """True when the INVITE said where its sound goes."""
-        return self._call.session.remote_sdp is not None
-
-    async def accept(self) -> None:
-        """Answer the call. Returns when sound can flow."""
-        if not self._is_over:
-            self._perform(self._call.session.accept, self._description())
-            await self._described.wait()
-            self.audio.start()
-
-    def preview(self) -> None:
-        """Let the caller hear something without answering: early media (RFC 3960)."""
-        if not self._is_over:
-            self._perform(self._call.session.ring, self._description(), status=183)
-            self.audio.start()
-
-    def reject(self, status: int, *, warning: UnacceptableSession | None = None) -> None:
-        """Refuse the call."""
-        if not self._is_over:
-            headers = [("Warning", warning.warning_value(self._agent))] if warning else []
-            self._perform(self._call.session.reject, status, headers=headers)
+        return self._incoming.session.remote_sdp is not None
 
     async def conduct(self, work: Coroutine[Any, Any, None]) -> None:
         """Do `work` until it is done or the caller hangs up."""
@@ -127,64 +130,62 @@ class Conversation:
             working.cancel()
             listening.cancel()
             await asyncio.gather(working, listening, return_exceptions=True)
-            await self.audio.close()
-        if not working.cancelled():
+            await self._audio.close()
+        if working.cancelled():
+            return
+        try:
             working.result()
+        except CallError as error:  # refused and logged, or the caller was quicker
+            logger.info("the call to %s ends: %s", self.number, error)
 
-    # --- inside ----------------------------------------------------------------------------------------
+    # --- what the call asks ------------------------------------------------------------------------
 
     @property
-    def _is_over(self) -> bool:
-        return self._call.session.ended is not None
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._incoming.driver.now
 
-    def _perform(self, command: Callable[..., None], *arguments: Any, **options: Any) -> None:
-        self._call.driver.perform(command, *arguments, **options)
+    @property
+    def name(self) -> str:
+        """Who warns, in a Warning header field."""
+        return self._media.identity.domain
 
-    def _description(self) -> bytes:
-        """Our answer, or our offer when the INVITE had none. UnacceptableSession for a bad offer."""
-        offer = self._call.session.remote_sdp
-        if offer is None:
-            return self.audio.make_offer()
-        return self._answer_to(offer)
+    def perform(self, command: Callable[..., Result], *args: Any, **options: Any) -> Result:
+        """Through the driver."""
+        return self._incoming.driver.perform(command, *args, **options)
 
-    def _answer_to(self, offer: bytes) -> bytes:
-        answer = self.audio.make_answer(offer, signalling_host=self._call.flow.remote.host)
-        self._described.set()
-        return answer
+    async def open_audio(self, remote_host: str | None) -> AudioSession:
+        """The one that was opened before anybody was asked."""
+        return self._audio
+
+    def close_audio(self, audio: AudioSession) -> None:
+        """`conduct` does, and waits for it."""
+
+    def resolve(self, target: str, near: Uri | None = None) -> SipUri:
+        """Numbers are those of this server."""
+        domain = self._media.identity.domain
+        account = parse_account(f"sip:ringback@{f'[{domain}]' if ':' in domain else domain}")
+        return account.resolve(target)
+
+    def capabilities(self) -> list[tuple[str, str]]:
+        """For OPTIONS inside the call."""
+        return CAPABILITIES
+
+    def take_message(self, request: Request) -> tuple[int, list[tuple[str, str]]]:
+        """Nobody reads here."""
+        return 501, []
+
+    def take_transfer(self, call: Call, request: Request) -> int:
+        """The server does not call at the wish of whoever called it."""
+        return 603
+
+    def call_ended(self, call: Call) -> None:
+        """`conduct` has seen it."""
 
     async def _listen(self) -> None:
         """Hear of the session until it ends."""
         while True:
-            event = await self._call.next_event()
+            event = await self._incoming.next_event()
+            self.call.receive_event(event)
             if isinstance(event, SessionEnded):
                 return
-            self._receive(event)
-
-    def _receive(self, event: Event) -> None:
-        match event:
-            case OfferReceived(sdp=sdp):
-                self._take_offer(sdp)
-            case AnswerReceived(sdp=sdp):
-                self._take_answer(sdp)
-            case SessionRequestReceived(request=request, transaction=transaction):
-                status = REQUEST_ANSWERS.get(request.method, 501)
-                self._perform(self._call.session.respond, transaction, status)
-
-    def _take_offer(self, sdp: bytes | None) -> None:
-        """Hold, resume, a phone that moved."""
-        try:
-            answer = self.audio.make_offer() if sdp is None else self._answer_to(sdp)
-        except PeerError as error:
-            logger.info("peer's offer refused: %s", error.detail)
-            self._perform(self._call.session.refuse, 488)
-        else:
-            self._perform(self._call.session.answer, answer)
-
-    def _take_answer(self, sdp: bytes) -> None:
-        try:
-            self.audio.accept_answer(sdp, signalling_host=self._call.flow.remote.host)
-        except PeerError as error:
-            logger.info("peer's answer cannot be used, ending the call: %s", error.detail)
-            self._perform(self._call.session.bye)
-        else:
-            self._described.set()

@@ -8,14 +8,17 @@ explanation as well as for a decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ringback.pbx.announcements import NOT_IN_SERVICE
+from ringback.pbx.conference import PREFIX
 from ringback.pbx.feature_codes import FEATURE_CODES
 from ringback.server.routing import Decision, Refusal, ToApplication, ToUser
 
 if TYPE_CHECKING:
+    from ringback.server.conference_settings import RoomSettings
     from ringback.server.subscribers import Principal, Subscribers
 
 
@@ -25,6 +28,7 @@ class Dialled(NamedTuple):
     user: str
     method: str
     caller: Principal | None
+    rooms: Mapping[str, RoomSettings] = MappingProxyType({})
 
 
 class Ruling(NamedTuple):
@@ -54,6 +58,22 @@ def _because_of_the_code(dialled: Dialled, decision: Decision) -> str:
     code = FEATURE_CODES[dialled.user]
     limits = ", which is for users of this server only" if isinstance(decision, Refusal) else ""
     return f"{code.number} is the {code.name}{limits}"
+
+
+def _room(dialled: Dialled, subscribers: Subscribers) -> Decision | None:
+    room = dialled.rooms.get(dialled.user)
+    if room is None:
+        return None
+    return (
+        Refusal(404)
+        if dialled.caller is None and not room.takes_guests
+        else ToApplication(PREFIX + room.number)
+    )
+
+
+def _because_of_the_room(dialled: Dialled, decision: Decision) -> str:
+    limits = ", which is for users of this server only" if isinstance(decision, Refusal) else ""
+    return f"{dialled.user} is a conference room{limits}"
 
 
 def _user(dialled: Dialled, subscribers: Subscribers) -> Decision | None:
@@ -90,6 +110,7 @@ def _because_of_nobody(dialled: Dialled, decision: Decision) -> str:
 #: In the order in which they are asked. The last one always applies.
 RULES: tuple[Rule, ...] = (
     Rule("feature code", _feature_code, _because_of_the_code),
+    Rule("conference room", _room, _because_of_the_room),
     Rule("user", _user, _because_of_the_user),
     Rule("announcement", _announcement, _because_users_are_told),
     Rule("nobody", _nobody, _because_of_nobody),
@@ -113,14 +134,15 @@ def _first_rule(dialled: Dialled, subscribers: Subscribers) -> tuple[Rule, Decis
 class OfficeDialPlan:
     """Implements `ringback.server.routing.DialPlan` for the users of one directory."""
 
-    __slots__ = ("_subscribers",)
+    __slots__ = ("_rooms", "_subscribers")
 
-    def __init__(self, subscribers: Subscribers) -> None:
+    def __init__(self, subscribers: Subscribers, rooms: Mapping[str, RoomSettings] | None = None) -> None:
         self._subscribers = subscribers
+        self._rooms = rooms or {}
 
     def decide(self, user: str, *, method: str, caller: Principal | None) -> Decision:
-        return _first_rule(Dialled(user, method, caller), self._subscribers)[1]
+        return _first_rule(Dialled(user, method, caller, self._rooms), self._subscribers)[1]
 
     def explain(self, user: str, *, method: str, caller: Principal | None) -> Ruling:
         """The decision with its reason."""
-        return rule_on(Dialled(user, method, caller), self._subscribers)
+        return rule_on(Dialled(user, method, caller, self._rooms), self._subscribers)

@@ -40,37 +40,39 @@ class FeatureCode:
 
 async def echo(conversation: Conversation, wall_clock: WallClock) -> None:
     """Say back what is said, after a beep."""
-    audio = conversation.audio
-    await conversation.accept()
-    await audio.play(TONES["beep"])
+    call = conversation.call
+    await call.answer()
+    await call.play(TONES["beep"])
     try:
         async with asyncio.timeout(LONGEST_ECHO):
-            async for frame in audio.frames():
-                if audio.queued < ECHO_ROOM:
-                    audio.write(frame)
+            async for frame in call.frames():
+                if call.audio.queued < ECHO_ROOM:
+                    call.write(frame)
     except TimeoutError:
         return
 
 
 async def tell_time(conversation: Conversation, wall_clock: WallClock) -> None:
     """Say for which moment the beep will be, and beep at that moment."""
-    await conversation.accept()
+    call = conversation.call
+    await call.answer()
     for _ in range(TIMES_THE_TIME_IS_TOLD):
         await asyncio.sleep(SHORT_PAUSE)
         moment, words = _next_telling(wall_clock())
-        await conversation.audio.play(words)
+        await call.play(words)
         await asyncio.sleep(max(0.0, moment - wall_clock()))
-        await conversation.audio.play(TONES["beep"])
+        await call.play(TONES["beep"])
     await asyncio.sleep(SHORT_PAUSE)
 
 
 async def tell_own_number(conversation: Conversation, wall_clock: WallClock) -> None:
     """Say the number of whoever calls, twice."""
-    await conversation.accept()
+    call = conversation.call
+    await call.answer()
     number = say_digits(conversation.caller.number if conversation.caller else "")
     for _ in range(2):
         await asyncio.sleep(SHORT_PAUSE)
-        await conversation.audio.play(say("your-number-is") + number)
+        await call.play(say("your-number-is") + number)
     await asyncio.sleep(SHORT_PAUSE)
 
 

@@ -22,6 +22,7 @@ from ringback.net.network import Network
 from ringback.pbx.app import PhoneSystem
 from ringback.pbx.demo import DemoUser, make_demo_users
 from ringback.pbx.directory import Directory
+from ringback.pbx.server_media import ServerMedia
 from ringback.pbx.workers import Workers
 from ringback.server.certificate_upkeep import CertificateUpkeep
 from ringback.server.certificates import CertificateFiles
@@ -65,9 +66,12 @@ class System(Protocol):
 class ServerProcess:
     """A running phone system and what surrounds it. Made by `ServerProcess.start`."""
 
-    def __init__(self, installation: Installation, system: System, *, load: Callable[[], Loaded]) -> None:
+    def __init__(
+        self, installation: Installation, system: System, media: ServerMedia, *, load: Callable[[], Loaded]
+    ) -> None:
         self.installation = installation
         self.system = system
+        self._media = media
         self.demo_users: list[DemoUser] = []
         self._load = load
         self._settings = installation.settings
@@ -87,7 +91,9 @@ class ServerProcess:
             undo.callback(DirectoryLock(directory).release)
             installation = await prepare(loaded, network, clock=_now, open_store=open_store_or_snapshot)
             undo.callback(installation.store.close)
-            process = cls(installation, _system(installation, network), load=load)
+            media = ServerMedia(installation, network)
+            undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, media.close)
+            process = cls(installation, _system(installation, network, media), media, load=load)
             await process._open(undo)
             process._undo = undo.pop_all()
         return process
@@ -96,8 +102,10 @@ class ServerProcess:
         store = self.installation.store
         if self._settings.demo:
             self.demo_users = make_demo_users(store, realm=self.installation.identity.realm)
+        self._media.begin()
         await self.system.start()
         undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, self.system.close)
+        await self._media.ready(self.addresses().values())
         store.put_later("addresses", json.dumps(self.addresses()))
         await asyncio.to_thread(partial(store.flush, timeout=1.0))  # other commands read it once we are ready
         control = ControlServer(self.installation.directory, self._verbs())
@@ -159,7 +167,7 @@ class ServerProcess:
 
     def _verbs(self) -> dict[str, Verb]:
         async def status(_: Mapping[str, Any]) -> Answer:
-            return {**self.status(), **await self.system.status()}
+            return {**self.status(), **await self.system.status(), "media": await self._media.status()}
 
         async def registrations(_: Mapping[str, Any]) -> Answer:
             return {"registrations": self.system.registrations()}
@@ -210,15 +218,16 @@ class ServerProcess:
         )
 
 
-def _system(installation: Installation, network: Network) -> System:
+def _system(installation: Installation, network: Network, media: ServerMedia) -> System:
     if installation.settings.workers > 1:
-        return Workers(installation)
+        return Workers(installation, media=media.paths)
     return PhoneSystem(
         installation.settings,
         installation.identity,
         store=installation.store,
         network=network,
         owns_process=True,
+        plane=media.plane,
     )
 
 

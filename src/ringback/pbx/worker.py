@@ -15,9 +15,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ringback.media.plane import MediaPlane
 from ringback.net.handover import Handover
 from ringback.net.neighbours import Neighbours
 from ringback.pbx.app import PhoneSystem
+from ringback.pbx.media_workers import begin, plane_for
 from ringback.pbx.worker_setup import WorkerSetup, certificate_from_json
 from ringback.server.certificate_upkeep import CertificateUpkeep
 from ringback.server.certificates import CertificateFiles
@@ -43,6 +45,7 @@ class Worker:
         self._started = asyncio.Event()
         self._ended = asyncio.Event()
         self._system: PhoneSystem | None = None
+        self._plane: MediaPlane | None = None
         self._membership: Membership | None = None
         self._upkeep: CertificateUpkeep | None = None
         self._certificate: CertificateFiles | None = None
@@ -90,15 +93,20 @@ class Worker:
         self._store.take_users(setup.users)
         await self._sharing.complete.wait()
         membership = self._membership = _membership(setup, self._sharing)
+        network = InheritedNetwork(
+            {place: socket.socket(fileno=descriptor) for place, descriptor in setup.sockets.items()}
+        )
+        plane = self._plane = plane_for(setup.settings, setup.media, network)
+        if plane is not None:
+            await begin(plane)
         system = self._system = PhoneSystem(
             setup.settings,
             setup.identity,
             store=self._store,
-            network=InheritedNetwork(
-                {place: socket.socket(fileno=descriptor) for place, descriptor in setup.sockets.items()}
-            ),
+            network=network,
             membership=membership,
             owns_process=True,
+            plane=plane,
         )
         self._sharing.attach(system.server.location, membership.neighbours, restore=system.server.restored)
         await system.start()
@@ -151,6 +159,8 @@ class Worker:
                 await asyncio.wait_for(self._system.close(), PATIENCE_AT_CLOSE)
             except TimeoutError:
                 logger.warning("not everything could be closed within %g seconds", PATIENCE_AT_CLOSE)
+        if self._plane is not None:
+            await self._plane.close()
         if self._membership is not None:
             self._membership.neighbours.close()
         return {}

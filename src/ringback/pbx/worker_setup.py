@@ -32,6 +32,8 @@ class WorkerSetup:
     inbox: int
     ways: dict[int, int]
     users: list[dict[str, Any]] = field(repr=False)
+    #: The local sockets of the media workers.
+    media: tuple[str, ...] = ()
 
     @property
     def descriptors(self) -> list[int]:
@@ -56,6 +58,7 @@ class WorkerSetup:
             "inbox": self.inbox,
             "ways": list(self.ways.items()),
             "users": self.users,
+            "media": self.media,
         }
 
     @classmethod
@@ -82,6 +85,7 @@ class WorkerSetup:
             inbox=values["inbox"],
             ways=dict(values["ways"]),
             users=values["users"],
+            media=tuple(values["media"]),
         )
 
 

@@ -51,12 +51,15 @@ class Workers:
         *,
         command: Sequence[str] = COMMAND,
         wall_clock: Callable[[], float] = time.time,
+        media: Sequence[str] = (),
     ) -> None:
+        """`media`: the local sockets of the media workers."""
         self._installation = installation
         self._settings = installation.settings
         self._certificate = installation.certificate
         self._store = installation.store
         self._wall_clock = wall_clock
+        self._media = tuple(media)
         self._secret = secrets.token_bytes(32)
         self._feed = Feed()
         self._ports = SharedPorts(self._settings.workers)
@@ -179,6 +182,7 @@ class Workers:
             inbox=self._inboxes[number][0].fileno(),
             ways={other: pair[1].fileno() for other, pair in enumerate(self._inboxes) if other != number},
             users=self._users(),
+            media=self._media,
         )
 
     def changed(self, change: Change) -> None:
@@ -262,12 +266,14 @@ class Workers:
 
 
 def _sum(counters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Numbers are added, tables are added number by number; of anything else the first counts."""
+    """Numbers are added, tables are added number by number, lists joined; of anything else the first counts."""
     total: dict[str, Any] = {}
     for counter in counters:
         for name, value in counter.items():
             if isinstance(value, Mapping):
                 total[name] = _sum([total.get(name, {}), value])
+            elif isinstance(value, list):
+                total[name] = [*total.get(name, ()), *value]
             elif name.startswith("longest"):
                 total[name] = max(total.get(name, 0.0), value)
             elif isinstance(value, int | float) and not isinstance(value, bool):

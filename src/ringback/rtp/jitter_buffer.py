@@ -21,6 +21,7 @@ from ringback.rtp.playout_delay import PlayoutDelay
 from ringback.rtp.serial import difference, extended
 
 MAXIMUM_PACKETS = 128
+FRAME_MS = 20
 #: Shares of a second: the longest wait, and the silence after which the timeline is forgotten.
 LONGEST_DELAY = 0.5
 LONGEST_SILENCE = 0.5
@@ -62,10 +63,12 @@ class BufferCounters:
 
 @dataclass(slots=True)
 class JitterBuffer:
-    """`frame` is the length of a concealed piece in ticks; `minimum_delay_ms` the least wait."""
+    """`frame` is the length of a concealed piece in ticks, 20 ms if nothing is said; `minimum_delay_ms` the
+    least wait.
+    """
 
     clock_rate: int = 8_000
-    frame: int = 160
+    frame: int = 0
     minimum_delay_ms: int = 20
     counters: BufferCounters = field(default_factory=BufferCounters)
     _delay: PlayoutDelay = field(init=False)
@@ -81,6 +84,7 @@ class JitterBuffer:
     _pieces_since_skip: int = 0
 
     def __post_init__(self) -> None:
+        self.frame = self.frame or self.clock_rate * FRAME_MS // 1_000
         minimum = self.minimum_delay_ms * self.clock_rate // 1_000
         self._delay = PlayoutDelay(
             minimum=minimum,
@@ -98,6 +102,11 @@ class JitterBuffer:
     def target_ms(self) -> float:
         """How long a packet with the shortest way waits at present."""
         return self._delay.target * 1_000 / self.clock_rate
+
+    @property
+    def is_unused(self) -> bool:
+        """True before the first packet."""
+        return self._ssrc is None
 
     def insert(self, packet: RtpPacket, *, duration: int, now: float) -> None:
         """Take a packet that came at `now` and holds `duration` ticks of sound."""

@@ -68,6 +68,12 @@ class ReceptionStatistics:
         """Remember the SR for LSR and DLSR (RFC 3550 section 6.4.1)."""
         self._report, self._report_at = report, now
 
+    def follow_clock(self, clock_rate: int) -> None:
+        """Timestamps count in another clock from now on: the jitter so far in the new ticks."""
+        self.jitter *= clock_rate / self.clock_rate
+        self.clock_rate = clock_rate
+        self._transit = None
+
     @property
     def extended_highest(self) -> int:
         return self.cycles + self.highest

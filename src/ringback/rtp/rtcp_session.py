@@ -33,12 +33,16 @@ _LOWER_HEADERS = 28
 
 @dataclass(slots=True)
 class RtcpSession:
-    """`random_bytes` gives the chance that spreads the reports; `cname` names us (RFC 7022)."""
+    """`random_bytes` gives the chance that spreads the reports; `cname` names us (RFC 7022).
+
+    `clock_rate` is that of what we send, `source_clock_rate` that of what comes.
+    """
 
     ssrc: int
     cname: str
     random_bytes: Callable[[int], bytes] = field(repr=False)
     clock_rate: int = 8_000
+    source_clock_rate: int = 8_000
     packets_sent: int = 0
     octets_sent: int = 0
     source: ReceptionStatistics | None = None
@@ -70,8 +74,14 @@ class RtcpSession:
     def received(self, packet: RtpPacket, *, now: float) -> bool:
         """Count a packet of the peer's. A new SSRC starts new statistics (section 8.2)."""
         if self.source is None or self.source.ssrc != packet.ssrc:
-            self.source = ReceptionStatistics(packet.ssrc, self.clock_rate)
+            self.source = ReceptionStatistics(packet.ssrc, self.source_clock_rate)
         return self.source.receive(packet.sequence, packet.timestamp, now=now)
+
+    def follow_clock(self, clock_rate: int) -> None:
+        """What comes is counted in another clock from now on."""
+        self.source_clock_rate = clock_rate
+        if self.source is not None:
+            self.source.follow_clock(clock_rate)
 
     def receive_rtcp(self, data: bytes, *, now: float) -> list[RtcpPacket]:
         """Read a datagram of the RTCP port; PeerError when it is malformed. A BYE has no effect here."""

@@ -23,8 +23,8 @@ VOLUME = 10
 LONGEST_EVENT = 0xFFFF
 END_PACKETS = 3
 
-#: Packets of an earlier event may come this late (ten seconds); anything older is a clock that was set anew.
-_REMEMBERED_TICKS = 80_000
+#: Packets of an earlier event may come so many seconds late; anything older is a clock that was set anew.
+_REMEMBERED = 10
 
 _PAYLOAD = struct.Struct("!BBH")
 _END = 0x80
@@ -91,20 +91,21 @@ class TelephoneEventReceiver:
     _timestamp: int = 0
     _duration: int = 0
     _has_ended: bool = True
+    _clock_rate: int = 8_000
 
-    def receive(self, payload: bytes, *, timestamp: int, ssrc: int) -> str | None:
+    def receive(self, payload: bytes, *, timestamp: int, ssrc: int, clock_rate: int = 8_000) -> str | None:
         """The key this packet is the first to tell of; None for repeats, updates and other events."""
         event = TelephoneEvent.parse(payload)
-        if ssrc == self._ssrc and self._is_known(event, timestamp):
+        if (ssrc, clock_rate) == (self._ssrc, self._clock_rate) and self._is_known(event, timestamp):
             return None
-        self._ssrc = ssrc
+        self._ssrc, self._clock_rate = ssrc, clock_rate
         self._event, self._timestamp = event.event, timestamp
         self._duration, self._has_ended = event.duration, event.is_end
         return event.key
 
     def _is_known(self, event: TelephoneEvent, timestamp: int) -> bool:
         step = difference(timestamp, self._timestamp, bits=32)
-        if -_REMEMBERED_TICKS < step < 0:
+        if -_REMEMBERED * self._clock_rate < step < 0:
             return True
         if step == 0 or self._is_continued(event, step):
             self._timestamp = timestamp

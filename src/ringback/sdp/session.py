@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -132,7 +133,12 @@ class MediaDescription(Section):
 
     @property
     def line(self) -> MediaLine:
-        return MediaLine.parse(self.lines[0].value)
+        return _media_line(self.lines[0].value)
+
+
+@lru_cache(maxsize=64)  # a bridge asks 110 times a call
+def _media_line(value: str) -> MediaLine:
+    return MediaLine.parse(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from ringback.server import policies
 from ringback.server.admission import Admission
 from ringback.server.applications import ApplicationCalls, Applications, NoApplications
 from ringback.server.authentication import Authentication
+from ringback.server.b2bua.bridge import SUPPORTED, Bridge
 from ringback.server.backoff import FailureTable
 from ringback.server.flow_token import FlowTokens
 from ringback.server.forwarding import Forwarder
@@ -39,6 +40,7 @@ from ringback.server.record_route import OwnRoutes
 from ringback.server.redirect import Redirect
 from ringback.server.registrar import Registrar
 from ringback.server.routing import Destination, DialPlan, UsersByNumber
+from ringback.server.target_set import TargetSet
 from ringback.sip.dialog.session_table import SessionTable
 from ringback.sip.digest_server import DigestServer
 from ringback.sip.flow import Transport
@@ -47,6 +49,7 @@ from ringback.sip.stack import SipStack
 from ringback.version import VERSION
 
 if TYPE_CHECKING:
+    from ringback.media.plane import MediaPlane
     from ringback.net.dns import DnsClient
     from ringback.net.endpoint import Endpoint
     from ringback.net.network import Network
@@ -85,12 +88,14 @@ class Server:
         random_bytes: Callable[[int], bytes] = os.urandom,
         wall_clock: Callable[[], float] = time.time,
         membership: Membership | None = None,
+        plane: MediaPlane | None = None,
     ) -> None:
         self._settings = settings
         self._identity = identity
         self._network = network
         self._dns = dns
         self._membership = membership
+        self._plane = plane
         self._sweep: asyncio.TimerHandle | None = None
         self._waking: asyncio.TimerHandle | None = None
         self._random_bytes = random_bytes
@@ -101,17 +106,14 @@ class Server:
             server_transactions=settings.limits.max_transactions,
         )
         self.sessions = SessionTable(self.stack)
+        self.bridged = SessionTable(self.stack, supported=SUPPORTED)
         self.locality = Locality((identity.domain,), (*identity.aliases, *identity.advertised))
         self.location = Location(store, wall_clock=wall_clock, restore=self.restored)
         self._keep_alive = self._make_keep_alive()
         tokens = FlowTokens(identity.secret, restore=self.restored)
         dial_plan = dial_plan or UsersByNumber(subscribers)
-        self._admission = Admission(
-            self.locality,
-            OwnRoutes(self.locality, tokens),
-            LoopDetector(identity.secret),
-            policies.admission_policy(settings),
-        )
+        self._loops = LoopDetector(identity.secret)
+        self._admission = self._make_admission(tokens)
         self._authentication = self._make_authentication(subscribers)
         self._registrar = Registrar(
             self.location, self.locality, policies.registrar_policy(settings), wall_clock=wall_clock
@@ -122,7 +124,9 @@ class Server:
         )
         self._redirect = Redirect(self.location, is_enabled=settings.proxy.redirect_instead_of_proxy)
         self._forwarder = Forwarder(tokens, self.location, policies.forwarding_policy(settings, identity))
-        self._proxy = self._make_proxy(dial_plan)
+        self._target_set = TargetSet(self.location, self.locality, dial_plan)
+        self._bridge = self._make_bridge()
+        self._proxy = self._make_proxy()
         self.pipeline = self._make_pipeline()
         self._gate = OverloadGate(
             policies.overload_policy(settings), secret=random_bytes(16), wall_clock=wall_clock
@@ -137,9 +141,14 @@ class Server:
                 self._destination,
                 self._calls,
                 self._redirect,
+                self._bridge,
                 self._proxy,
             )
         )
+
+    def _make_admission(self, tokens: FlowTokens) -> Admission:
+        routes = OwnRoutes(self.locality, tokens)
+        return Admission(self.locality, routes, self._loops, policies.admission_policy(self._settings))
 
     def _make_keep_alive(self) -> KeepAlive:
         """Of several workers, one looks after each phone."""
@@ -161,14 +170,26 @@ class Server:
             failures=FailureTable(),
         )
 
-    def _make_proxy(self, dial_plan: DialPlan) -> Proxy:
+    def _make_proxy(self) -> Proxy:
         return Proxy(
             self._forwarder,
             policies.forking_policy(self._settings),
             location=self.location,
-            locality=self.locality,
-            dial_plan=dial_plan,
+            target_set=self._target_set,
             recurses=self._settings.proxy.recurse_on_redirect,
+        )
+
+    def _make_bridge(self) -> Bridge:
+        return Bridge(
+            self.bridged,
+            policies.bridge_policy(self._settings, has_plane=self._plane is not None),
+            policies.forking_policy(self._settings),
+            target_set=self._target_set,
+            location=self.location,
+            loops=self._loops,
+            domain=self._identity.domain,
+            realm=self._identity.realm,
+            plane=self._plane,
         )
 
     @property
@@ -211,6 +232,7 @@ class Server:
             if timer is not None:
                 timer.cancel()
         self._keep_alive.close()
+        await self._bridge.close()
         await self._calls.close()
         await self._hung_up()
         await self.pipeline.close()
@@ -219,7 +241,7 @@ class Server:
     async def _hung_up(self) -> None:
         """Wait until the callers have answered our BYEs, but not for those that are gone."""
         for _ in range(PATIENCE_AT_CLOSE):
-            if not len(self.sessions):
+            if not len(self.sessions) and not len(self.bridged):
                 return
             await asyncio.sleep(0.1)
 
@@ -234,7 +256,8 @@ class Server:
         self._keep_alive.change(settings.nat.keepalive)
         self._redirect.is_enabled = settings.proxy.redirect_instead_of_proxy
         self._forwarder.policy = policies.forwarding_policy(settings, self._identity)
-        self._proxy.policy = policies.forking_policy(settings)
+        self._bridge.policy = policies.bridge_policy(settings, has_plane=self._plane is not None)
+        self._bridge.forking = self._proxy.policy = policies.forking_policy(settings)
         self._proxy.recurses = settings.proxy.recurse_on_redirect
         self._gate.change(policies.overload_policy(settings))
         self.driver.gate = self._gate if settings.overload.enabled else None
@@ -254,6 +277,8 @@ class Server:
             "registrations": len(self.location),
             "kept_alive": len(self._keep_alive),
             "forwarding": self._proxy.pending,
+            "bridged": self._bridge.running,
+            "calls": self._bridge.calls(),
             "applications": self._calls.running,
             "waiting": self.pipeline.waiting,
             "client_transactions": clients,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ringback.server.admission import ALLOW
-from ringback.server.record_route import split_sent_by
+from ringback.server.record_route import split_sent_by, transport_parameter
 from ringback.server.routing import ToApplication
 from ringback.sip.events import Event, SessionEnded
 from ringback.sip.flow import Transport
@@ -139,7 +139,7 @@ class ApplicationCalls:
             self._sessions.incoming,
             exchange.transaction,
             consumer=call.receive,
-            contact=_contact(number, exchange.flow),
+            contact=contact_on(number, exchange.flow),
             flow=exchange.flow,
         )
         exchange.is_answered = True
@@ -179,10 +179,10 @@ def _log_failure(task: asyncio.Task[None]) -> None:
         logger.error("our fault: an application failed", exc_info=task.exception())
 
 
-def _contact(number: str, flow: Flow) -> NameAddr:
-    """Where requests of the dialog reach us: by the way the INVITE came."""
+def contact_on(number: str, flow: Flow, *, secure: bool = False) -> NameAddr:
+    """Where requests of the dialog reach us: by the way the INVITE came, or will go."""
     host, port = split_sent_by(flow.sent_by)
-    uri = SipUri(number, host, port)
+    uri = SipUri(number or None, host, port, secure=secure)
     if flow.transport is not Transport.UDP:
-        uri = uri.with_parameter("transport", flow.transport.value.lower())
+        uri = uri.with_parameter("transport", transport_parameter(flow.transport, secure=secure))
     return NameAddr(uri)

@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from ringback.server.conference_settings import checked_room
+
 HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
 
 
@@ -39,7 +41,17 @@ def _host_name(text: str) -> str:
         raise ValueError(f"{text!r} is no domain name and no IP address") from None
 
 
+def _host_port(text: str) -> str:
+    """address:port, an IPv6 address in brackets."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) <= 65535):
+        raise ValueError(f"{text!r} does not end with :port")
+    bare = _address(host.removeprefix("[").removesuffix("]"))
+    return f"[{bare}]:{int(port)}" if ":" in bare else f"{bare}:{int(port)}"
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
+HostPort = Annotated[str, AfterValidator(_host_port)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 IpAddress = Annotated[str, AfterValidator(_address)]
 HostName = Annotated[str, AfterValidator(_host_name)]
@@ -187,14 +199,54 @@ class NatSettings(Section):
     0: never."""
 
 
+class CallSettings(Section):
+    """How two phones are joined to a call."""
+
+    mode: Literal["bridge", "proxy"] = "bridge"
+    """bridge: this server is a party to both halves of every call, so that phones that have nothing in common
+    (encryption, codecs, addresses) can speak, and transfers work between any two of them. proxy: it only
+    passes the signalling on, and the phones must find a way to each other by themselves. Calls that are on go
+    on as they began."""
+
+    max_bridged: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """How many calls may be bridged at the same time; the next caller is told to try again (503)."""
+
+    max_duration: Annotated[int, Field(ge=0, le=604_800)] = 0
+    """After how many seconds a bridged call is ended, whoever still speaks. 0: never."""
+
+
 class MediaSettings(Section):
-    """Where sound flows for the calls this server answers itself."""
+    """Where sound and pictures flow: for the calls this server answers itself, and for those whose two ends
+    cannot send to each other."""
 
     first_port: Annotated[int, Field(ge=1024, le=65534)] = 10_000
     """The first UDP port used for RTP and RTCP."""
 
     last_port: Annotated[int, Field(ge=1025, le=65535)] = 20_000
-    """The last UDP port used for RTP and RTCP. Each call takes two."""
+    """The last UDP port used for RTP and RTCP. Each call takes two, one between two phones four or more."""
+
+    engine: Literal["own", "rtpengine"] = "own"
+    """Who carries the sound of calls between phones: processes of this server, or an rtpengine that runs
+    beside it."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many processes of our own carry sound."""
+
+    rtpengine: HostPort = "127.0.0.1:2223"
+    """Where rtpengine listens for commands (its `listen-ng`), as address:port."""
+
+    webrtc_port: Port = 0
+    """One UDP port for the sound and pictures of all browsers, for firewalls that open only one. 0: each call
+    takes ports of its own."""
+
+    anchor: Literal["needed", "always", "never"] = "needed"
+    """When the sound of a bridged call comes through this server. needed: when the two ends could not speak
+    otherwise (encryption, codecs, address families, routers between them), or when somebody records or
+    listens. always: every call. never: not even then; such calls fail."""
+
+    security: Literal["optional", "required", "off"] = "optional"
+    """Whether sound is encrypted (SRTP) on the way to each phone. optional: where the phone can. required:
+    calls of phones that cannot are refused. off: only towards browsers, which know nothing else."""
 
     max_calls: Annotated[int, Field(ge=1, le=10_000)] = 200
     """How many calls to built-in numbers there may be at the same time."""
@@ -227,6 +279,13 @@ class LimitSettings(Section):
 
     write_queue: Annotated[int, Field(ge=65_536, le=16_777_216)] = 262_144
     """How many bytes may wait for a peer that does not read, before its connection is closed."""
+
+
+class ConferenceSettings(Section):
+    """Rooms in which many talk with each other. *6 mutes; recordings are in the data directory."""
+
+    rooms: Annotated[tuple[Annotated[str, AfterValidator(checked_room)], ...], Field(max_length=1000)] = ()
+    """The numbers of the rooms: "300" (for 50 users), or "300 pin=4711 limit=20 record guests"."""
 
 
 class OverloadSettings(Section):
@@ -286,7 +345,9 @@ class Settings(Section):
     registrar: RegistrarSettings = RegistrarSettings()
     proxy: ProxySettings = ProxySettings()
     nat: NatSettings = NatSettings()
+    calls: CallSettings = CallSettings()
     media: MediaSettings = MediaSettings()
+    conference: ConferenceSettings = ConferenceSettings()
     limits: LimitSettings = LimitSettings()
     overload: OverloadSettings = OverloadSettings()
     log: LogSettings = LogSettings()

@@ -43,6 +43,8 @@ FLAGS: dict[str, tuple[str, ...]] = {
 }
 #: Variables of ours that are no settings.
 OTHER_VARIABLES = frozenset({"RINGBACK_CONFIG", "RINGBACK_KERNEL", "RINGBACK_PASSWORD"})
+#: Variables of programs that answer calls (`ringback.ua.app`), which may run beside us.
+APP_VARIABLES = "RINGBACK_APP_"
 SYSTEM_FILE = Path("/etc/ringback/ringback.toml")
 
 
@@ -189,7 +191,8 @@ def _read_environment(draft: _Draft, environment: Mapping[str, str]) -> list[str
     short = {f"RINGBACK_{name.upper()}": path for name, path in FLAGS.items()}
     for variable in sorted(environment, key=lambda name: (name in short, name)):
         text = environment[variable]
-        if not variable.startswith("RINGBACK_") or variable in OTHER_VARIABLES or not text:
+        is_ours = variable.startswith("RINGBACK_") and not variable.startswith(APP_VARIABLES)
+        if not is_ours or variable in OTHER_VARIABLES or not text:
             continue
         path = short.get(variable) or tuple(variable.removeprefix("RINGBACK_").lower().split("__"))
         annotation = annotation_at(path)

@@ -23,6 +23,7 @@ from ringback.sip.message.uri import SipUri
 from ringback.sip.routing import turn_for_strict_router
 
 if TYPE_CHECKING:
+    from ringback.net.driver import StackDriver
     from ringback.server.location import Location
     from ringback.server.pipeline import Exchange
     from ringback.server.targets import Target
@@ -104,7 +105,7 @@ class Forwarder:
             call_id=named.call_id,
             caller_tag=named.from_tag or "",
         )
-        goes = target.flow or _likely_flow(exchange, target)
+        goes = target.flow or likely_flow(exchange.driver, exchange.flow, target)
         return record_route(came, goes, token, secure=target.has_sips)
 
     def _handle_of_caller(self, exchange: Exchange) -> bytes:
@@ -127,16 +128,16 @@ def _path_of(target: Target) -> bytes:
     return b"".join(header_line("Route", str(route)) for route in target.route)
 
 
-def _likely_flow(exchange: Exchange, target: Target) -> Flow:
+def likely_flow(driver: StackDriver, came: Flow, target: Target) -> Flow:
     """The socket by which a target that is yet to be resolved will probably be reached: for its
-    Record-Route only.
+    Record-Route or Contact only.
     """
     uri = target.route[0].uri if target.route else target.uri
     host = uri.host if isinstance(uri, SipUri) else ""
-    transport, seen_from = _transport_of(uri), host if is_numeric(host) else exchange.flow.remote.host
-    endpoint = exchange.driver.endpoint_for(transport, seen_from)
+    transport, seen_from = _transport_of(uri), host if is_numeric(host) else came.remote.host
+    endpoint = driver.endpoint_for(transport, seen_from)
     if endpoint is None:
-        return exchange.flow
+        return came
     return Flow(transport, endpoint.local, Address(seen_from, 0), 0, endpoint.sent_by)
 
 

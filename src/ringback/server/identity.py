@@ -5,6 +5,7 @@
 """
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -28,11 +29,13 @@ class Identity:
 
     def advertised_for(self, local_host: str) -> str:
         """What to put into Via and Contact on a socket bound to `local_host`."""
-        wants_ipv6 = ":" in local_host
-        if local_host not in ("0.0.0.0", "::", ""):  # noqa: S104 (compared, not bound)
-            same = [address for address in self.advertised if (":" in address) == wants_ipv6]
-            return same[0] if same else local_host
-        for address in self.advertised:
-            if (":" in address) == wants_ipv6:
-                return address
-        return self.advertised[0]
+        return advertised_among(self.advertised, local_host)
+
+
+def advertised_among(advertised: Sequence[str], local_host: str) -> str:
+    """Which of our addresses to name where a socket is bound to `local_host`."""
+    wants_ipv6 = ":" in local_host
+    same = [address for address in advertised if (":" in address) == wants_ipv6]
+    if local_host not in ("0.0.0.0", "::", ""):  # noqa: S104 (compared, not bound)
+        return same[0] if same else local_host
+    return same[0] if same else advertised[0]

@@ -62,6 +62,15 @@ class LoopDetector:
         keyed.update("\0".join(parts).encode("utf-8", "surrogateescape"))
         return keyed.hexdigest()
 
+    def round_hash_of(self, request: Request) -> str:
+        """The hash of a call that we pass on as a call of our own (a B2BUA): Call-ID, tags and number are new
+        each time round, what is called and by whom is not.
+        """
+        keyed = self._hashes.copy()
+        parts = ["round", str(request.from_uri), request.target]
+        keyed.update("\0".join(parts).encode("utf-8", "surrogateescape"))
+        return keyed.hexdigest()
+
     def is_loop(self, request: Request, loop_hash: str) -> bool:
         """True when one of our Vias in the request carries the same hash."""
         head = request.head

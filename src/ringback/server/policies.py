@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from ringback.net.limits import TransportLimits
 from ringback.server.admission import AdmissionPolicy
+from ringback.server.anchoring import AnchoringPolicy
 from ringback.server.authentication import AuthenticationPolicy
+from ringback.server.b2bua.bridge import BridgePolicy
 from ringback.server.forking import ForkingPolicy
 from ringback.server.forwarding import ForwardingPolicy
 from ringback.server.overload.gate import OverloadPolicy
@@ -46,6 +48,19 @@ def registrar_policy(settings: Settings) -> RegistrarPolicy:
 def forwarding_policy(settings: Settings, identity: Identity) -> ForwardingPolicy:
     """What is done to requests that pass."""
     return ForwardingPolicy(identity.domain, identity.realm, record_route=settings.proxy.record_route)
+
+
+def bridge_policy(settings: Settings, *, has_plane: bool) -> BridgePolicy:
+    """How calls are joined."""
+    return BridgePolicy(
+        is_enabled=settings.calls.mode == "bridge",
+        max_calls=settings.calls.max_bridged,
+        max_duration=settings.calls.max_duration,
+        recurses=settings.proxy.recurse_on_redirect,
+        strangers_may_call=settings.proxy.strangers_may_call,
+        users_may_call_out=settings.proxy.users_may_call_out,
+        anchoring=AnchoringPolicy(settings.media.anchor, settings.media.security, is_possible=has_plane),
+    )
 
 
 def forking_policy(settings: Settings) -> ForkingPolicy:

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.server.forking import ForkingPolicy, ResponseContext
-from ringback.server.routing import DialPlan, ToUri, ToUser
-from ringback.server.targets import Target, are_alive, as_request_uri, target_of, targets_of
+from ringback.server.routing import ToUser
+from ringback.server.target_set import is_sips
+from ringback.server.targets import Target, target_of
 from ringback.sip.flow import Transport
 from ringback.sip.message.uri import SipUri
-from ringback.sip.redirection import redirect_targets
 from ringback.sip.routing import next_hop
 
 if TYPE_CHECKING:
@@ -23,17 +23,14 @@ if TYPE_CHECKING:
 
     from ringback.server.flow_token import Onward
     from ringback.server.forwarding import Forwarder
-    from ringback.server.locality import Locality
     from ringback.server.location import Location
     from ringback.server.pipeline import Exchange
+    from ringback.server.target_set import TargetSet
     from ringback.sip.flow import Flow
     from ringback.sip.message.message import Response
 
 #: The Max-Breadth of an ACK: it goes to one place.
 NO_FORK = 1
-
-#: 305 names a proxy, not a target (21.3.4); 380 is for people to read (21.3.5).
-FOLLOWED = (300, 301, 302)
 
 
 class Proxy:
@@ -45,16 +42,14 @@ class Proxy:
         policy: ForkingPolicy,
         *,
         location: Location,
-        locality: Locality,
-        dial_plan: DialPlan,
+        target_set: TargetSet,
         recurses: bool = True,
     ) -> None:
         self.policy = policy
         self.recurses = recurses
         self._forwarder = forwarder
         self._location = location
-        self._locality = locality
-        self._dial_plan = dial_plan
+        self._target_set = target_set
         self._contexts: set[ResponseContext] = set()
 
     @property
@@ -105,21 +100,9 @@ class Proxy:
             return [self._target_in_dialog(exchange, exchange.dialog)]
         if exchange.routes:
             return [Target(exchange.request.target)]
-        if isinstance(exchange.decision, ToUser):
-            return self._targets_of_user(exchange, exchange.decision.number)
-        if isinstance(exchange.decision, ToUri):
-            return [Target(str(as_request_uri(exchange.decision.uri)))]
-        return []
-
-    def _targets_of_user(self, exchange: Exchange, number: str) -> Sequence[Target]:
-        now, is_alive = exchange.stack.now, exchange.driver.is_alive
-        targets: Sequence[Target] = self._location.targets(number, now=now)
-        if not are_alive(targets, is_alive):
-            targets = targets_of(self._location.bindings(number, now=now), is_alive)
-        uri = exchange.request.uri
-        if isinstance(uri, SipUri) and uri.secure:
-            return [target for target in targets if target.is_secure]
-        return targets
+        return self._target_set.of(
+            exchange.decision, driver=exchange.driver, secure=is_sips(exchange.request.uri)
+        )
 
     def _target_in_dialog(self, exchange: Exchange, onward: Onward) -> Target:
         """The neighbour's connection; if it was replaced, that of the same phone now; else what the
@@ -147,26 +130,13 @@ class Proxy:
         return self.recurses and isinstance(exchange.decision, ToUser)
 
     def _recurse(self, exchange: Exchange, response: Response) -> Sequence[Target]:
-        """The local phones a 3xx points to. Other domains are the caller's own decision: a phone that
-        redirects must not spend somebody else's money.
-        """
-        if response.status not in FOLLOWED:
-            return ()
-        uri = exchange.request.uri
-        contacts = redirect_targets(response, secure=isinstance(uri, SipUri) and uri.secure)
-        targets: list[Target] = []
-        for contact in contacts:
-            if not self._locality.is_ours(contact.uri):
-                return ()
-            decision = self._dial_plan.decide(
-                self._locality.user_of(contact.uri),
-                method=exchange.request.method,
-                caller=exchange.principal,
-            )
-            if not isinstance(decision, ToUser):
-                return ()
-            targets += self._targets_of_user(exchange, decision.number)
-        return targets
+        return self._target_set.of_redirection(
+            response,
+            method=exchange.request.method,
+            caller=exchange.principal,
+            driver=exchange.driver,
+            secure=is_sips(exchange.request.uri),
+        )
 
 
 def _listens(exchange: Exchange, flow: Flow) -> bool:

@@ -120,11 +120,11 @@ def _place(transport: Transport, sent_by: str, *, secure: bool) -> str:
     """A URI of ours behind its user part."""
     uri = SipUri(None, *split_sent_by(sent_by), secure=secure)
     if transport is not Transport.UDP:
-        uri = uri.with_parameter("transport", _transport_parameter(transport, secure=secure))
+        uri = uri.with_parameter("transport", transport_parameter(transport, secure=secure))
     return str(uri.with_parameter("lr")).partition(":")[2]
 
 
-def _transport_parameter(transport: Transport, *, secure: bool) -> str:
+def transport_parameter(transport: Transport, *, secure: bool) -> str:
     """RFC 3261 26.2.2: sips says TLS by itself. transport=wss is what browsers' phones know (RFC 7118
     5.2.4).
     """

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ringback.server.config import Settings
 from ringback.server.config_schema import all_settings
 
 #: Sections that are read again while the server runs. Everything else is fixed when sockets are opened.
-LIVE_SECTIONS = frozenset({"authentication", "registrar", "proxy", "nat", "tls", "overload", "log"})
+LIVE_SECTIONS = frozenset({"authentication", "registrar", "proxy", "nat", "calls", "tls", "overload", "log"})
+
+
+PIN = r"\bpin=\S+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,8 @@ def _value(settings: Settings, path: tuple[str, ...]) -> object:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(f'"{entry}"' for entry in value) + "]"
+    if isinstance(value, tuple):  # a room's PIN is nobody's business who reads the log
+        return "[" + ", ".join(f'"{re.sub(PIN, "pin=***", str(entry))}"' for entry in value) + "]"
     if value is None or value == "":
         return "(empty)"
     return str(value)

@@ -194,6 +194,7 @@ class OfferRefused(SessionEvent):
 
     status: int
     reason: str
+    response: Response | None = None
 
 
 @dataclass(slots=True)

@@ -271,6 +271,10 @@ class SipStack:
         """They do not any more."""
         self._usages.pop(dialog_id, None)
 
+    def usage_of(self, dialog_id: DialogId) -> DialogUsage | None:
+        """Who has this dialog."""
+        return self._usages.get(dialog_id)
+
     # --- routing what came in
 
     def _receive_response(self, response: Response, flow: Flow, now: float) -> None:

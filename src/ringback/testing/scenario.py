@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ringback.sip.errors import RingbackError
+from ringback.testing.invariants import CALL_NUMBER
 from ringback.ua.call import Call
 from ringback.ua.errors import CallError
 from ringback.ua.phone import Phone
 
 #: The header field that tells the callee which plan a call follows.
-PLAN = "X-Plan"
+PLAN = CALL_NUMBER
 UNKNOWN_NUMBER = "999"
 #: How long a callee rings or listens to silence when the goodbye of the caller was lost.
 GOODWILL = 45.0

@@ -21,9 +21,10 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ringback.server.app import Server
-from ringback.server.config import Settings, SipSettings
+from ringback.server.config import CallSettings, Settings, SipSettings
 from ringback.server.identity import Identity
 from ringback.server.storage import MemoryStore
 from ringback.server.subscribers import Subscriber
@@ -39,6 +40,8 @@ from ringback.ua.phone import Phone
 
 DOMAIN = "simulation.test"
 SERVER = Address("10.0.0.1", 5060)
+#: How the server joins calls.
+Mode = Literal["proxy", "bridge"]
 #: Name -> (number, host, transport). Two phones ring for 102.
 PHONES = {
     "101": ("101", "10.0.0.11", "udp"),
@@ -145,7 +148,10 @@ class ErrorLog(logging.Handler):
 class Simulation:
     """One world, one run."""
 
-    def __init__(self, seed: int, *, calls: int = 5, weather: Weather | None = None) -> None:
+    def __init__(
+        self, seed: int, *, calls: int = 5, weather: Weather | None = None, mode: Mode = "proxy"
+    ) -> None:
+        self.mode = mode
         self.chance = random.Random(f"simulation {seed}")  # noqa: S311
         self.weather = weather or Weather.of(self.chance)
         self.network = Network(
@@ -254,7 +260,7 @@ class Simulation:
             domain=DOMAIN, advertised=(SERVER.host,), realm=DOMAIN, secret=b"simulation secret of 32 bytes..."
         )
         return Server(
-            Settings(sip=SipSettings(domain=DOMAIN, host=(SERVER.host,))),
+            Settings(sip=SipSettings(domain=DOMAIN, host=(SERVER.host,)), calls=CallSettings(mode=self.mode)),
             identity,
             subscribers=Subscribers(),
             store=self._store,
@@ -283,14 +289,14 @@ class Simulation:
         return phone
 
 
-def simulate(seed: int, *, calls: int = 5, weather: Weather | None = None) -> Report:
+def simulate(seed: int, *, calls: int = 5, weather: Weather | None = None, mode: Mode = "proxy") -> Report:
     """One run in virtual time."""
     errors = ErrorLog()
     logger = logging.getLogger("ringback")
     logger.addHandler(errors)
 
     async def main() -> Report:
-        return await Simulation(seed, calls=calls, weather=weather).play()
+        return await Simulation(seed, calls=calls, weather=weather, mode=mode).play()
 
     try:
         report = run(main())
@@ -306,11 +312,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=1, help="how many seeds")
     parser.add_argument("--calls", type=int, default=5, help="calls in each run")
+    parser.add_argument("--mode", choices=("proxy", "bridge"), default="proxy", help="how calls are joined")
     parser.add_argument("--trace", action="store_true", help="print every message")
     options = parser.parse_args(arguments)
     failed = 0
     for seed in range(options.seed, options.seed + options.count):
-        report = simulate(seed, calls=options.calls)
+        report = simulate(seed, calls=options.calls, mode=options.mode)
         failed += bool(report.violations)
         if options.trace:
             sys.stdout.write("\n".join([*report.ladder, ""]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ringback.sip.errors import PeerError, RingbackError
 from ringback.sip.flow import Transport
-from ringback.sip.message import NameAddr, OtherUri, SipUri, TelUri, parse_uri
+from ringback.sip.message import NameAddr, OtherUri, SipUri, TelUri, Uri, parse_uri
 from ringback.sip.message.numbers import decimal
 
 #: Who calls without an account (RFC 3261 8.1.1.3, RFC 3323 section 4.1.1.3).
@@ -23,6 +23,8 @@ SEPARATORS = re.compile(r"[ .()\-]")
 DIALLED = re.compile(r"\+?[0-9*#ABCDabcd .()\-]+", re.ASCII)
 #: A name without an "@" is the user part of an address; blanks only stand in numbers.
 NAME = re.compile(r"[^:/@<>\"\x00-\x1f]+")
+#: What a server offers besides phones, as "queue:sales" or "voicemail:102": the whole word is the user part.
+SERVICE = re.compile(r"(?:app|group|queue|room|voicemail):[^:/@<>\"\x00-\x1f]+")
 HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.\-]+)(?::([0-9]{1,5}))?", re.ASCII)
 
 
@@ -72,8 +74,10 @@ class Account:
         """True for addresses in our own domain."""
         return uri.host == self.uri.host and uri.port in (None, self.port)
 
-    def resolve(self, target: str) -> SipUri:
-        """The SIP URI that `target`, as typed, means for the owner of this account."""
+    def resolve(self, target: str, near: Uri | None = None) -> SipUri:
+        """The SIP URI that `target`, as typed, means for the owner of this account. Who has no domain may
+        mean that of somebody they talk with, who is `near`.
+        """
         text = target.strip(" \t")
         if not text or any(character in text for character in "\r\n\0"):
             raise InvalidAddress("an address must not be empty")
@@ -82,7 +86,7 @@ class Account:
         user, at, _host = text.partition("@")
         if at and NAME.fullmatch(user):
             return self._from_uri(f"{self._scheme}:{text}")
-        return self._in_domain(text)
+        return self._in_domain(text, near)
 
     def _from_uri(self, text: str) -> SipUri:
         uri = _parse(text)
@@ -94,16 +98,19 @@ class Account:
             return uri
         return self._by_transport(uri if uri.port == self.port else uri.replace(port=self.port))
 
-    def _in_domain(self, text: str) -> SipUri:
-        if self.is_anonymous and _looks_like_host(text):
+    def _in_domain(self, text: str, near: Uri | None = None) -> SipUri:
+        is_service = SERVICE.fullmatch(text) is not None
+        if self.is_anonymous and _looks_like_host(text) and not is_service:
             return self._from_uri(f"sip:{text}")
-        if not NAME.fullmatch(text):
+        if not is_service and not NAME.fullmatch(text):
             raise InvalidAddress(f"{text!r} is no number, name or SIP address")
         user = SEPARATORS.sub("", text) if DIALLED.fullmatch(text) else text
         if not self.is_anonymous:
             return self._by_transport(self.uri.replace(user=user, port=self.port))
         if self.route is not None and isinstance(self.route.uri, SipUri):
             return SipUri(user, self.route.uri.host, secure=self.route.uri.secure)
+        if isinstance(near, SipUri):
+            return near.address_of_record().replace(user=user)
         raise InvalidAddress(
             f"{text!r} needs a domain: give an account, or a whole address like sip:{text}@example.com"
         )

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.net.driver import StackDriver
 from ringback.net.resolver import Resolver
+from ringback.sdp.security import Security
+from ringback.sip.dialog.session_table import SUPPORTED as SESSION_EXTENSIONS
 from ringback.sip.dialog.session_table import SessionTable
 from ringback.sip.digest_client import DigestClient, realms_answered
 from ringback.sip.errors import PeerError
-from ringback.sip.events import Event, RequestTimedOut, ResponseReceived, TransportFailed
+from ringback.sip.events import Consumer
 from ringback.sip.flow import Address, Transport
 from ringback.sip.identifiers import Identifiers
 from ringback.sip.message import NameAddr, Request, Response, SipUri
@@ -28,13 +30,16 @@ from ringback.sip.stack import SipStack
 from ringback.ua.account import Account
 from ringback.ua.audio_sessions import ANY_HOSTS, AudioSessions
 from ringback.ua.call import Call
-from ringback.ua.errors import Unreachable
+from ringback.ua.call_requests import session_request
 from ringback.ua.incoming import IncomingRequests
+from ringback.ua.phone_host import PhoneHost
 from ringback.ua.reachability import Reachability
+from ringback.ua.referred import Transfers
 from ringback.ua.requests import send_request
 
 if TYPE_CHECKING:
     from ringback.media.ports import PortRange
+    from ringback.media.speech import Voice
     from ringback.net.dns import DnsClient
     from ringback.net.network import Network
     from ringback.sip.dialog.invite_session import InviteSession
@@ -60,6 +65,8 @@ class AgentOptions:
     tls: ssl.SSLContext | None = None
     user_agent: str = "Ringback"
     max_calls: int = 32
+    voice: Voice | None = None
+    security: Security = Security.PLAIN
 
 
 class UserAgent:
@@ -79,8 +86,10 @@ class UserAgent:
         self.credentials = credentials
         self.identifiers = Identifiers(random_bytes)
         self.stack = SipStack(self.identifiers, user_agent=options.user_agent)
-        self.sessions = SessionTable(self.stack)
+        self.sessions = SessionTable(self.stack, supported=(*SESSION_EXTENSIONS, "replaces"))
         self.incoming = IncomingRequests(self, max_calls=options.max_calls)
+        self.transfers = Transfers(self)
+        self.host = PhoneHost(self, options.voice)
         self.driver = StackDriver(
             self.stack,
             network,
@@ -100,6 +109,7 @@ class UserAgent:
             codecs=options.codecs,
             ports=options.media_ports,
             random_bytes=random_bytes,
+            security=options.security,
         )
         self._options = options
         self._random_bytes = random_bytes
@@ -123,6 +133,7 @@ class UserAgent:
     async def hang_up(self) -> None:
         """End every call and see the goodbyes through."""
         await self.incoming.close()
+        await self.transfers.close()
         for call in self.calls:
             await call.hangup()
         with suppress(TimeoutError):
@@ -239,7 +250,16 @@ class UserAgent:
 
     def incoming_call(self, transaction: ServerTransaction) -> Call | None:
         """The call of a new INVITE; None when it was refused before anybody had to be asked."""
-        call = Call(self, is_incoming=True)
+        call = Call(self.host, is_incoming=True)
+        session = self.incoming_session(transaction, call.receive_event)
+        if session is None:
+            return None
+        call.attach(session)
+        self._calls[call] = None
+        return call
+
+    def incoming_session(self, transaction: ServerTransaction, consumer: Consumer) -> InviteSession | None:
+        """The session of a new INVITE; None when it was refused."""
         contact = self.reachability.contact_for(transaction.request, transaction.flow)
         # The peer itself is at the other end when nobody else put in a Via: its connection may be the only
         # way to it.
@@ -249,13 +269,9 @@ class UserAgent:
             else None
         )
         session = self.perform(
-            self.sessions.incoming, transaction, consumer=call.receive_event, contact=contact, flow=flow
+            self.sessions.incoming, transaction, consumer=consumer, contact=contact, flow=flow
         )
-        if session is None or session.ended is not None:
-            return None
-        call.attach(session)
-        self._calls[call] = None
-        return call
+        return None if session.ended is not None else session
 
     def call_ended(self, call: Call) -> None:
         """A call tells that it is over."""
@@ -276,20 +292,10 @@ class UserAgent:
         self, session: InviteSession, method: str, *, body: bytes = b"", content_type: str | None = None
     ) -> Response:
         """A request inside a dialog, and its final response."""
-        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-
-        def receive(event: Event) -> None:
-            if answer.done():
-                return
-            if isinstance(event, ResponseReceived) and event.response.status >= 200:
-                answer.set_result(event.response)
-            elif isinstance(event, RequestTimedOut):
-                answer.set_exception(Unreachable(408, "no response"))
-            elif isinstance(event, TransportFailed):
-                answer.set_exception(Unreachable(503, event.detail))
-
-        self.perform(session.request, method, body=body, content_type=content_type, consumer=receive)
-        return await answer
+        _number, response = await session_request(
+            self.host, session, method, body=body, content_type=content_type
+        )
+        return response
 
     def respond(
         self, transaction: ServerTransaction, status: int, *, headers: Sequence[tuple[str, str]] = ()
@@ -318,4 +324,4 @@ def _is_direct(request: Request) -> bool:
         return False
 
 
-SUPPORTED = ("100rel", "timer", "path", "outbound")
+SUPPORTED = ("100rel", "timer", "path", "outbound", "replaces")

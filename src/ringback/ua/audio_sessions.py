@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ringback.media.session import AudioSession
+from ringback.sdp.security import Security
 
 if TYPE_CHECKING:
     from ringback.media.ports import PortRange
@@ -33,6 +34,7 @@ class AudioSessions:
         codecs: Sequence[str],
         ports: PortRange | None,
         random_bytes: Callable[[int], bytes],
+        security: Security = Security.PLAIN,
     ) -> None:
         self._network = network
         self._host = None if host in ANY_HOSTS else host
@@ -40,6 +42,7 @@ class AudioSessions:
         self._codecs = codecs
         self._ports = ports
         self._random_bytes = random_bytes
+        self._security = security
         self._open: dict[AudioSession, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -53,6 +56,11 @@ class AudioSessions:
             ports=self._ports,
             codecs=self._codecs,
             random_bytes=self._random_bytes,
+            security=self._security,
+            ice=self._security is Security.DTLS,
+            rtcp_mux=self._security is Security.DTLS,
+            # Whoever demands encryption gets it, too; what we demand ourselves is not given up.
+            accepts_any_security=self._security in (Security.PLAIN, Security.OPPORTUNISTIC),
         )
         self._open[audio] = None
         return audio

@@ -1,40 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How are the requests inside a call answered that neither end it nor change its media? INFO, MESSAGE,
-OPTIONS and the rest.
+"""What about the requests inside a call that neither end it nor change its media? INFO, MESSAGE, OPTIONS,
+REFER, NOTIFY: how those of the peer are answered, and how ours are sent.
 
 RFC 3261 section 12.2.2; digits by INFO as most phones send them (application/dtmf-relay, application/dtmf).
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
 from ringback.sip.errors import PeerError
+from ringback.sip.events import Event, RequestTimedOut, ResponseReceived, TransportFailed
+from ringback.ua.errors import Unreachable
 
 if TYPE_CHECKING:
-    from ringback.sip.message import Request
+    from ringback.sip.dialog.invite_session import InviteSession
+    from ringback.sip.message import Request, Response
     from ringback.sip.transaction.server import ServerTransaction
-    from ringback.ua.agent import UserAgent
     from ringback.ua.call import Call
+    from ringback.ua.call_host import CallHost, Fields
 
-SIGNAL = re.compile(rb"^[ \t]*(?:Signal[ \t]*=[ \t]*)?([0-9A-Da-d*#])[ \t]*$", re.IGNORECASE | re.MULTILINE)
+#: Some phones write the event codes of RFC 4733, 10 for * and so on, instead of what is on the key.
+SIGNAL = re.compile(
+    rb"^[ \t]*(?:Signal[ \t]*=[ \t]*)?([0-9A-Da-d*#]|1[0-5])[ \t]*$", re.IGNORECASE | re.MULTILINE
+)
+CODES = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
 DIGIT_TYPES = ("application/dtmf-relay", "application/dtmf")
 
 
-def answer_request(call: Call, agent: UserAgent, request: Request, transaction: ServerTransaction) -> None:
+def answer_request(call: Call, host: CallHost, request: Request, transaction: ServerTransaction) -> None:
     """Answer one request inside the dialog of `call`."""
-    headers: list[tuple[str, str]] = []
+    headers: Fields = []
     match request.method:
         case "INFO":
             status = _info(call, request)
         case "OPTIONS":
-            status, headers = 200, agent.incoming.capabilities()
+            status, headers = 200, host.capabilities()
         case "MESSAGE":
-            status, headers = agent.incoming.take_message(request)
+            status, headers = host.take_message(request)
+        case "REFER":
+            status = host.take_transfer(call, request)
+        case "NOTIFY":
+            status = call.transfer_notified(request)
         case _:
             status = 501
-    agent.perform(call.session.respond, transaction, status, headers=headers)
+    host.perform(call.session.respond, transaction, status, headers=headers)
+
+
+async def session_request(
+    host: CallHost,
+    session: InviteSession,
+    method: str,
+    *,
+    headers: Fields | None = None,
+    body: bytes = b"",
+    content_type: str | None = None,
+    is_vital: bool = True,
+) -> tuple[int, Response]:
+    """Send a request inside a dialog: its CSeq number and its final response. `Unreachable` without one.
+
+    `is_vital`: a 481 ends the call; not for a NOTIFY, which is of another usage (RFC 5057 5.1).
+    """
+    answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+    def receive(event: Event) -> None:
+        if answer.done():
+            return
+        if isinstance(event, ResponseReceived) and event.response.status >= 200:
+            answer.set_result(event.response)
+        elif isinstance(event, RequestTimedOut):
+            answer.set_exception(Unreachable(408, "no response"))
+        elif isinstance(event, TransportFailed):
+            answer.set_exception(Unreachable(503, event.detail))
+
+    transaction = host.perform(
+        session.request,
+        method,
+        headers=headers or [],
+        body=body,
+        content_type=content_type,
+        consumer=receive,
+        is_vital=is_vital,
+    )
+    response = await answer
+    return transaction.request.cseq.number, response
 
 
 def _info(call: Call, request: Request) -> int:
@@ -57,4 +108,7 @@ def pressed_digit(request: Request) -> str | None:
     if kind is None or kind.media_type not in DIGIT_TYPES:
         return None
     found = SIGNAL.search(request.body.replace(b"\r", b""))
-    return found[1].decode("ascii").upper() if found is not None else None
+    if found is None:
+        return None
+    key = found[1].decode("ascii").upper()
+    return CODES.get(key, key)

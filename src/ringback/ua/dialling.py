@@ -89,7 +89,7 @@ class Dialling:
         return self._agent.make_request("INVITE", target, headers=[("Contact", str(contact)), *self._headers])
 
     async def _start(self, request: Request) -> Call:
-        call = Call(self._agent, is_incoming=False)
+        call = Call(self._agent.host, is_incoming=False)
         call.on_progress = self._on_progress
         hop = self._agent.first_hop(self._target)
         flow = await self._agent.reachability.flow_to(hop)

@@ -29,6 +29,7 @@ logger = logging.getLogger("ringback.ua")
 OnCall = Callable[[Call], Awaitable[None]]
 Fields = list[tuple[str, str]]
 OnMessage = Callable[[TextMessage], Awaitable[None]]
+Choose = Callable[["Request"], OnCall | None]
 
 #: Messages being handled at the same time; strangers cannot make us start more tasks.
 MESSAGE_LIMIT = 64
@@ -39,6 +40,8 @@ class IncomingRequests:
 
     def __init__(self, agent: UserAgent, *, max_calls: int) -> None:
         self.on_call: OnCall | None = None
+        #: Who answers a call by what was dialled, for programs with several numbers; None: `on_call`.
+        self.choose: Choose | None = None
         self._on_message: OnMessage | None = None
         self._agent = agent
         self._max_calls = max_calls
@@ -48,6 +51,10 @@ class IncomingRequests:
     def set_on_message(self, handler: OnMessage | None) -> None:
         """Who reads messages; what we say that we can changes with it."""
         self._on_message = handler
+        self.announce_methods()
+
+    def announce_methods(self) -> None:
+        """What we say that we can do follows what our owner wants."""
         self._agent.sessions.allow = tuple(self.allowed)
 
     @property
@@ -92,7 +99,10 @@ class IncomingRequests:
     # --- methods ---------------------------------------------------------------------------------------
 
     def _invite(self, transaction: ServerTransaction) -> None:
-        if self.on_call is None:
+        if self._agent.transfers.replace(transaction):
+            return
+        handler = self.on_call if self.choose is None else self.choose(transaction.request)
+        if handler is None:
             self._respond(transaction, 480)
             return
         if self._agent.call_count >= self._max_calls:
@@ -101,7 +111,7 @@ class IncomingRequests:
         call = self._agent.incoming_call(transaction)
         if call is None:
             return
-        task = asyncio.create_task(self._handle(call, self.on_call), name="ringback call")
+        task = asyncio.create_task(self._handle(call, handler), name="ringback call")
         self._handlers[call] = task
         task.add_done_callback(lambda _task: self._handlers.pop(call, None))
 
@@ -166,8 +176,10 @@ class IncomingRequests:
     @property
     def allowed(self) -> list[str]:
         """The methods that are answered, for Allow."""
-        allowed = ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE"]
-        return [*allowed, "MESSAGE"] if self._on_message is not None else allowed
+        allowed = ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE", "NOTIFY"]
+        if self._on_message is not None:
+            allowed.append("MESSAGE")
+        return [*allowed, "REFER"] if self._agent.transfers.is_allowed else allowed
 
     def capabilities(self) -> Fields:
         """What we can, for answers to OPTIONS."""
@@ -181,11 +193,16 @@ class IncomingRequests:
         """8.2.2.1. Scanners ring phones by guessing names, so strangers must know ours; our own server may
         call us what it likes (providers put the dialled number there). A phone without a name takes all.
         """
+        if self.choose is not None:
+            return transaction.request.method != "INVITE" or self._is_chosen(transaction.request)
         account, home = self._agent.account, self._agent.reachability.home
         if account.is_anonymous or (home is not None and home.remote.host == transaction.flow.remote.host):
             return True
         uri = transaction.request.uri
         return isinstance(uri, SipUri) and uri.user in (None, account.uri.user)
+
+    def _is_chosen(self, request: Request) -> bool:
+        return self.choose is not None and (self.choose(request) is not None or "Replaces" in request.headers)
 
     def _unknown_extensions(self, transaction: ServerTransaction) -> list[str]:
         """8.2.2.3: what the request requires and we do not know."""

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from ringback.net.dns_client import SystemDns
 from ringback.net.sockets import RealNetwork
+from ringback.sdp.security import Security
 from ringback.sip.digest_client import DigestClient
 from ringback.sip.errors import InvalidState
 from ringback.ua.account import parse_account
@@ -34,12 +35,14 @@ from ringback.ua.dialling import Dialling, Progress
 from ringback.ua.errors import CallError
 from ringback.ua.incoming import OnCall, OnMessage
 from ringback.ua.messaging import PLAIN_TEXT
+from ringback.ua.referred import OnTransfer
 from ringback.ua.registration import PERMANENT, ClientRegistration, RegistrationState
 from ringback.ua.requests import check_success
 from ringback.ua.tls import client_context
 
 if TYPE_CHECKING:
     from ringback.media.ports import PortRange
+    from ringback.media.speech import Voice
     from ringback.net.dns import DnsClient
     from ringback.net.driver import Watcher
     from ringback.net.network import Network
@@ -50,6 +53,7 @@ logger = logging.getLogger("ringback.ua")
 
 CallHandler = TypeVar("CallHandler", bound=OnCall)
 MessageHandler = TypeVar("MessageHandler", bound=OnMessage)
+TransferHandler = TypeVar("TransferHandler", bound=OnTransfer)
 
 
 class Phone:
@@ -68,12 +72,20 @@ class Phone:
         your own SSL context, or verify=False to believe any certificate
     network, dns
         the real ones, or those of `ringback.testing`
+    security
+        how sound is offered: "plain", "opportunistic" (RFC 8643), "sdes" or "dtls" (SRTP); what is called for
+        is always accepted, but "sdes" and "dtls" refuse less
+    voice
+        what `say` speaks with; None: the program espeak-ng
+    obeys_transfers
+        whether the other side of a call may send us to somebody else (REFER); see `on_transfer`
     register, expires
         whether to register at start, and for how many seconds at a time
     """
 
     _on_call: OnCall | None = None
     _on_message: OnMessage | None = None
+    _on_transfer: OnTransfer | None = None
     _agent: UserAgent | None = None
     _registration: ClientRegistration | None = None
 
@@ -99,6 +111,9 @@ class Phone:
         max_calls: int = 32,
         instance: str | None = None,
         user_agent: str = "Ringback",
+        security: str = "plain",
+        voice: Voice | None = None,
+        obeys_transfers: bool = False,
         network: Network | None = None,
         dns: DnsClient | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
@@ -109,8 +124,10 @@ class Phone:
         self._instance = instance or uuid.UUID(bytes=random_bytes(16), version=4).urn
         self._options = AgentOptions(
             host=host, port=port, advertise=advertise, codecs=tuple(codecs), media_ports=ports,
-            tls=tls or client_context(verify=verify), user_agent=user_agent, max_calls=max_calls,
+            tls=tls or client_context(verify=verify), user_agent=user_agent, max_calls=max_calls, voice=voice,
+            security=Security(security),
         )  # fmt: skip
+        self._obeys_transfers = obeys_transfers
         self._network, self._dns, self._random_bytes = network, dns, random_bytes
         self._on_registration: list[Callable[[RegistrationState], None]] = []
         self._watchers: list[Watcher] = []
@@ -192,6 +209,7 @@ class Phone:
             random_bytes=self._random_bytes,
         )
         agent.incoming.on_call = self._on_call
+        agent.transfers.on_transfer, agent.transfers.obeys = self._on_transfer, self._obeys_transfers
         agent.incoming.set_on_message(self._on_message)
         for watcher in self._watchers:
             agent.driver.watch(watcher)
@@ -224,6 +242,17 @@ class Phone:
         self._on_message = handler
         if self._agent is not None:
             self._agent.incoming.set_on_message(handler)
+        return handler
+
+    def on_transfer(self, handler: TransferHandler) -> TransferHandler:
+        """Obey the other side of a call when it sends us to somebody else (REFER), unless `handler`, which
+        is asked with the call and the address, returns False. A decorator. The call object stays; it goes
+        on with its new peer.
+        """
+        self._on_transfer = handler
+        if self._agent is not None:
+            self._agent.transfers.on_transfer = handler
+            self._agent.incoming.announce_methods()
         return handler
 
     def on_registration(

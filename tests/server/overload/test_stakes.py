@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.kernel import peek
+from ringback.kernel import Door, peek
 from ringback.server.overload.lanes import LaneName
-from ringback.server.overload.stakes import Stakes
+from ringback.server.overload.stakes import LANES_OF_NEW_WORK, Stakes
 from ringback.sip.flow import Address, Flow, Transport
 from ringback.testing import messages
 
@@ -114,3 +114,54 @@ def test_who_proved_who_it_is_is_forgotten_after_some_hours():
     for hours in (3, 6):
         known.trust(TRUNK, now=hours * 3600.0)
     assert known.lane_of(invite("sip:a@b"), PHONE, b"INVITE", has_to_tag=False) is LaneName.CALL
+
+
+TARGETS = [
+    "sip:bob@b",
+    "sip:112@b",
+    "tel:112",
+    "urn:service:sos",
+    "sip:b",
+    "sips:9-911;a@b",
+    "sip:a;b@c",
+    "x:y",
+]
+
+
+@given(
+    st.sampled_from(
+        ["INVITE", "REGISTER", "OPTIONS", "MESSAGE", "SUBSCRIBE", "ACK", "BYE", "CANCEL", "PRACK", "X"]
+    ),
+    st.sampled_from(TARGETS),
+    st.sampled_from([TRUNK, PHONE, STRANGER]),
+    st.sampled_from(["", ";tag=b"]),
+    st.booleans(),
+)
+def test_the_door_puts_all_that_it_decides_by_itself_into_the_same_lane(
+    method: str, target: str, flow: Flow, tag: str, has_credentials: bool
+):
+    policy, placed = stakes(), []
+    door = Door(b"s" * 16, [set(), set()], policy.known.sets, 100, len(LaneName))
+    door.rule(
+        lanes=LANES_OF_NEW_WORK,
+        numbers=policy.emergency,
+        trunks=policy.trunks,
+        ends=(b"",),
+        last_end=b"",
+    )
+    headers = [("Authorization", "Digest x")] if has_credentials else []
+    data = messages.request(method, target, to=f"<sip:b@c>{tag}", headers=headers)
+    glance = peek(data)
+    assert glance is not None
+    expected = policy.lane_of(data, flow, glance[0], has_to_tag=glance[1])
+
+    underway, answers = door.sort(
+        [(data, flow)],
+        lambda _message, name, _key: placed.append(name) is None,
+        lambda _message, _key: placed.append(policy.lane_of(data, flow, glance[0], has_to_tag=glance[1])),
+        placed.append,
+    )
+
+    assert answers == []
+    assert placed == ([] if expected is LaneName.UNDERWAY else [expected])
+    assert underway == ([(data, flow)] if expected is LaneName.UNDERWAY else [])

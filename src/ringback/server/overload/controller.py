@@ -61,10 +61,10 @@ class Controller:
         self._begun += 1
         return True
 
-    def worked(self, slices: int) -> None:
-        """A message was with us for so long."""
+    def worked(self, slices: int, count: int = 1) -> None:
+        """So many messages were with us for so long."""
         if len(self._samples) < MOST_SAMPLES:
-            self._samples.append(slices)
+            self._samples += [slices] * count
 
     def look(self, now: float, *, is_overloaded: bool) -> None:
         """Begin a new step when it is time."""

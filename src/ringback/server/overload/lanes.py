@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ringback.sip.flow import Flow
 
-#: What a message is known by, as far as it can be known without reading it: its branch, and who sent it.
-Key = tuple[bytes, str]
+#: What a message is known by, without being read: a hash of its branch and its source.
+Key = int
+#: Of what has no branch.
+NO_KEY = 0
+FlowMessage = tuple[bytes, "Flow"]
+#: Slices of work that were done when so many messages came.
+Age = tuple[int, int]
+#: So many that are underway are served as they came, whoever sent them: three slices of work at most.
+PLENTY = 384
 
 
 class LaneName(IntEnum):
@@ -39,6 +46,7 @@ class LaneName(IntEnum):
 
 #: From here on a request may be refused, and may wait no longer than it is of use.
 FIRST_REFUSABLE = LaneName.REFRESH
+UNDERWAY = LaneName.UNDERWAY
 WEIGHTS = {LaneName.REFRESH: 6, LaneName.KNOWN_CALL: 4, LaneName.CALL: 2, LaneName.OTHER: 1}
 #: The turns of one round, each lane's spread evenly.
 SERVICE = tuple(
@@ -54,9 +62,7 @@ class Waiting:
 
     __slots__ = ("arrived", "is_waiting", "key", "message", "slices", "source")
 
-    def __init__(
-        self, message: tuple[bytes, Flow], source: str, arrived: float, slices: int, key: Key
-    ) -> None:
+    def __init__(self, message: FlowMessage, source: str, arrived: float, slices: int, key: Key) -> None:
         self.message = message
         self.source = source
         self.arrived = arrived
@@ -68,10 +74,12 @@ class Waiting:
 class Lane:
     """A queue for each source, and whose turn it is. Everything but `remove` takes constant time."""
 
-    __slots__ = ("_by_age", "_queues", "_turns", "waiting")
+    __slots__ = ("_by_age", "_queues", "_turns", "left", "waiting")
 
     def __init__(self) -> None:
         self.waiting = 0
+        #: How many were here and are gone.
+        self.left = 0
         self._queues: dict[str, deque[Waiting]] = {}
         self._turns: deque[str] = deque()
         #: All that waits, oldest first, between some that waits no more.
@@ -110,6 +118,13 @@ class Lane:
         self._leaves(one)
         return one
 
+    def take_all_older(self, than: float) -> list[Waiting]:
+        """All that arrived before that."""
+        found = []
+        while (one := self.take_older(than)) is not None:
+            found.append(one)
+        return found
+
     def remove(self, one: Waiting) -> bool:
         """It shall wait no more. False when it does not wait here."""
         queue = self._queues.get(one.source)
@@ -132,6 +147,7 @@ class Lane:
     def _leaves(self, one: Waiting) -> None:
         one.is_waiting = False
         self.waiting -= 1
+        self.left += 1
         self._forget_the_gone()
         if not self.waiting:  # sources whose turn never came again
             self._queues.clear()
@@ -146,20 +162,66 @@ class Lane:
 class Lanes:
     """All lanes."""
 
-    __slots__ = ("_all", "_step", "refusable", "urgent")
+    __slots__ = ("_all", "_in_order", "_many", "_step", "refusable", "urgent")
 
     def __init__(self) -> None:
-        self._all = {name: Lane() for name in LaneName}
-        self.urgent = [lane for name, lane in self._all.items() if name < FIRST_REFUSABLE]
-        self.refusable = [lane for name, lane in self._all.items() if name >= FIRST_REFUSABLE]
+        self._all = [Lane() for _ in LaneName]
+        self.urgent = self._all[:FIRST_REFUSABLE]
+        self.refusable = self._all[FIRST_REFUSABLE:]
+        #: What is underway, as it came (with the slices that were done), and how much.
+        self._in_order: deque[tuple[int, list[FlowMessage]]] = deque()
+        self._many = 0
         #: Where we are in SERVICE.
         self._step = 0
 
-    def __getitem__(self, name: LaneName) -> Lane:
+    def __getitem__(self, name: int) -> Lane:
         return self._all[name]
 
     def __len__(self) -> int:
-        return sum(lane.waiting for lane in self._all.values())
+        return sum([lane.waiting for lane in self._all]) + self._many
+
+    @property
+    def left(self) -> int:
+        """How many were in the refusable lanes and are gone."""
+        return sum([lane.left for lane in self.refusable])
+
+    def add_in_order(self, messages: list[FlowMessage], slices: int) -> bool:
+        """These are underway. While little waits, they need no turns, and cost 0.1 us instead of 1.7.
+
+        False when each must be put into the lane for its source; what waited here is there already.
+        """
+        if not self._all[UNDERWAY].waiting and self._many + len(messages) <= PLENTY:
+            self._in_order.append((slices, messages))
+            self._many += len(messages)
+            return True
+        for at, waiting in self._in_order:
+            for message in waiting:
+                self._all[UNDERWAY].add(Waiting(message, message[1].remote.host, 0.0, at, NO_KEY))
+        self._in_order.clear()
+        self._many = 0
+        return False
+
+    def take_all_urgent(self, most: int) -> tuple[list[FlowMessage], list[Age]]:
+        """What goes before everything else, at most so many, and how old it is."""
+        taken: list[FlowMessage] = []
+        ages: list[Age] = []
+        for lane in self.urgent:
+            if lane is self._all[UNDERWAY]:
+                self._take_in_order(taken, ages, most)
+            while lane.waiting and len(taken) < most and (one := lane.take()) is not None:
+                taken.append(one.message)
+                ages.append((one.slices, 1))
+        return taken, ages
+
+    def _take_in_order(self, taken: list[FlowMessage], ages: list[Age], most: int) -> None:
+        while self._in_order and len(taken) < most:
+            slices, messages = self._in_order.popleft()
+            some = messages[: most - len(taken)]
+            if len(some) < len(messages):
+                self._in_order.appendleft((slices, messages[len(some) :]))
+            taken += some
+            ages.append((slices, len(some)))
+            self._many -= len(some)
 
     def take_urgent(self) -> Waiting | None:
         """What goes before everything else, oldest first."""
@@ -179,4 +241,5 @@ class Lanes:
 
     def oldest_refusable(self) -> float | None:
         """When that of them arrived that waits longest."""
-        return min((at for lane in self.refusable if (at := lane.oldest()) is not None), default=None)
+        waiting = [lane.oldest() for lane in self.refusable if lane.waiting]
+        return min([at for at in waiting if at is not None], default=None)

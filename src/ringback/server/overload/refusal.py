@@ -5,16 +5,17 @@ A phone is told to come back in 5 to 30 seconds, each one at another time. A tru
 would send nobody's calls for so long (RFC 3261 21.5.4: without the header it takes the 503 for a 500 and
 goes on); if it can throttle, it is told how much (`oc.py`). To tag and time are a keyed hash of the branch:
 who repeats a request gets the same answer again, without any memory of the first one.
+
+`kernel.Door` writes the same for plain requests, 20 times faster. Here is what it leaves to us.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from ringback.kernel import respond, scan
+from ringback.kernel import keyed_hash, respond, scan
 from ringback.server.overload.oc import is_announced, with_feedback, without_oc
 from ringback.sip.flow import Address, Transport
 
@@ -40,15 +41,15 @@ class Refuser:
         the shortest and the longest time that phones are told to wait, in seconds
     """
 
-    __slots__ = ("_ends", "_keyed", "_wall_clock")
+    __slots__ = ("_secret", "_wall_clock", "ends")
 
     def __init__(
         self, secret: bytes, *, retry_after: tuple[int, int], wall_clock: Callable[[], float]
     ) -> None:
         least, most = retry_after
         self._wall_clock = wall_clock
-        self._keyed = blake2b(key=secret, digest_size=8)
-        self._ends = [b"Retry-After: %d\r\n%b" % (seconds, END) for seconds in range(least, most + 1)]
+        self._secret = secret
+        self.ends = tuple(b"Retry-After: %d\r\n%b" % (seconds, END) for seconds in range(least, most + 1))
 
     def refuse(self, message: Answer, branch: bytes, *, is_trunk: bool, loss: float) -> Answer | None:
         """503, or None for what cannot be answered."""
@@ -63,7 +64,7 @@ class Refuser:
             return answer and (with_feedback(answer[0], loss=loss, sequence=self._wall_clock()), answer[1])
         if is_trunk or b"," in via or data.find(ANOTHER_VIA, end) > 0:  # it came through a proxy
             return _answer(data, flow, UNAVAILABLE, tag, END)
-        return _answer(data, flow, UNAVAILABLE, tag, self._ends[int(tag[:4], 16) % len(self._ends)])
+        return _answer(data, flow, UNAVAILABLE, tag, self.ends[int(tag[:4], 16) % len(self.ends)])
 
     def cancel(self, invite: Answer, cancel: Answer, branch: bytes) -> list[Answer]:
         """9.2: what an INVITE gets that was cancelled before anybody looked at it, and its CANCEL."""
@@ -72,9 +73,7 @@ class Refuser:
         return [answer for answer in answers if answer is not None]
 
     def _tag(self, seed: bytes) -> str:
-        keyed = self._keyed.copy()  # 0.4 us, a new one 0.8 us
-        keyed.update(seed)
-        return keyed.hexdigest()
+        return f"{keyed_hash(self._secret, seed):016x}"
 
 
 def _answer(data: bytes, flow: Flow, status_line: bytes, tag: str, at_end: bytes) -> Answer | None:

@@ -28,32 +28,42 @@ MOST_KNOWN = 65_536
 LONGEST_NUMBER = 64
 
 # The commonest ones: to look up a member of an Enum costs 0.05 us each time.
-UNDERWAY, CALL = LaneName.UNDERWAY, LaneName.CALL
+UNDERWAY, CALL, OTHER = LaneName.UNDERWAY, LaneName.CALL, LaneName.OTHER
+
+#: What `lane_of` says, as `kernel.Door` wants it. Calls, requests with credentials, others: each from
+#: strangers, from trunks, and from those who proved who they are.
+LANES_OF_NEW_WORK = bytes(
+    (
+        *(CALL, LaneName.KNOWN_CALL, LaneName.KNOWN_CALL),
+        *(OTHER, OTHER, LaneName.REFRESH),
+        *(OTHER, OTHER, OTHER),
+    )
+)
 
 
 class Stakes:
     """Knows the trunks, the phones that proved who they are, and the numbers of those who help."""
 
-    __slots__ = ("_emergency", "_known", "_trunks")
+    __slots__ = ("emergency", "known", "trunks")
 
     def __init__(self) -> None:
-        self._emergency: frozenset[bytes] = frozenset()
-        self._trunks: frozenset[str] = frozenset()
-        self._known: Recent[Address] = Recent(lifetime=KNOWN_FOR, limit=MOST_KNOWN)
+        self.emergency: frozenset[bytes] = frozenset()
+        self.trunks: frozenset[str] = frozenset()
+        self.known: Recent[Address] = Recent(lifetime=KNOWN_FOR, limit=MOST_KNOWN)
 
     def change(self, *, emergency_numbers: Iterable[str], trunks: Iterable[str]) -> None:
         """The settings were read."""
-        self._emergency = frozenset(number.encode() for number in emergency_numbers)
-        self._trunks = frozenset(trunks)
+        self.emergency = frozenset(number.encode() for number in emergency_numbers)
+        self.trunks = frozenset(trunks)
 
     def trust(self, flow: Flow, now: float) -> None:
         """Who is there proved who it is."""
-        self._known.forget(now)
-        self._known.add(flow.remote, now)
+        self.known.forget(now)
+        self.known.add(flow.remote, now)
 
     def is_trunk(self, flow: Flow) -> bool:
         """True for the addresses in the settings."""
-        return flow.remote.host in self._trunks
+        return flow.remote.host in self.trunks
 
     def lane_of(self, data: bytes, flow: Flow, method: bytes, *, has_to_tag: bool) -> LaneName:
         """Its lane; `method` is empty for a response."""
@@ -62,11 +72,11 @@ class Stakes:
         if method == b"INVITE":
             if self._is_emergency(data):
                 return LaneName.EMERGENCY
-            is_known = flow.remote.host in self._trunks or flow.remote in self._known
+            is_known = flow.remote.host in self.trunks or flow.remote in self.known
             return LaneName.KNOWN_CALL if is_known else CALL
         if method == b"OPTIONS" and b"@" not in data[: data.find(b" ", len(b"OPTIONS "))]:
             return LaneName.HEALTH
-        if method == b"REGISTER" and b"\nAuthorization:" in data and flow.remote in self._known:
+        if method == b"REGISTER" and b"\nAuthorization:" in data and flow.remote in self.known:
             return LaneName.REFRESH
         return LaneName.OTHER
 
@@ -74,7 +84,7 @@ class Stakes:
         """True for the service URN, and for SIP and tel URIs of an emergency number."""
         start = invite.find(b":") + 1
         user = invite[start : invite.find(b"@", start, start + LONGEST_NUMBER)]
-        if user in self._emergency:
+        if user in self.emergency:
             return True
         if invite.startswith(b"INVITE sip") and b";" not in user:
             return False
@@ -83,4 +93,4 @@ class Stakes:
             return target[len(EMERGENCY_SERVICE) :][:1] in (b"", b".")
         scheme, _, rest = target.partition(b":")
         number = rest.partition(b"@")[0].partition(b";")[0]
-        return number in self._emergency and (scheme == b"tel" or b"@" in rest)
+        return number in self.emergency and (scheme == b"tel" or b"@" in rest)

@@ -36,8 +36,8 @@ class Acceptance:
         timers = self.stack.timers
         self._interval = timers.t1
         self._give_up_at = now + 64 * timers.t1
-        self.stack.respond(self.transaction, self.response, now=now)
         self._deadline = self.stack.deadlines.arm(now + self._interval, self._repeat)
+        self.stack.respond(self.transaction, self.response, now=now)
 
     def stop(self) -> None:
         """The ACK came, or nobody waits for it any more."""
@@ -50,6 +50,6 @@ class Acceptance:
             self._deadline = None
             self.given_up(now)
             return
-        self.stack.respond(self.transaction, self.response, now=now)
         self._interval = min(2 * self._interval, self.stack.timers.t2)
         self._deadline = self.stack.deadlines.arm(min(now + self._interval, self._give_up_at), self._repeat)
+        self.stack.respond(self.transaction, self.response, now=now)

@@ -133,9 +133,13 @@ def send_success(session: InviteSession, occasion: Occasion) -> None:
     session.reliable.stop()
     sdp, has_offer = _final_description(session, occasion.sdp)
     usage.dialog.answered()
-    response = success_response(session, session.invite, sdp)
-    for name, value in occasion.headers:
-        response.headers.add(name, value)
+    try:
+        response = success_response(session, session.invite, sdp)
+        for name, value in occasion.headers:
+            response.headers.add(name, value)
+    except BaseException:
+        session.state = State.RINGING  # nothing was said: the call can still be refused
+        raise
     send_acceptance(session, transaction, response, now=occasion.now, is_initial=True, has_offer=has_offer)
 
 

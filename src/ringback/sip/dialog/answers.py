@@ -7,7 +7,7 @@ in a response there is nothing left to say but goodbye.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ringback.sip.dialog import modification_received, reliability
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ringback.sip.dialog.invite_session import InviteSession
 
 Answer = Callable[["InviteSession", PendingOffer, bytes, float], None]
-Refusal = Callable[["InviteSession", PendingOffer, int, float], None]
+Headers = Iterable[tuple[str, str]]
+Refusal = Callable[["InviteSession", PendingOffer, int, Headers, float], None]
 
 
 def _answer_success(session: InviteSession, offer: PendingOffer, sdp: bytes, now: float) -> None:
@@ -27,7 +28,9 @@ def _answer_success(session: InviteSession, offer: PendingOffer, sdp: bytes, now
     acknowledge(offer.usage, offer.request, now=now, sdp=sdp)
 
 
-def _refuse_success(session: InviteSession, offer: PendingOffer, status: int, now: float) -> None:
+def _refuse_success(
+    session: InviteSession, offer: PendingOffer, status: int, headers: Headers, now: float
+) -> None:
     """An ACK cannot refuse: it goes without an answer. A call without media is hung up, a re-INVITE
     undone.
     """
@@ -45,7 +48,9 @@ def _answer_provisional(session: InviteSession, offer: PendingOffer, sdp: bytes,
     reliability.send_prack(offer.usage, offer.response, now=now, sdp=sdp)
 
 
-def _refuse_provisional(session: InviteSession, offer: PendingOffer, status: int, now: float) -> None:
+def _refuse_provisional(
+    session: InviteSession, offer: PendingOffer, status: int, headers: Headers, now: float
+) -> None:
     """A PRACK cannot refuse either."""
     assert offer.response is not None
     offer.usage.negotiation.withdraw()
@@ -59,10 +64,12 @@ def _answer_prack(session: InviteSession, offer: PendingOffer, sdp: bytes, now: 
     session.respond(offer.transaction, 200, body=sdp, content_type="application/sdp", now=now)
 
 
-def _refuse_prack(session: InviteSession, offer: PendingOffer, status: int, now: float) -> None:
+def _refuse_prack(
+    session: InviteSession, offer: PendingOffer, status: int, headers: Headers, now: float
+) -> None:
     assert offer.transaction is not None
     offer.usage.negotiation.withdraw()
-    session.respond(offer.transaction, status, now=now)
+    session.respond(offer.transaction, status, headers=headers, now=now)
 
 
 ANSWERS: dict[Carrier, Answer] = {

@@ -50,6 +50,7 @@ def start(session: InviteSession, request: Request, *, now: float) -> None:
         now=now,
         flow=session.pinned_flow,
         consumer=partial(receive_event, session, request),
+        branch_suffix=session.branch_suffix,
     )
 
 

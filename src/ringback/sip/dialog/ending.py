@@ -134,13 +134,13 @@ def conclude(session: InviteSession, occasion: Occasion, ended: SessionEnded) ->
 
 def _let_go(session: InviteSession, now: float) -> None:
     _stop_waiting(session, now)
-    for transaction in list(session.unanswered):
-        session.respond(transaction, 487, now=now)
     for usage in session.usages.values():
         if usage.dialog.state is not DialogState.TERMINATED:
             usage.dialog.terminate()
             session.stack.unregister_dialog(usage.dialog.id)
     session.table.forget(session)
+    for transaction in list(session.unanswered):
+        session.respond(transaction, 487, now=now)
 
 
 def _stop_waiting(session: InviteSession, now: float) -> None:

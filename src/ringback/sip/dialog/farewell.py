@@ -9,6 +9,7 @@ branches of a fork that lost get the same treatment.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.sip.events import Event, ResponseReceived
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
     from ringback.sip.transaction.server import ServerTransaction
 
 
+#: How often a BYE is tried that our own code failed to send, and the seconds between.
+TRIES = 3
+PAUSE = 1.0
+
+
 @dataclass(slots=True, eq=False)
 class Farewell:
     """One BYE of ours. It owns the dialog from the moment it is sent."""
 
     table: SessionTable
     requests: DialogRequests
+    tries_left: int = TRIES
 
     def send(self, *, now: float, reason: str | None = None) -> None:
         """Take the dialog over and send the BYE. `reason` is a Reason header field (RFC 3326)."""
@@ -34,8 +41,21 @@ class Farewell:
         dialog.terminate()
         self.table.keep(self)
         self.table.stack.register_dialog(dialog.id, self)
+        self._try(reason, now)
+
+    def _try(self, reason: str | None, now: float) -> None:
+        """Should our own code fail, it is tried again a little later: the peer must hear of the end."""
         headers = [("Reason", reason)] if reason else []
-        self.requests.send(dialog.make_request("BYE", headers=headers), self._concluded, now=now)
+        try:
+            bye = self.requests.dialog.make_request("BYE", headers=headers)
+            self.requests.send(bye, self._concluded, now=now)
+        except Exception:
+            self.tries_left -= 1
+            if self.tries_left:
+                self.table.stack.deadlines.arm(now + PAUSE, partial(self._try, reason))
+            else:
+                self._let_go()
+            raise
 
     def receive_request(
         self, request: Request, transaction: ServerTransaction | None, flow: Flow, now: float
@@ -51,6 +71,9 @@ class Farewell:
         """Any end will do: answered, refused, timed out, not sent (15.1.1)."""
         if isinstance(event, ResponseReceived) and event.response.status < 200:
             return
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.table.stack.unregister_dialog(self.requests.dialog.id)
         self.table.forget(self)
 

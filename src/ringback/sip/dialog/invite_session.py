@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 #: Requests of the peer that our user has not answered yet, per session.
 UNANSWERED_LIMIT = 64
 
+#: Header fields of our user's, besides those that the session makes.
+Headers = Iterable[tuple[str, str]]
+
 #: States in which a dialog can carry requests of ours.
 STANDING = (State.ACCEPTED, State.ESTABLISHED)
 
@@ -72,6 +75,8 @@ class InviteSession:
     """How the peer of the INVITE was reached, or reached us."""
     pinned_flow: Flow | None = None
     """Where all requests of this session must go; None: each finds its way by route set and target."""
+    branch_suffix: str = ""
+    """What ends the branch of our INVITE (loop detection, RFC 5393 4.2.2)."""
     transaction: ServerTransaction | None = None
     client_transaction: ClientTransaction | None = None
     dialog: Dialog | None = None
@@ -132,7 +137,7 @@ class InviteSession:
         now: float,
         status: int = 180,
         reliable: bool | None = None,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Headers = (),
     ) -> None:
         """Send a provisional response. `reliable`: with 100rel if the caller can (it is used anyway if it
         must).
@@ -147,7 +152,7 @@ class InviteSession:
         )
 
     def accept(
-        self, sdp: bytes | None = None, *, now: float, headers: Iterable[tuple[str, str]] = ()
+        self, sdp: bytes | None = None, *, now: float, headers: Headers = ()
     ) -> None:
         """Send 200. `sdp` answers the INVITE's offer, or offers if there was none; not needed after
         `ring(sdp)`.
@@ -167,7 +172,7 @@ class InviteSession:
         reason: str | None = None,
         *,
         now: float,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Headers = (),
     ) -> None:
         """Refuse the call with a final response, 300 to 699."""
         if not 300 <= status <= 699:
@@ -195,19 +200,26 @@ class InviteSession:
         else:
             advance(self, Input.BYE, Occasion(now, cause=reason or ""))
 
-    def reinvite(self, sdp: bytes | None, *, now: float) -> None:
-        """Change the session by re-INVITE; without `sdp` the peer is asked to offer (RFC 3261 14.1)."""
+    def reinvite(
+        self, sdp: bytes | None, *, now: float, headers: Headers = (), is_retried: bool = True
+    ) -> None:
+        """Change the session by re-INVITE; without `sdp` the peer is asked to offer (RFC 3261 14.1).
+
+        `is_retried`: False leaves it to our user to try again after 491 or 500.
+        """
         if self.state is not State.ESTABLISHED:
             raise InvalidState("only an established session can be changed by re-INVITE")
-        modification.begin(self, "INVITE", sdp, now=now)
+        modification.begin(self, "INVITE", sdp, now=now, headers=headers, is_retried=is_retried)
 
-    def update(self, sdp: bytes | None = None, *, now: float) -> None:
+    def update(
+        self, sdp: bytes | None = None, *, now: float, headers: Headers = (), is_retried: bool = True
+    ) -> None:
         """Change the session by UPDATE, also before it is answered; the peer must allow it (RFC 3311 5.1)."""
         if self.usage is None or self.state in (State.CANCELLING, State.DEPARTING, State.ENDED):
             raise InvalidState("there is no dialog to update")
         if not self.usage.allows("UPDATE"):
             raise InvalidState("the peer does not allow UPDATE")
-        modification.begin(self, "UPDATE", sdp, now=now)
+        modification.begin(self, "UPDATE", sdp, now=now, headers=headers, is_retried=is_retried)
 
     def answer(self, sdp: bytes, *, now: float) -> None:
         """Answer the oldest `OfferReceived`, in whatever message takes the answer (RFC 6337)."""
@@ -215,12 +227,12 @@ class InviteSession:
         ANSWERS[offer.carrier](self, offer, sdp, now)
         self.reliable.proceed(now=now)
 
-    def refuse(self, status: int = 488, *, now: float) -> None:
+    def refuse(self, status: int = 488, *, now: float, headers: Headers = ()) -> None:
         """Refuse the oldest `OfferReceived`. An offer that a response brought can only be refused by
         hanging up.
         """
         offer = self._take_offer()
-        REFUSALS[offer.carrier](self, offer, status, now)
+        REFUSALS[offer.carrier](self, offer, status, headers, now)
         self.reliable.proceed(now=now)
 
     def request(
@@ -228,12 +240,16 @@ class InviteSession:
         method: str,
         *,
         now: float,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Headers = (),
         body: bytes = b"",
         content_type: str | None = None,
         consumer: Consumer | None = None,
+        is_vital: bool = True,
     ) -> ClientTransaction:
-        """Send another request in the dialog: INFO, MESSAGE, REFER, ... `consumer` hears what comes of it."""
+        """Send another request in the dialog: INFO, MESSAGE, REFER, ... `consumer` hears what comes of it.
+
+        `is_vital`: False for another usage of the dialog, whose end is not the session's (RFC 5057 5.1).
+        """
         if self.usage is None or self.state in (State.DEPARTING, State.ENDED):
             raise InvalidState("there is no dialog to send a request in")
         if method in ("INVITE", "UPDATE", "BYE", "CANCEL", "ACK", "PRACK"):
@@ -241,7 +257,14 @@ class InviteSession:
         request = self.usage.dialog.make_request(
             method, headers=headers, body=body, content_type=content_type
         )
-        return self.usage.requests.send(request, modification.watched(self, consumer), now=now)
+        watched = modification.watched(self, consumer, is_vital=is_vital)
+        return self.usage.requests.send(request, watched, now=now)
+
+    def move_to(self, flow: Flow) -> None:
+        """The peer is reached by another connection from now on."""
+        self.pinned_flow = flow
+        for usage in self.usages.values():
+            usage.requests.flow = flow
 
     def respond(
         self,
@@ -250,13 +273,11 @@ class InviteSession:
         reason: str | None = None,
         *,
         now: float,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Headers = (),
         body: bytes = b"",
         content_type: str | None = None,
     ) -> None:
         """Answer a request of the peer (`SessionRequestReceived`)."""
-        if status >= 200:
-            self.unanswered.pop(transaction, None)
         if 200 <= status < 300:
             self._follow(transaction.request)
         response = self.stack.make_response(
@@ -269,6 +290,8 @@ class InviteSession:
             to_tag=self.local_tag,
         )
         self.stack.respond(transaction, response, now=now)
+        if status >= 200:
+            self.unanswered.pop(transaction, None)
 
     # --- what the stack hands over
 

@@ -9,7 +9,7 @@ cannot choose, too, and tries again. Any other refusal leaves the session as it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
@@ -65,6 +65,8 @@ class Modification:
     method: str
     sdp: bytes | None
     is_refresh: bool
+    headers: tuple[tuple[str, str], ...] = ()
+    is_retried: bool = True
     phase: Phase = Phase.SENT
     attempts: int = 0
     request: Request | None = None
@@ -88,14 +90,22 @@ class Modification:
 
 
 def begin(
-    session: InviteSession, method: str, sdp: bytes | None, *, now: float, is_refresh: bool = False
+    session: InviteSession,
+    method: str,
+    sdp: bytes | None,
+    *,
+    now: float,
+    is_refresh: bool = False,
+    headers: Iterable[tuple[str, str]] = (),
+    is_retried: bool = True,
 ) -> None:
     """Start a change; InvalidState if this is not the moment for one."""
     usage = session.usage
     if usage is None or session.modification is not None or not _is_possible(session, usage, method, sdp):
         raise InvalidState(f"no {method} now: another change of the session is not finished")
-    session.modification = Modification(session, usage, method, sdp, is_refresh)
-    _send(session.modification, now)
+    change = Modification(session, usage, method, sdp, is_refresh, tuple(headers), is_retried)
+    session.modification = change
+    _send(change, now)
 
 
 def refresh(session: InviteSession, *, now: float) -> bool:
@@ -111,14 +121,18 @@ def refresh(session: InviteSession, *, now: float) -> bool:
     return True
 
 
-def watched(session: InviteSession, consumer: Consumer | None) -> Callable[[Event], None]:
+def watched(
+    session: InviteSession, consumer: Consumer | None, *, is_vital: bool = True
+) -> Callable[[Event], None]:
     """What comes of another request in the dialog: our user hears it, and the session learns if it is
-    dead.
+    dead, unless the request was of another usage.
     """
 
     def receive(event: Event) -> None:
         if consumer is not None:
             consumer(event)
+        if not is_vital:
+            return
         if isinstance(event, RequestTimedOut):
             _lose(session, 408, session.stack.now)
         elif isinstance(event, ResponseReceived) and event.response.status in DIALOG_GONE:
@@ -141,7 +155,7 @@ def _send(change: Modification, now: float) -> None:
         usage.negotiation.send_offer(change.sdp)
     request = usage.dialog.make_request(
         change.method,
-        headers=session.table.capabilities(),
+        headers=[*session.table.capabilities(), *change.headers],
         body=change.sdp or b"",
         content_type=None if change.sdp is None else "application/sdp",
     )
@@ -250,7 +264,7 @@ def _fail(change: Modification, response: Response, now: float) -> None:
     if delay is None:
         if response.status in (405, 501):
             change.usage.allowed -= {change.method}
-        _refuse(change, response.status, response.reason, now)
+        _refuse(change, response.status, response.reason, now, response)
         return
     change.attempts += 1
     change.phase = Phase.WAITING
@@ -263,10 +277,12 @@ def _delay_before_next(change: Modification, response: Response) -> float | None
     session = change.session
     if change.attempts >= GLARE_LIMIT:
         return None
-    if response.status == 491:
-        return _glare_delay(session)
     if response.status == 422 and session.timer.lengthen(response):
         return 0.0
+    if not change.is_retried:
+        return None
+    if response.status == 491:
+        return _glare_delay(session)
     if response.status in (500, 503):
         seconds = _retry_after(response)
         return None if seconds is None or seconds > PATIENCE else float(seconds)
@@ -305,12 +321,14 @@ def _settle(change: Modification) -> None:
         change.usage.negotiation.withdraw()
 
 
-def _refuse(change: Modification, status: int, reason: str, now: float) -> None:
+def _refuse(
+    change: Modification, status: int, reason: str, now: float, response: Response | None = None
+) -> None:
     session = change.session
     if change.is_refresh:
         session.timer.try_again(now=now)
     else:
-        session.emit(OfferRefused(session, status, reason))
+        session.emit(OfferRefused(session, status, reason, response))
 
 
 def _lose(session: InviteSession, status: int, now: float) -> None:

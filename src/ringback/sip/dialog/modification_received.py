@@ -8,6 +8,7 @@ peer has not waited for the end of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from ringback.sip.events import CancelReceived, Event, OfferReceived
 if TYPE_CHECKING:
     from ringback.sip.dialog.invite_session import InviteSession
     from ringback.sip.transaction.server import ServerTransaction
+
+Headers = Iterable[tuple[str, str]]
 
 #: An UPDATE whose offer our user has not answered by then gets 504 (RFC 3311 5.2): the peer still listens.
 UPDATE_PATIENCE = 16.0
@@ -104,7 +107,7 @@ def _lose_patience(session: InviteSession, transaction: ServerTransaction, now: 
     offer = next((offer for offer in session.pending if offer.transaction is transaction), None)
     if offer is not None:
         session.pending.remove(offer)
-        refuse_update(session, offer, 504, now)
+        refuse_update(session, offer, 504, (), now)
 
 
 # --- what our user says to an offer -------------------------------------------------------------------
@@ -125,13 +128,15 @@ def answer_reinvite(session: InviteSession, offer: PendingOffer, sdp: bytes, now
     answering.send_acceptance(session, transaction, response, now=now, is_initial=False, has_offer=has_offer)
 
 
-def refuse_reinvite(session: InviteSession, offer: PendingOffer, status: int, now: float) -> None:
+def refuse_reinvite(
+    session: InviteSession, offer: PendingOffer, status: int, headers: Headers, now: float
+) -> None:
     """The session goes on as before (14.2)."""
     assert offer.transaction is not None
     if offer.sdp is not None:
         offer.usage.negotiation.withdraw()
     session.remote_invite = None
-    session.respond(offer.transaction, status, now=now)
+    session.respond(offer.transaction, status, headers=headers, now=now)
 
 
 def answer_update(session: InviteSession, offer: PendingOffer, sdp: bytes, now: float) -> None:
@@ -141,11 +146,13 @@ def answer_update(session: InviteSession, offer: PendingOffer, sdp: bytes, now: 
     _confirm_update(session, offer.usage, offer.transaction, sdp, now)
 
 
-def refuse_update(session: InviteSession, offer: PendingOffer, status: int, now: float) -> None:
+def refuse_update(
+    session: InviteSession, offer: PendingOffer, status: int, headers: Headers, now: float
+) -> None:
     """The session goes on as before."""
     assert offer.transaction is not None
     offer.usage.negotiation.withdraw()
-    session.respond(offer.transaction, status, now=now)
+    session.respond(offer.transaction, status, headers=headers, now=now)
 
 
 def _confirm_update(
@@ -195,4 +202,4 @@ def _receive_event(session: InviteSession, usage: InviteUsage, event: Event) -> 
     offer = next((offer for offer in session.pending if offer.transaction is transaction), None)
     if offer is not None:
         session.pending.remove(offer)
-        refuse_reinvite(session, offer, 487, session.stack.now)
+        refuse_reinvite(session, offer, 487, (), session.stack.now)

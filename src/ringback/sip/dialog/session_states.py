@@ -90,11 +90,21 @@ Transitions = Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]]
 
 
 def advance(session: InviteSession, what: Input, occasion: Occasion) -> bool:
-    """One step of the machine. False: this input means nothing in this state."""
+    """One step of the machine. False: this input means nothing in this state.
+
+    An action that fails is a fault of ours; the others are done all the same, so that a session that ends
+    says so and lets go of what it holds.
+    """
     transition = session.transitions.get((session.state, what))
     if transition is None:
         return False
     session.state, actions = transition
+    fault: Exception | None = None
     for action in actions:
-        action(session, occasion)
+        try:
+            action(session, occasion)
+        except Exception as error:  # noqa: BLE001 (raised below)
+            fault = fault or error
+    if fault is not None:
+        raise fault
     return True

@@ -21,6 +21,7 @@ from ringback.sip.message.uri import NameAddr
 
 if TYPE_CHECKING:
     from ringback.sip.dialog.farewell import Farewell
+    from ringback.sip.dialog.identifier import DialogId
     from ringback.sip.digest_client import DigestClient
     from ringback.sip.events import Consumer
     from ringback.sip.flow import Flow
@@ -93,6 +94,7 @@ class SessionTable:
         flow: Flow | None = None,
         credentials: DigestClient | None = None,
         sdp: bytes | None = None,
+        branch_suffix: str = "",
     ) -> InviteSession:
         """Call somebody. `request` is an INVITE with a Contact and without Via; what a session needs is
         added.
@@ -111,6 +113,7 @@ class SessionTable:
             local_tag=request.from_.tag or "",
             flow=flow,
             pinned_flow=flow,
+            branch_suffix=branch_suffix,
             offered=calling.offered_negotiation(session_description(request)),
         )
         session.timer.mark_request(request)
@@ -196,6 +199,11 @@ class SessionTable:
             return (405 if request.method in METHODS else 501), [("Allow", ", ".join(self.allow))]
         unknown = [tag for tag in tags[: len(request.require)] if tag not in self.supported]
         return (420, [("Unsupported", ", ".join(unknown))]) if unknown else (0, [])
+
+    def find(self, dialog_id: DialogId) -> InviteSession | None:
+        """The session whose dialog has this name."""
+        usage = self.stack.usage_of(dialog_id)
+        return usage if isinstance(usage, InviteSession) and usage.table is self else None
 
     def new_timer(self, session: InviteSession) -> SessionTimer:
         """A session timer as this table is set."""

@@ -1,43 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""G.711, tones and their measurement."""
+"""Tones and their measurement."""
 
 from itertools import islice
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ringback.media.codecs import CODECS, codec_for, formats_for
 from ringback.media.pcm import FRAME_BYTES, SILENCE, duration_of, mix, scale, tone_share
 from ringback.media.tones import KEY_FREQUENCIES, TONES, Burst, Tone, beep, key_tone, steady
-from ringback.sdp.attributes import AudioFormat
-
-samples = st.lists(st.integers(-32_768, 32_767), min_size=1, max_size=160)
-
-
-@pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.name)
-@given(values=samples)
-def test_a_codec_gives_back_nearly_what_it_got(codec, values):
-    pcm = b"".join(value.to_bytes(2, "little", signed=True) for value in values)
-    heard = codec.decode(codec.encode(pcm))
-    assert len(heard) == len(pcm)
-    assert codec.duration(codec.encode(pcm)) == len(values)
-    for before, after in zip(memoryview(pcm).cast("h"), memoryview(heard).cast("h"), strict=True):
-        assert abs(before - after) <= max(64, abs(before) // 16)
-
-
-@pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.name)
-def test_the_silence_of_a_codec_is_20_ms_of_nothing(codec):
-    assert codec.encode(SILENCE) == codec.silence
-    assert all(abs(value) <= 8 for value in memoryview(codec.decode(codec.silence)).cast("h"))
-
-
-def test_codecs_are_found_by_encoding_whatever_the_number_and_the_case():
-    assert codec_for(AudioFormat(96, "pcma")) is CODECS["PCMA"]
-    assert codec_for(AudioFormat(0, "PCMU", 16_000)) is None
-    assert [each.payload_type for each in formats_for(("pcma", "PCMU"))] == [8, 0]
-    with pytest.raises(KeyError):
-        formats_for(("G722",))
 
 
 @pytest.mark.parametrize("name", TONES)

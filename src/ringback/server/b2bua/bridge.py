@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who joins a caller with whoever takes the call? The bridge: the service before the proxy, and the table of
+calls that are on.
+
+It takes INVITEs that begin a call to a user or to another address. All else inside such a call is for the
+sessions it made; everything else on this server goes its way as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ringback.sdp.errors import UnacceptableSession
+from ringback.server.anchoring import AnchoringPolicy, End, check_security, described
+from ringback.server.applications import contact_on
+from ringback.server.b2bua.beginning import Beginning
+from ringback.server.b2bua.call import BridgedCall
+from ringback.server.b2bua.crossing import warning_of
+from ringback.server.b2bua.invitation import Invitation
+from ringback.server.b2bua.media import CallMedia
+from ringback.server.b2bua.records import described_call, ended_in_words
+from ringback.server.b2bua.takeover import take_over
+from ringback.server.routing import Refusal, ToApplication, ToUri, ToUser
+from ringback.server.subscribers import Principal
+from ringback.sip.dialog.identifier import DialogId
+from ringback.sip.dialog.negotiation import session_description
+from ringback.sip.message.uri import SipUri
+from ringback.sip.transfer_fields import replaced_by
+
+if TYPE_CHECKING:
+    from ringback.media.plane import MediaEvent, MediaPlane
+    from ringback.net.driver import StackDriver
+    from ringback.server.b2bua.leg import BridgeLeg
+    from ringback.server.forking import ForkingPolicy
+    from ringback.server.location import Location
+    from ringback.server.loop_detection import LoopDetector
+    from ringback.server.pipeline import Exchange
+    from ringback.server.routing import Decision
+    from ringback.server.target_set import TargetSet
+    from ringback.server.targets import Target
+    from ringback.sip.dialog.invite_session import InviteSession
+    from ringback.sip.dialog.session_table import SessionTable
+    from ringback.sip.flow import Flow
+    from ringback.sip.message.message import Response
+    from ringback.sip.message.values import DialogReference
+
+logger = logging.getLogger("ringback.calls")
+
+#: Extensions of our sessions.
+SUPPORTED = ("100rel", "timer", "replaces", "norefersub")
+
+#: Calls that are shown to people, the newest first.
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class BridgePolicy:
+    """What the settings say about calls."""
+
+    is_enabled: bool = True
+    max_calls: int = 10_000
+    max_duration: int = 0
+    recurses: bool = True
+    strangers_may_call: bool = False
+    users_may_call_out: bool = True
+    anchoring: AnchoringPolicy = field(default_factory=AnchoringPolicy)
+
+
+class Bridge:
+    """The service, and what its calls ask it for."""
+
+    def __init__(
+        self,
+        sessions: SessionTable,
+        policy: BridgePolicy,
+        forking: ForkingPolicy,
+        *,
+        target_set: TargetSet,
+        location: Location,
+        loops: LoopDetector,
+        domain: str,
+        realm: str,
+        plane: MediaPlane | None = None,
+    ) -> None:
+        self.policy = policy
+        self.forking = forking
+        self.domain = domain
+        self.realm = realm
+        self.legs: dict[InviteSession, BridgeLeg] = {}
+        """Who is in a call, by session."""
+        self._sessions = sessions
+        self._target_set = target_set
+        self._location = location
+        self._loops = loops
+        self._plane = plane
+        self._calls: dict[str, BridgedCall] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
+        self._driver: StackDriver | None = None
+        if plane is not None:
+            plane.on_event = self._hear_of_media
+
+    # --- the service
+
+    def serve(self, exchange: Exchange) -> bool:
+        """Take an INVITE that begins a call to people."""
+        request = exchange.request
+        if not self.policy.is_enabled or request.method != "INVITE" or exchange.transaction is None:
+            return False
+        if exchange.to_tag is not None or not isinstance(exchange.decision, ToUser | ToUri):
+            return False
+        self._driver = exchange.driver
+        reference = replaced_by(request)
+        if reference is None or not self._serve_takeover(exchange, reference):
+            self._serve_call(exchange)
+        return True
+
+    async def close(self) -> None:
+        """End every call: each hangs up on its way out."""
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    @property
+    def running(self) -> int:
+        """How many calls are on."""
+        return len(self._calls)
+
+    def calls(self) -> list[dict[str, object]]:
+        """The newest calls, for people to look at."""
+        newest = list(self._calls.values())[-SHOWN:]
+        return [described_call(call, now=call.driver.now) for call in reversed(newest)]
+
+    # --- what calls ask
+
+    def invite(
+        self, call: BridgedCall, invitation: Invitation, leg: BridgeLeg, target: Target, sdp: bytes | None
+    ) -> None:
+        """Send the INVITE to one who may take the call."""
+        came = invitation.caller.session.flow
+        assert came is not None, "who calls came by some way"
+        known = [tag for tag in self._sessions.supported if tag != "100rel" or _may_prack(invitation)]
+        request = invitation.request_for(
+            target,
+            call.driver,
+            came,
+            domain=self.domain,
+            breadth=leg.breadth,
+            extensions=[("Supported", ", ".join(known))],
+        )
+        leg.session = call.driver.perform(
+            self._sessions.invite,
+            request,
+            consumer=leg.receive,
+            flow=target.flow,
+            sdp=sdp,
+            branch_suffix=invitation.loop_hash,
+        )
+        leg.is_fresh = False
+        self.legs[leg.session] = leg
+
+    def targets(self, decision: Decision | None, *, secure: bool) -> Sequence[Target]:
+        """The targets of a decision."""
+        assert self._driver is not None
+        return self._target_set.of(decision, driver=self._driver, secure=secure)
+
+    def redirected(self, invitation: Invitation, response: Response) -> Sequence[Target]:
+        """Where a 3xx leads, if we follow it."""
+        if not self.policy.recurses or self._driver is None:
+            return ()
+        return self._target_set.of_redirection(
+            response,
+            method="INVITE",
+            caller=invitation.principal,
+            driver=self._driver,
+            secure=invitation.is_secure,
+        )
+
+    def decide(self, principal: Principal | None, uri: SipUri) -> Decision:
+        """Where a call to `uri` would lead if `principal` made it: for those who have others call."""
+        decision = self._target_set.decide(uri, method="REFER", caller=principal)
+        return Refusal(501) if isinstance(decision, ToApplication) else decision
+
+    def leg_named(self, reference: DialogReference) -> BridgeLeg | None:
+        """The leg whose dialog a Replaces names (RFC 3891 3)."""
+        dialog_id = DialogId(
+            reference.call_id, reference.parameter("to-tag") or "", reference.parameter("from-tag") or ""
+        )
+        session = self._sessions.find(dialog_id)
+        return None if session is None else self.legs.get(session)
+
+    def owner_of(self, handle: bytes) -> Principal | None:
+        """The user whose phone this registration is."""
+        binding = self._location.find(handle, now=self._now)
+        return None if binding is None else Principal(binding.user)
+
+    def flow_of(self, handle: bytes) -> Flow | None:
+        """The connection by which a registered phone is reached now."""
+        binding = self._location.find(handle, now=self._now) if handle else None
+        flow = None if binding is None else binding.flow
+        return flow if flow is not None and self._driver is not None and self._driver.is_alive(flow) else None
+
+    def unlist(self, leg: BridgeLeg) -> None:
+        """A leg is of no call any more."""
+        if not leg.is_fresh:
+            self.legs.pop(leg.session, None)
+
+    def in_background(self, work: Coroutine[Any, Any, object]) -> None:
+        """Something that nobody waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def ended(self, call: BridgedCall) -> None:
+        """A call is over."""
+        self._calls.pop(call.number, None)
+        if call.media.is_open:
+            self.in_background(_close_media(call))
+
+    # --- inside
+
+    @property
+    def _now(self) -> float:
+        return self._driver.now if self._driver is not None else 0.0
+
+    def may_call(self, principal: Principal | None, uri: SipUri) -> bool:
+        """Whether `principal` may have somebody call `uri`."""
+        is_inside = not isinstance(self._target_set.decide(uri, method="INVITE", caller=principal), ToUri)
+        if principal is None:
+            return is_inside and self.policy.strangers_may_call
+        return is_inside or self.policy.users_may_call_out
+
+    def _serve_call(self, exchange: Exchange) -> None:
+        loop_hash = self._loops.round_hash_of(exchange.request)
+        if self._loops.is_loop(exchange.request, loop_hash):
+            exchange.respond(482)
+            return
+        if len(self._calls) >= self.policy.max_calls:
+            exchange.respond(503, headers=[("Retry-After", "10")])
+            return
+        secure = isinstance(exchange.request.uri, SipUri) and exchange.request.uri.secure
+        targets = self.targets(exchange.decision, secure=secure)
+        if not targets:
+            exchange.respond(480)
+            return
+        call = self._new_call(exchange.driver)
+        leg = self._take(exchange, call)
+        if leg is None:
+            return
+        call.caller = leg
+        invitation = Invitation.of(exchange, leg, max_breadth=self.forking.max_breadth, loop_hash=loop_hash)
+        self._calls[call.number] = call
+        self._start(call, Beginning(call), invitation, targets)
+
+    def _serve_takeover(self, exchange: Exchange, reference: DialogReference) -> bool:
+        """RFC 3891 3: a dialog that is not confirmed cannot be replaced here, nor one that shall be early.
+        One at another server is for that server to find: False.
+        """
+        old = self.leg_named(reference)
+        if old is None and isinstance(exchange.decision, ToUri):
+            return False
+        call = None if old is None else old.call
+        if old is None or call is None or exchange.principal is None:
+            exchange.respond(481)
+        elif old.is_over:
+            exchange.respond(603)
+        elif not old.is_established:
+            exchange.respond(481)
+        elif reference.has_parameter("early-only"):
+            exchange.respond(486)
+        else:
+            leg = self._take(exchange, call)
+            if leg is not None:
+                call.put(take_over, call, old, leg)
+        return True
+
+    def _new_call(self, driver: StackDriver) -> BridgedCall:
+        number = driver.stack.identifiers.call_id()
+        media = CallMedia(number, self._plane, self.policy.anchoring)
+        return BridgedCall(self, number, driver, media)
+
+    def _take(self, exchange: Exchange, call: BridgedCall) -> BridgeLeg | None:
+        """The leg of one who calls, if what it offers can be taken; else it is answered."""
+        request, flow = exchange.request, exchange.flow
+        principal = exchange.principal
+        end = End.reached_by(principal.number if principal is not None else _name_of(request.from_uri), flow)
+        sdp = session_description(request)
+        try:
+            if sdp is not None:
+                end = described(end, sdp)
+                check_security(end, self.policy.anchoring)
+        except UnacceptableSession as error:
+            logger.info("INVITE from %s: %s", flow, error)
+            exchange.respond(error.status, headers=warning_of(error))
+            return None
+        if not exchange.keep():
+            return None
+        exchange.respond(100)
+        leg = call.new_leg("caller", end)
+        leg.principal, leg.handle = principal, self._handle_of(exchange)
+        assert exchange.transaction is not None
+        uri = request.uri
+        user = (uri.user or "") if isinstance(uri, SipUri) else str(uri).partition(":")[2]
+        secure = isinstance(uri, SipUri) and uri.secure
+        leg.session = exchange.driver.perform(
+            self._sessions.incoming,
+            exchange.transaction,
+            consumer=leg.receive,
+            contact=contact_on(user, flow, secure=secure and flow.transport.is_secure),
+            flow=flow,
+        )
+        leg.is_fresh = False
+        exchange.is_answered = True
+        if leg.session.ended is not None:
+            call.forget(leg)
+            return None
+        self.legs[leg.session] = leg
+        return leg
+
+    def _start(
+        self, call: BridgedCall, beginning: Beginning, invitation: Invitation, targets: Sequence[Target]
+    ) -> None:
+        task = asyncio.get_running_loop().create_task(call.run(beginning.place, invitation, targets))
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("our fault: a call failed", exc_info=task.exception())
+
+    def _handle_of(self, exchange: Exchange) -> bytes:
+        """The registration of the phone that calls: the one on this flow."""
+        if exchange.principal is None:
+            return b""
+        bindings = self._location.bindings(exchange.principal.number, now=exchange.stack.now)
+        return next((each.handle for each in bindings if each.flow == exchange.flow), b"")
+
+    def _hear_of_media(self, event: MediaEvent) -> None:
+        call = self._calls.get(event.bridge)
+        if call is not None:
+            call.hear_of_media(event)
+
+
+async def _close_media(call: BridgedCall) -> None:
+    """Free the ports, and say how the sound was."""
+    statistics = await call.media.close()
+    if statistics is not None:
+        words = ended_in_words(statistics, reason=call.media.reason, names=call.names)
+        logger.info("call %s: %s", call.number, words)
+
+
+def _name_of(uri: object) -> str:
+    return (uri.user or uri.host) if isinstance(uri, SipUri) else str(uri)
+
+
+def _may_prack(invitation: Invitation) -> bool:
+    """Without an offer of ours a reliable response may bring one, which only a caller who takes it itself can
+    answer.
+    """
+    return invitation.offer is not None or invitation.has_100rel

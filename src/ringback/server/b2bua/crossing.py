@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of an offer that one phone makes to the other? RFC 3264, RFC 6337, RFC 3725.
+
+The offer of one leg becomes an offer to the other, the answer goes the way back. Asked for an offer
+(re-INVITE without a description), we ask the other leg for one. So hold, resume, late offers and changes of
+codec are one thing here. When both ends begin at the same time, one is told to wait (491).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ringback.media.errors import MediaError
+from ringback.sdp.errors import UnacceptableSession
+from ringback.server.b2bua.header_fields import crossing_refusal
+from ringback.sip.dialog.invite_usage import Carrier
+
+if TYPE_CHECKING:
+    from ringback.server.b2bua.call import BridgedCall
+    from ringback.server.b2bua.leg import BridgeLeg
+    from ringback.sip.events import OfferRefused
+
+logger = logging.getLogger("ringback.calls")
+
+GLARE = 491
+NOT_ACCEPTABLE = 488
+NO_MEDIA = 503
+
+
+@dataclass(slots=True, eq=False)
+class Crossing:
+    """An offer on its way. It is kept by the leg that is to answer it."""
+
+    source: BridgeLeg | None
+    """Who waits for the outcome; None when nobody asked but we."""
+    is_request: bool = False
+    """The leg was asked for an offer, and is yet to make it."""
+
+
+class Offers:
+    """The offers and answers of one call."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: BridgedCall) -> None:
+        self._call = call
+
+    async def receive_offer(self, leg: BridgeLeg, sdp: bytes | None) -> None:
+        """`leg` offers, or asks for an offer."""
+        waiting = leg.crossing
+        if waiting is not None and waiting.is_request and sdp is not None:
+            leg.crossing = None
+            await self._take_requested(leg, waiting, sdp)
+            return
+        other = self._call.partner_of(leg)
+        if other is None or other.is_over or other.crossing is not None or other.session.pending:
+            leg.refuse(GLARE)
+        elif sdp is None:
+            self._ask(other, leg)
+        else:
+            await self._pass_on(leg, other, sdp)
+
+    async def receive_answer(self, leg: BridgeLeg, sdp: bytes) -> None:
+        """`leg` answers what it was offered."""
+        crossing, leg.crossing = leg.crossing, None
+        if crossing is None or crossing.source is None or crossing.source.is_over:
+            return
+        source = crossing.source
+        try:
+            answer = await self._call.media.answer(leg, source, sdp)
+        except (UnacceptableSession, MediaError) as error:
+            logger.info("the answer of %s cannot be passed on: %s", leg.end.name, error)
+            refuse_offer(source, error)
+            return
+        if not source.answer(answer):
+            # It took its offer back meanwhile, or something failed: what each believes is made one again.
+            await self._call.renegotiate()
+
+    def receive_refusal(self, leg: BridgeLeg, event: OfferRefused) -> None:
+        """`leg` refuses what it was offered, or asked for: so is the one who wanted it."""
+        crossing, leg.crossing = leg.crossing, None
+        if crossing is None:
+            return
+        if crossing.source is None:
+            self._call.renegotiation_failed(leg, event.status)
+            return
+        response = event.response
+        realm = self._call.bridge.realm
+        headers = crossing_refusal(response, realm=realm) if response is not None else []
+        crossing.source.refuse(event.status, headers=headers)
+
+    def ask(self, leg: BridgeLeg) -> bool:
+        """Ask `leg` for an offer on our own account: its partner gets it."""
+        if leg.crossing is not None or not leg.offer(None, is_retried=True):
+            return False
+        leg.crossing = Crossing(None, is_request=True)
+        return True
+
+    def _ask(self, other: BridgeLeg, leg: BridgeLeg) -> None:
+        """A re-INVITE without an offer crosses as one."""
+        if other.offer(None):
+            other.crossing = Crossing(leg, is_request=True)
+        else:
+            leg.refuse(GLARE)
+
+    async def _take_requested(self, leg: BridgeLeg, waiting: Crossing, sdp: bytes) -> None:
+        """The offer that was asked for: for the one who asked, or for the partner if we did."""
+        asker = waiting.source
+        if asker is None:
+            other = self._call.partner_of(leg)
+            if other is None or other.is_over or other.crossing is not None:
+                leg.refuse(GLARE)
+                self._call.renegotiation_failed(leg, GLARE)
+            else:
+                await self._pass_on(leg, other, sdp)
+            return
+        try:
+            offer = await self._call.media.offer(leg, asker, sdp)
+        except (UnacceptableSession, MediaError) as error:
+            refuse_offer(leg, error)
+            asker.refuse(_status_of(error))
+            return
+        if asker.answer(offer):
+            asker.crossing = Crossing(leg)
+        else:
+            leg.refuse(GLARE)
+
+    async def _pass_on(self, leg: BridgeLeg, other: BridgeLeg, sdp: bytes) -> None:
+        by_update = bool(leg.session.pending) and leg.session.pending[0].carrier is Carrier.UPDATE
+        try:
+            offer = await self._call.media.offer(leg, other, sdp)
+        except (UnacceptableSession, MediaError) as error:
+            logger.info("the offer of %s cannot be passed on: %s", leg.end.name, error)
+            refuse_offer(leg, error)
+            return
+        if other.offer(offer, by_update=by_update):
+            other.crossing = Crossing(leg)
+        else:
+            leg.refuse(GLARE)
+
+
+def refuse_offer(leg: BridgeLeg, error: Exception) -> None:
+    """488 with a Warning that names the line, or 503 when nobody carries media now."""
+    leg.refuse(_status_of(error), headers=warning_of(error))
+
+
+def warning_of(error: Exception) -> list[tuple[str, str]]:
+    """The Warning that says what was wrong with a description (RFC 3261 20.43)."""
+    if not isinstance(error, UnacceptableSession):
+        return []
+    return [("Warning", error.warning_value("ringback"))]
+
+
+def _status_of(error: Exception) -> int:
+    return NOT_ACCEPTABLE if isinstance(error, UnacceptableSession) else NO_MEDIA
