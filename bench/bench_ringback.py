@@ -27,6 +27,8 @@ PASSWORD = "secret-pass-1234"
 FIRST_USER = 100_000
 
 SETTINGS = """\
+[calls]
+mode = "proxy"
 [proxy]
 strangers_may_call = true
 [limits]

@@ -18,7 +18,7 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -104,18 +104,34 @@ def told(engine: str, sound: Sound, found: Carried) -> str:
     )
 
 
-def compare(sound: Sound, engines: list[str], runs: int) -> None:
-    costs: dict[str, list[float]] = {engine: [] for engine in engines}
+def row(found: list[Carried]) -> dict[str, float]:
+    """The medians of some runs of one engine, for the results of all benchmarks."""
+    middle: dict[str, float] = {"us_per_packet": statistics.median(each.us_per_packet for each in found)}
+    for name in ("p50", "p99", "p999"):
+        middle[f"{name}_ms"] = statistics.median(each.counted[name] for each in found)
+    return middle | {
+        "lost": sum(each.lost for each in found),
+        "sent": sum(each.counted["sent"] for each in found),
+    }
+
+
+def measure(
+    sound: Sound, engines: Sequence[str], runs: int, tell: Callable[[str], object]
+) -> dict[str, dict[str, float]]:
+    """Every engine so many times, in turns."""
+    found: dict[str, list[Carried]] = {engine: [] for engine in engines}
     for _ in range(runs):
         for engine in engines:
-            found = asyncio.run(measured(engine, sound))
-            print(told(engine, sound, found), flush=True)
-            costs[engine].append(found.us_per_packet)
-    medians = {engine: statistics.median(each) for engine, each in costs.items()}
-    if set(ENGINES) <= medians.keys():
-        print(
-            f"== {medians['own']:.2f} beside {medians['rtpengine']:.2f}: ratio {medians['own'] / medians['rtpengine']:.2f}"
-        )
+            found[engine].append(asyncio.run(measured(engine, sound)))
+            tell(told(engine, sound, found[engine][-1]))
+    return {engine: row(each) for engine, each in found.items()}
+
+
+def compare(sound: Sound, engines: Sequence[str], runs: int) -> None:
+    rows = measure(sound, engines, runs, lambda text: print(text, flush=True))
+    if set(ENGINES) <= rows.keys():
+        mine, theirs = (rows[engine]["us_per_packet"] for engine in ENGINES)
+        print(f"== {mine:.2f} beside {theirs:.2f}: ratio {mine / theirs:.2f}")
 
 
 def main() -> None:

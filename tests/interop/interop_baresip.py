@@ -35,6 +35,16 @@ module_app ctrl_tcp.so
 """
 
 
+#: A made-up camera, and a screen that counts what it is shown.
+VIDEO = """\
+video_source fakevideo
+video_display fakevideo
+video_size 320x240
+video_bitrate 500000
+video_fps 15
+module vp8.so
+module fakevideo.so
+"""
 #: What a codec needs: its module, and the rate and channels of the sound files.
 CODECS = {"g711": (8000, 1), "g722": (16000, 1), "opus": (48000, 2), "l16": (16000, 1)}
 #: What the kinds of media encryption need.
@@ -64,6 +74,7 @@ class Baresip:
         place: Place = HERE,
         codec: str = "g711",
         encryption: str = "",
+        video: bool = False,
     ) -> None:
         program = require("baresip", "baresip")
         folder.mkdir(parents=True)
@@ -86,7 +97,8 @@ class Baresip:
                 rtp_high=rtp + 40,
                 control=self.control_port,
                 modules=_module_path(),
-                codec_modules="\n".join(f"module {module}" for module in modules),
+                codec_modules="\n".join(f"module {module}" for module in modules)
+                + f"\n{VIDEO if video else ''}",
                 rate=rate,
                 channels=channels,
             )

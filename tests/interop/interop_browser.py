@@ -51,7 +51,9 @@ class Browser:
             self._read()
             events = self.events.setdefault(phone, [])
             for index, event in enumerate(events):
-                assert event["event"] != "error" or kind == "error", f"{phone}: {event['text']}\n{self.log_tail()}"
+                assert event["event"] != "error" or kind == "error", (
+                    f"{phone}: {event['text']}\n{self.log_tail()}"
+                )
                 if event["event"] == kind and details.items() <= event.items():
                     del events[: index + 1]
                     return event
@@ -130,7 +132,11 @@ class BrowserPhone:
 
         def is_seen() -> bool:
             looks.append(self.command("sees"))
-            return looks[-1] is not None and max(zip(looks[-1], COLOURS, strict=True))[1] == colour and max(looks[-1]) > 120
+            return (
+                looks[-1] is not None
+                and max(zip(looks[-1], COLOURS, strict=True))[1] == colour
+                and max(looks[-1]) > 120
+            )
 
         wait_until(is_seen, timeout, lambda: f"{colour} at {self.user}, saw {looks[-10:]}")
 
@@ -141,4 +147,6 @@ class BrowserPhone:
             return int(self.command("receives").get("video", {}).get("frames", 0))
 
         before = frames()
-        wait_until(lambda: frames() >= before + more, timeout, f"{more} pictures more than {before} at {self.user}")
+        wait_until(
+            lambda: frames() >= before + more, timeout, f"{more} pictures more than {before} at {self.user}"
+        )

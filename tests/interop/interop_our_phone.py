@@ -10,7 +10,9 @@ from interop_sound import seconds_of_tone, write_tone
 class OurPhone:
     """Calls `number` as `user`, says a tone and records; `heard` is for after the end of the call."""
 
-    def __init__(self, rig: Rig, server: Ringback, user: str, number: str, *, frequency: float, place: Place = HERE) -> None:
+    def __init__(
+        self, rig: Rig, server: Ringback, user: str, number: str, *, frequency: float, place: Place = HERE
+    ) -> None:
         folder = rig.folder / f"our-{user}"
         folder.mkdir()
         self.recording = folder / "heard.wav"

@@ -15,7 +15,7 @@ class Rtpengine:
         self.address = f"127.0.0.1:{free_port()}"
         self.program = Program(
             [program, "--config-file=none", "--table=-1", "--interface=127.0.0.1", f"--listen-ng={self.address}",
-             "--port-min=49000", "--port-max=49900", "--foreground", "--log-stderr",
+             "--port-min=48000", "--port-max=48900", "--foreground", "--log-stderr",
              "--log-level=6", "--num-threads=2", "--delete-delay=0"],
             folder / "log",
         )  # fmt: skip

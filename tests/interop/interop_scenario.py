@@ -18,7 +18,10 @@ m=audio [media_port] RTP/AVP 0
 a=rtpmap:0 PCMU/8000
 a={direction}"""
 
-CALLER_DIALOG = ("From: <sip:sipp@elsewhere.invalid>;tag=[pid]c[call_number]", "To: <sip:[service]@[domain]>[peer_tag_param]")
+CALLER_DIALOG = (
+    "From: <sip:sipp@elsewhere.invalid>;tag=[pid]c[call_number]",
+    "To: <sip:[service]@[domain]>[peer_tag_param]",
+)
 CALLEE_DIALOG = ("From:[$to];tag=[pid]a[call_number]", "To:[$from]")
 #: What a callee has to keep of the INVITE: its responses follow other requests.
 KEPT_BY_CALLEE = {"via": "Via:", "from": "From:", "to": "To:", "sequence": "CSeq:"}
@@ -93,7 +96,9 @@ class Script:
 
     # --- what is received
 
-    def expect(self, what: str | int, *, body: str = "", header: tuple[str, str] | None = None, as_name: str = "") -> "Script":
+    def expect(
+        self, what: str | int, *, body: str = "", header: tuple[str, str] | None = None, as_name: str = ""
+    ) -> "Script":
         """A request or a response, with a body and a header field that look like this."""
         checks = []
         if body:
@@ -131,12 +136,16 @@ class Script:
         """The scenario for SIPp's -sf."""
         names = f'<Reference variables="{",".join(dict.fromkeys(self._names))}"/>' if self._names else ""
         steps = "\n".join(self._steps)
-        path.write_text(f'<?xml version="1.0"?>\n<scenario name="{path.stem}">\n{steps}\n{names}\n</scenario>\n')
+        path.write_text(
+            f'<?xml version="1.0"?>\n<scenario name="{path.stem}">\n{steps}\n{names}\n</scenario>\n'
+        )
         return path
 
     def _send(self, lines: list[str], sdp: str, retransmitted: str = "") -> "Script":
         self._version += bool(sdp)
-        text = "\n".join([*lines, *(["Content-Type: application/sdp"] if sdp else []), "Content-Length: [len]", ""])
+        text = "\n".join(
+            [*lines, *(["Content-Type: application/sdp"] if sdp else []), "Content-Length: [len]", ""]
+        )
         body = f"\n{SDP.format(direction=sdp, version=self._version)}\n" if sdp else "\n"
         self._steps.append(f"<send{retransmitted}><![CDATA[\n{text}{body}]]></send>")
         return self
@@ -156,4 +165,6 @@ class Script:
 
     def _keep(self, name: str, header: str, pattern: str = ".*") -> str:
         self._names.append(name)
-        return f'<ereg regexp="{pattern}" search_in="hdr" header="{header}" check_it="true" assign_to="{name}"/>'
+        return (
+            f'<ereg regexp="{pattern}" search_in="hdr" header="{header}" check_it="true" assign_to="{name}"/>'
+        )

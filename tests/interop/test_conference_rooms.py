@@ -50,10 +50,16 @@ def test_a_baresip_a_linphone_and_a_browser_hear_each_other_and_not_themselves(
     bob.program.say(f"call {room}")
     carol.start("call", to=room)
     carol.wait_event("established")
-    wait_until(lambda: present(server, "300") == ["101", "102", "103"], 15, lambda: f"three in the room: {present(server, '300')}")
+    wait_until(
+        lambda: present(server, "300") == ["101", "102", "103"],
+        15,
+        lambda: f"three in the room: {present(server, '300')}",
+    )
     time.sleep(3)
     everything = (ANNA_HZ, BOB_HZ, CAROL_HZ)
-    wait_until(lambda: carol.hears_of(*everything) == {ANNA_HZ, BOB_HZ}, 5, "the browser hears the two others")
+    wait_until(
+        lambda: carol.hears_of(*everything) == {ANNA_HZ, BOB_HZ}, 5, "the browser hears the two others"
+    )
     anna.command("sndcode", "*")
     anna.command("sndcode", "6")
     wait_until(lambda: carol.hears_of(*everything) == {BOB_HZ}, 5, "the browser hears one who is not muted")
@@ -63,7 +69,10 @@ def test_a_baresip_a_linphone_and_a_browser_hear_each_other_and_not_themselves(
     carol.start("hangup")
     carol.wait_event("ended")
     wait_until(lambda: present(server, "300") == [], 5, "an empty room")
-    for path, own, others in ((anna.heard(), ANNA_HZ, (BOB_HZ, CAROL_HZ)), (bob.heard(), BOB_HZ, (ANNA_HZ, CAROL_HZ))):
+    for path, own, others in (
+        (anna.heard(), ANNA_HZ, (BOB_HZ, CAROL_HZ)),
+        (bob.heard(), BOB_HZ, (ANNA_HZ, CAROL_HZ)),
+    ):
         assert [seconds_of(path, other, SHARED) > 1.5 for other in others] == [True, True]
         assert seconds_of(path, own, ABSENT) < 0.5
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from interop_ringback import Ringback
 from interop_rig import PASSWORD
+from interop_ringback import Ringback
 from interop_sound import share_of_energy
 
 from ringback import Call, Phone, audio
@@ -80,13 +80,15 @@ async def all_hear(ends: list[End], *, timeout: float) -> None:
             while deaf():
                 await asyncio.sleep(0.1)
     except TimeoutError:
-        raise AssertionError(f"after {timeout:g} s {len(deaf())} of {len(ends)} hear nothing: {deaf()}") from None
+        raise AssertionError(
+            f"after {timeout:g} s {len(deaf())} of {len(ends)} hear nothing: {deaf()}"
+        ) from None
 
 
 @pytest.mark.parametrize("count", [4, pytest.param(50, marks=pytest.mark.slow)])
 async def test_the_calls_of_a_killed_media_worker_are_heard_again(server: Ringback, count: int) -> None:
     anna = Phone(f"sip:101@{server.domain}", password=PASSWORD, server=server.sip)
-    bob = Phone(f"sip:102@{server.domain}", password=PASSWORD, server=server.sip)
+    bob = Phone(f"sip:102@{server.domain}", password=PASSWORD, server=server.sip, max_calls=count)
     ends: list[End] = []
 
     @bob.on_call

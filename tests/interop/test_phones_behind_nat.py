@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real phones behind real NATs: two homes with the same private addresses, a neighbour of the server, an attacker.
 
-Sound between two phones behind NAT needs a relay, which is not there yet: those calls are tested without.
+Here the calls are tested without their sound, which is in `test_sound_between_nats.py`.
 """
 
 import json

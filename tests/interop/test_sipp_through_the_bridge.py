@@ -51,7 +51,9 @@ def register(rig: Rig, server: Ringback) -> None:
 
 def run(rig: Rig, server: Ringback, caller: Script, callee: Script) -> None:
     """Both to their ends; neither may see anything it does not expect."""
-    called = rig.sipp("-sf", str(callee.write(rig.folder / "callee.xml")), "-m", "1", "-p", str(PORT), "-mi", "127.0.0.1")
+    called = rig.sipp(
+        "-sf", str(callee.write(rig.folder / "callee.xml")), "-m", "1", "-p", str(PORT), "-mi", "127.0.0.1"
+    )
     calling = rig.sipp(
         "-sf", str(caller.write(rig.folder / "caller.xml")), "-m", "1", "-s", "102", "-mi", "127.0.0.1",
         "-key", "domain", server.domain, server.sip,
@@ -98,7 +100,9 @@ def test_reliable_responses_on_both_legs_and_an_update_before_the_answer(rig: Ri
     caller, callee = Script(), Script()
     caller.invite("Supported: 100rel", sdp="sendrecv").maybe(100).expect_reliable(183, body="m=audio")
     callee.expect_invite(header=("Supported:", "100rel"))
-    callee.answer_invite(183, "Require: 100rel", "RSeq: 17", sdp="sendrecv").expect("PRACK", header=("RAck:", "17 ")).respond(200)
+    callee.answer_invite(183, "Require: 100rel", "RSeq: 17", sdp="sendrecv").expect(
+        "PRACK", header=("RAck:", "17 ")
+    ).respond(200)
     caller.request("UPDATE", sdp="sendonly").expect(200, body="a=recvonly")
     callee.expect("UPDATE", body="a=sendonly").respond(200, sdp="recvonly")
     callee.answer_invite(200).expect("ACK")
@@ -155,7 +159,9 @@ def test_a_change_from_each_side_at_once(rig: Rig, server: Ringback) -> None:
     """RFC 3261 14.1: both are told to wait, and one tries again."""
     caller, callee = Script(), Script()
     answered(caller, callee)
-    callee.expect("INVITE", as_name="theirs").request("INVITE", sdp="sendonly").maybe(100).expect(491).ack_refusal()
+    callee.expect("INVITE", as_name="theirs").request("INVITE", sdp="sendonly").maybe(100).expect(
+        491
+    ).ack_refusal()
     callee.respond_to("theirs", 491).expect("ACK")
     caller.request("INVITE", sdp="sendonly").maybe(100).expect(491).ack_refusal().pause(500)
     caller.request("INVITE", sdp="sendonly").maybe(100).expect(200, body="a=recvonly").request("ACK")
@@ -166,7 +172,15 @@ def test_a_change_from_each_side_at_once(rig: Rig, server: Ringback) -> None:
 
 def test_a_phone_and_an_application_hear_sipps_echo(rig: Rig, server: Ringback) -> None:
     echo = rig.sipp(
-        "-sf", str(SCENARIOS / "answer.xml"), "-p", str(PORT), "-rtp_echo", "-mi", "127.0.0.1", "-mp", str(free_port(pair=True))
+        "-sf",
+        str(SCENARIOS / "answer.xml"),
+        "-p",
+        str(PORT),
+        "-rtp_echo",
+        "-mi",
+        "127.0.0.1",
+        "-mp",
+        str(free_port(pair=True)),
     )
     anna = rig.baresip(server, "101", frequency=440.0)
     anna.command("dial", f"sip:102@{server.domain}")

@@ -109,4 +109,4 @@ def test_hold_and_resume_behind_two_nats(rig: Rig, office: Ringback, internet: S
     time.sleep(2)
     bob.command("hangup")
     assert anna.seconds_of(BOB_HZ) > 2.0
-    assert 1.0 < len(loudness(anna.recording, BOB_HZ)) / 10 - anna.seconds_of(BOB_HZ)
+    assert len(loudness(anna.recording, BOB_HZ)) / 10 - anna.seconds_of(BOB_HZ) > 1.0

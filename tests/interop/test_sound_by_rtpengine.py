@@ -31,7 +31,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ringback]:
 
 
 @pytest.mark.parametrize(("anna_speaks", "bob_speaks"), [("srtp-mand", ""), ("", "srtp-mand")])
-def test_an_encrypting_phone_and_a_plain_one(rig: Rig, server: Ringback, anna_speaks: str, bob_speaks: str) -> None:
+def test_an_encrypting_phone_and_a_plain_one(
+    rig: Rig, server: Ringback, anna_speaks: str, bob_speaks: str
+) -> None:
     anna = rig.baresip(server, "101", frequency=ANNA_HZ, encryption=anna_speaks)
     bob = rig.baresip(server, "102", frequency=BOB_HZ, encryption=bob_speaks)
     anna.command("dial", f"sip:102@{server.domain}")

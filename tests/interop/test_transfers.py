@@ -50,3 +50,17 @@ def test_a_transfer_to_nobody_gives_the_call_back(rig: Rig, server: Ringback, br
     anna.wait_hears(900)
     anna.start("hangup")
     bob.wait_event("CALL_CLOSED")
+
+
+def test_baresip_transfers_to_the_echo_test(rig: Rig, server: Ringback) -> None:
+    """The server answers the number itself: who was transferred hears its own tone, not Bob's."""
+    anna = rig.baresip(server, "101", frequency=440.0)
+    bob = rig.baresip(server, "102", frequency=700.0)
+    anna.command("dial", f"sip:102@{server.domain}")
+    bob.wait_event("CALL_ESTABLISHED")
+    anna.wait_event("CALL_ESTABLISHED")
+    bob.command("transfer", f"sip:*43@{server.domain}")
+    bob.wait_event("CALL_CLOSED")
+    time.sleep(3.0)
+    anna.command("hangup")
+    assert seconds_of_tone(anna.heard(), 440.0) > 1.0

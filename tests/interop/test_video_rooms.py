@@ -34,6 +34,27 @@ def joins(rig: Rig, server: Ringback, browser: Browser, user: str, **settings: o
     return phone
 
 
+def test_a_desk_phone_with_a_camera_and_browsers_see_each_other(
+    rig: Rig, server: Ringback, browser: Browser
+) -> None:
+    desk = rig.baresip(server, "103", frequency=700.0, video=True)
+    desk.command("dial", f"sip:{ROOM}@{server.domain}")
+    desk.wait_event("CALL_ESTABLISHED")
+    anna = joins(rig, server, browser, "101", tone=500, colour="red")
+    anna.wait_hears(700)
+    anna.wait_frames(30)
+    bob = joins(rig, server, browser, "102", tone=900)
+    bob.wait_hears(700)
+    bob.wait_frames(30)
+    desk.program.wait_for("video: receiving with resolution 320 x 240", 10)
+    anna.start("hold")
+    anna.wait_event("hold")
+    anna.wait_silence()
+    anna.start("unhold")
+    anna.wait_event("unhold")
+    anna.wait_frames(30)
+
+
 def test_three_browsers_see_who_speaks(rig: Rig, server: Ringback, browser: Browser) -> None:
     anna = joins(rig, server, browser, "101", tone=500, colour="red")
     bob = joins(rig, server, browser, "102", tone=900, colour="lime")

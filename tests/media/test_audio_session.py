@@ -664,6 +664,12 @@ def test_ports_come_in_pairs_out_of_the_range_and_in_turn():
     run(main())
 
 
+def test_a_range_may_begin_in_its_middle_and_ends_where_it_began():
+    ports = PortRange(10_000, 10_007)
+    ports.skip(0.5)
+    assert [ports.take_turn() for _ in range(5)] == [10_004, 10_006, 10_000, 10_002, 10_004]
+
+
 @pytest.mark.parametrize(("first", "last"), [(5, 5), (10_001, 10_002), (0, 10), (1, 65_536), (9, 8)])
 def test_a_range_without_a_pair_is_refused(first, last):
     with pytest.raises(ValueError):

@@ -36,6 +36,24 @@ def test_another_port_of_the_same_host_is_learned_after_some_packets():
     assert not any(lock.accepts(Address("192.0.2.5", 5), 1) for _ in range(100))
 
 
+def test_who_now_has_the_port_that_the_peer_has_left_is_not_the_peer():
+    """A media process died, and its successor gave the port to another call."""
+    lock = lock_for(PEER)
+    assert lock.accepts(PEER, 1)
+    lock.renegotiated(PEER_OTHER_PORT, signalling_host=None)
+    assert not any(lock.accepts(PEER, 2) for _ in range(10))
+    assert lock.destination == PEER_OTHER_PORT
+    assert lock.accepts(PEER_OTHER_PORT, 1)
+
+
+def test_a_peer_that_describes_another_port_and_stays_is_learned_again():
+    lock = lock_for(PEER)
+    assert lock.accepts(PEER, 1)
+    lock.renegotiated(PEER_OTHER_PORT, signalling_host=None)
+    assert [lock.accepts(PEER, 1) for _ in range(PACKETS_TO_LEARN)][-1]
+    assert lock.destination == PEER
+
+
 def test_learning_needs_one_source_that_speaks_in_a_row():
     lock = lock_for(PEER)
     for number in range(50):

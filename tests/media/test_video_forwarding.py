@@ -7,17 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.media.video_forwarding import ContinuousRow
-from ringback.rtp.packet import RtpPacket
+from ringback.media.video_forwarding import ContinuousRow, SourcePacket
+from ringback.rtp.packet import HeaderExtension, RtpPacket
 from ringback.rtp.serial import difference
 from ringback.rtp.vp8_descriptor import Vp8Descriptor
+from ringback.sdp.attributes import AudioFormat
 
 SSRC, NUMBER = 0xCAFE, 96
+FORMAT = AudioFormat(101, "VP8", 90_000)
 STEP = 3_000  # a picture at 30 a second
 
 
 def vp8(picture: int, index: int) -> bytes:
-    return bytes((0x90, 0xC0)) + (0x8000 | picture & 0x7FFF).to_bytes(2, "big") + bytes((index & 0xFF, 1, 2, 3))
+    return (
+        bytes((0x90, 0xC0)) + (0x8000 | picture & 0x7FFF).to_bytes(2, "big") + bytes((index & 0xFF, 1, 2, 3))
+    )
 
 
 def turn(
@@ -52,16 +56,20 @@ turns = st.lists(
 )
 
 
+def read(packet: RtpPacket) -> SourcePacket:
+    return SourcePacket.read(packet.to_bytes(), FORMAT)
+
+
 def row(chance: bytes = b"\xff\xfe\xff\xff") -> ContinuousRow:
     return ContinuousRow(SSRC, lambda size: chance[:size])
 
 
 def passed(row: ContinuousRow, packets: list[RtpPacket], begin: float) -> list[RtpPacket]:
-    row.begin(packets[0], is_vp8=True, now=begin)
+    row.begin(read(packets[0]), begin)
     sent = []
     for packet in packets:
         now = begin + difference(packet.timestamp, packets[0].timestamp, bits=32) / 90_000
-        data = row.rewritten(packet, NUMBER, is_vp8=True, now=now)
+        data = row.rewritten(read(packet), NUMBER, now)
         if data is not None:
             sent.append(RtpPacket.parse(data))
     return sent
@@ -88,9 +96,9 @@ def test_sources_in_turn_make_one_stream(turns, chance, pause):
 def test_order_and_holes_of_a_source_stay_as_they_are(order, sequence, lost):
     packets = turn(1, sequence, 5, 6, 12, 1)
     out = row()
-    out.begin(packets[0], is_vp8=True, now=0.0)
+    out.begin(read(packets[0]), 0.0)
     kept = [number for number in order if number not in lost]
-    sent = [RtpPacket.parse(out.rewritten(packets[number], NUMBER, is_vp8=True, now=0.0)) for number in kept]
+    sent = [RtpPacket.parse(out.rewritten(read(packets[number]), NUMBER, 0.0)) for number in kept]
     first = sent[kept.index(0)].sequence
     assert [(each.sequence - first) % 65_536 for each in sent] == kept
 
@@ -101,10 +109,10 @@ def test_nothing_is_sent_of_a_source_after_its_turn_or_from_before_it(turns):
     for packets in turns:
         passed(out, packets, 0.0)
     for packets in turns[:-1]:
-        assert out.rewritten(packets[-1], NUMBER, is_vp8=True, now=1.0) is None
+        assert out.rewritten(read(packets[-1]), NUMBER, 1.0) is None
     first = turns[-1][0]
     early = RtpPacket(101, first.sequence - 1 & 0xFFFF, first.timestamp, first.ssrc, first.payload)
-    assert out.rewritten(early, NUMBER, is_vp8=True, now=1.0) is None
+    assert out.rewritten(read(early), NUMBER, 1.0) is None
 
 
 @given(turns)
@@ -128,5 +136,25 @@ def test_a_long_turn_goes_round_the_circle():
 def test_payloads_that_are_no_vp8_pass_as_they_are(payload):
     packet = RtpPacket(101, 5, 6, 7, payload)
     out = row()
-    out.begin(packet, is_vp8=True, now=0.0)
-    assert RtpPacket.parse(out.rewritten(packet, NUMBER, is_vp8=True, now=0.0)).payload == payload
+    out.begin(read(packet), 0.0)
+    assert RtpPacket.parse(out.rewritten(read(packet), NUMBER, 0.0)).payload == payload
+
+
+def test_what_nobody_agreed_on_does_not_pass():
+    """Header extensions and contributing sources stay behind; padding and marker are part of the stream."""
+    extension = HeaderExtension(0xBEDE, b"\x10\x31\0\0")
+    packet = RtpPacket(101, 5, 6, 7, b"\x10\x00abc", True, (8, 9), extension, padding=4)
+    out = row()
+    out.begin(read(packet), 0.0)
+    sent = RtpPacket.parse(out.rewritten(read(packet), NUMBER, 0.0))
+    assert (sent.payload, sent.marker, sent.padding) == (packet.payload, True, 4)
+    assert (sent.csrcs, sent.extension) == ((), None)
+
+
+def test_a_packet_without_payload_fills_its_number():
+    """Browsers send padding to measure the path (RFC 3550 section 5.1)."""
+    out = row()
+    packets = [RtpPacket(101, 5 + n, 6, 7, b"" if n else b"\x10\x00", padding=200 * n) for n in range(2)]
+    sent = passed(out, packets, 0.0)
+    assert [each.padding for each in sent] == [0, 200]
+    assert sent[1].sequence == sent[0].sequence + 1 & 0xFFFF

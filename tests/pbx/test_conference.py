@@ -11,11 +11,14 @@ import pytest
 
 from ringback.media.pcm import tone_share
 from ringback.media.prompts import say
+from ringback.media.session import AudioSession
 from ringback.media.tones import steady
 from ringback.pbx.built_in_numbers import BuiltInNumbers
 from ringback.pbx.conference import Conferences, homes_of
 from ringback.pbx.conversation import OwnMedia
 from ringback.pbx.dialplan import OfficeDialPlan
+from ringback.rtp.packet import RtpPacket
+from ringback.sdp.session import SessionDescription
 from ringback.server.app import Server
 from ringback.server.conference_settings import RoomSettings, parse_room, rooms_of
 from ringback.server.config import Settings
@@ -23,6 +26,7 @@ from ringback.server.identity import Identity
 from ringback.server.routing import Refusal, ToApplication
 from ringback.server.storage import MemoryStore
 from ringback.server.subscribers import Subscriber
+from ringback.sip.flow import Address
 from ringback.testing import Network, run
 from ringback.ua.errors import Busy, NotFound
 from ringback.ua.phone import Phone
@@ -122,6 +126,66 @@ def test_each_hears_the_others_and_not_itself(tmp_path):
     assert share(tmp_path / "b.wav", 500, 0.5, 1.9) > 0.9
     assert share(tmp_path / "c.wav", 500, 0.5, 1.9) == pytest.approx(0.5, abs=0.1)
     assert share(tmp_path / "c.wav", 900, 0.5, 1.9) == pytest.approx(0.5, abs=0.1)
+
+
+class CameraSession(AudioSession):
+    """The sound of a phone whose offer has video, too."""
+
+    def make_offer(self, direction="sendrecv"):
+        offer = super().make_offer(direction) + b"m=video 6000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n"
+        self._last_sent = SessionDescription.parse(offer)
+        return offer
+
+
+class Camera:
+    """The other end of that video."""
+
+    def __init__(self, rig, number, call) -> None:
+        self.rig, self.host = rig, f"10.0.0.{number}"
+        self.target = Address(SERVER, call._audio._remote.media[1].line.port)
+        self.number, self.seen = number, set()
+
+    async def open(self):
+        host = self.rig.network.host(self.host)
+        self.socket = await host.bind_datagram(Address(self.host, 6_000), self._shown)
+        return self
+
+    def show(self, count: int) -> None:
+        payload = b"\x10\x00" + bytes((self.number,))  # a key frame, as far as anybody looks at it
+        packet = RtpPacket(96, count, count * 3_000, self.number, payload)
+        self.socket.send(packet.to_bytes(), self.target)
+
+    def _shown(self, batch) -> None:
+        self.seen.update(RtpPacket.parse(data).payload[2] for data, _ in batch)
+
+
+def test_each_sees_who_speaks(monkeypatch):
+    monkeypatch.setattr("ringback.ua.audio_sessions.AudioSession", CameraSession)
+
+    async def main():
+        async with office("300") as (rig, anna, bob, carol):  # noqa: SIM117
+            async with anna.dial("300") as a, bob.dial("300") as b, carol.dial("300") as c:
+                await settled()
+                cameras = [await Camera(rig, 101 + n, call).open() for n, call in enumerate((a, b, c))]
+
+                async def film(seconds, first):
+                    for count in range(first, first + round(seconds * 30)):
+                        for camera in cameras:
+                            camera.show(count)
+                        await asyncio.sleep(1 / 30)
+                    return [camera.seen for camera in cameras]
+
+                assert await film(1, 0) == [{102}, {101}, {101}]
+                speaking = asyncio.create_task(c.play(steady(500, 3_000)))
+                await film(1, 30)
+                for camera in cameras:
+                    camera.seen = set()
+                assert await film(1, 60) == [{103}, {103}, {101}]
+                await speaking
+                for camera in cameras:
+                    camera.socket.close()
+
+    run(main())
 
 
 def test_star_six_mutes_and_unmutes(tmp_path):

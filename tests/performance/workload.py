@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from ringback.net.network import DatagramsReceived
 from ringback.server.app import Server
-from ringback.server.config import ProxySettings, Settings, SipSettings
+from ringback.server.config import CallSettings, ProxySettings, Settings, SipSettings
 from ringback.server.identity import Identity
 from ringback.server.storage import MemoryStore
 from ringback.server.subscribers import Subscriber
@@ -111,7 +111,9 @@ class Office:
         self.network = SilentNetwork()
         self.chance = 0
         settings = Settings(
-            sip=SipSettings(host=("192.0.2.1",)), proxy=ProxySettings(strangers_may_call=True)
+            sip=SipSettings(host=("192.0.2.1",)),
+            proxy=ProxySettings(strangers_may_call=True),
+            calls=CallSettings(mode="proxy"),
         )
         identity = Identity(domain=DOMAIN, advertised=("192.0.2.1",), realm=REALM, secret=b"s" * 32)
         self.people = People()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """When sound comes through the server, and the sentence that says why."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from ringback.media.plane import BROWSER, Security
@@ -11,6 +13,7 @@ from ringback.server.anchoring import (
     Attempt,
     End,
     attempts,
+    check_answer,
     check_security,
     described,
     profile_for,
@@ -143,3 +146,27 @@ def test_who_speaks_over_websocket_is_a_browser_until_it_says_otherwise() -> Non
     assert (profile.security, profile.ice, profile.bundle) == (BROWSER.security, True, True)
     plain = described(end, SDP + b"m=audio 4000 RTP/AVP 0\r\n")
     assert not plain.speaks_dtls
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered", "works"),
+    [
+        (Security.SDES, Security.SDES, True),
+        (Security.SDES, Security.DTLS, False),
+        (Security.SDES, Security.PLAIN, False),
+        (Security.DTLS, Security.SDES, False),
+        (Security.OPPORTUNISTIC, Security.PLAIN, True),
+        (Security.PLAIN, None, True),
+    ],
+)
+def test_an_answer_must_encrypt_as_it_was_offered(
+    offered: Security, answered: Security | None, works: bool
+) -> None:
+    one, other = changed(ANNA, security=offered), changed(BOB, security=answered)
+    with nullcontext() if works else pytest.raises(UnacceptableSession):
+        check_answer(other, one)
+
+
+def test_who_is_called_where_its_contact_says_signals_there() -> None:
+    assert End.reached_by("102", None, contact_host="10.0.0.12").host == "10.0.0.12"
+    assert End.reached_by("102", None, contact_host="phone.example").host == ""

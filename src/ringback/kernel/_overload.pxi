@@ -234,8 +234,8 @@ cdef bint announces_throttling(Span* via) noexcept:
 
 @cython.final
 cdef class Door:
-    """Sends away what has no chance. 1.2 us for a request and 0.4 for the ACK to its refusal, without the system's
-    part; the reference 60.
+    """Sends away what has no chance. 1.9 us for a request and the ACK to its refusal together; the reference 45.
+    At the socket 6 us, of which 4 are the system's.
     """
 
     cdef readonly dict waiting

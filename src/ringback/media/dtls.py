@@ -122,7 +122,7 @@ class DtlsAssociation:
             for handshake in tuple(self._handshakes.values()):
                 handshake.receive(data)
         else:
-            known = self._handshakes.get(source)
+            known = self._moved(data, source) if is_proven else self._handshakes.get(source)
             (known or self._begin(source)).receive(data)
 
     def close(self) -> None:

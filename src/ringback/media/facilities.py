@@ -50,8 +50,8 @@ class Facilities:
         """
         if profile.host:
             return profile.host
-        places = (profile.signalling_host, remote) if profile.is_behind_nat else (remote, profile.signalling_host)
-        peer = places[0] or places[1]
+        signals = profile.signalling_host
+        peer = (signals or remote) if profile.is_behind_nat else (remote or signals)
         if not peer:
             return self.host
         try:

@@ -30,8 +30,9 @@ from ringback.rtp.telephone_event import TelephoneEventReceiver
 from ringback.sip.errors import PeerError
 from ringback.sip.flow import Address
 
-#: Strangers' datagrams looked at in a turn, while the peer may still move, and when it is where it said.
-STRAYS, STRAYS_WHEN_SETTLED = 16, 1
+#: Strangers' datagrams looked at in a turn: before the peer was heard, while it may still move, and when it
+#: is where it said.
+STRAYS_AT_FIRST, STRAYS, STRAYS_WHEN_SETTLED = 64, 16, 1
 #: RELIABILITY row 43: packets a second, of sound (50 as a rule, 200 of the smallest ones), and else.
 MOST_SOUND, MOST_VIDEO = 400, 6_000
 _FASTEST_SOUND = 48_000
@@ -284,8 +285,10 @@ class _Way:
         if known == self._known:
             return
         self._known = known
-        is_settled = here is not None and here.is_settled
-        self._path.expect(here.source if here else None, STRAYS_WHEN_SETTLED if is_settled else STRAYS)
+        if here is None or here.source is None:
+            self._path.expect(None, STRAYS_AT_FIRST)
+        else:
+            self._path.expect(here.source, STRAYS_WHEN_SETTLED if here.is_settled else STRAYS)
         sealer = there.sealer if there and self._target.socket else None
         self._path.secure(here.opener if here and self._source.socket else None, sealer)
         self._path.route(self._target.socket, destination)

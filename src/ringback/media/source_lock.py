@@ -5,7 +5,8 @@ The address of the description is believed at once. Another source is believed o
 peer behind a NAT: the same host with another port, or, when the description names a private address, the
 host the signalling comes from. It must send a few packets in a row with one SSRC before it is taken, and from
 then on nobody else is. A learned source gives way to the described one, and to nothing else, until the
-session is negotiated anew.
+session is negotiated anew. A peer that describes another address then has left the one before: what still
+comes from there must be its own stream, and not that of the next one who was given the port.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ class SourceLock:
     locked: Address | None = None
     refused: int = 0
     _trusted: Address | None = None
+    _locked_ssrc: int | None = None
     _known: tuple[Address, Address] | None = None
+    #: The source that an earlier description meant, and the SSRC it had.
+    _left: tuple[Address, int] | None = None
     _candidate: tuple[Address, int] | None = None
     _candidate_packets: int = 0
 
@@ -42,6 +46,8 @@ class SourceLock:
         if self.locked is not None and self.described is not None:
             self._known = (self.described, self.locked)
         is_same = self._known is not None and described in (None, self._known[0])
+        if self.locked is not None and self._locked_ssrc is not None:
+            self._left = (self.locked, self._locked_ssrc)
         self._trusted = self._known[1] if self._known and is_same else None
         self.described = described
         self.signalling_host = signalling_host
@@ -54,10 +60,10 @@ class SourceLock:
             return True
         is_final = self.locked is not None and self.locked == self.described
         if source in (self.described, self._trusted) and not is_final:
-            self._lock(source)
+            self._lock(source, ssrc)
             return True
-        if self.locked is None and self._is_plausible(source) and self._learns(source, ssrc):
-            self._lock(source)
+        if self.locked is None and self._may_learn(source, ssrc) and self._learns(source, ssrc):
+            self._lock(source, ssrc)
             return True
         self.refused += 1
         return False
@@ -79,7 +85,7 @@ class SourceLock:
         if (source in (self.described, self._trusted) and not is_final) or (
             self.locked is None and self._learns(source, ssrc)
         ):
-            self._lock(source)
+            self._lock(source, ssrc)
 
     def proved(self, source: Address) -> None:
         """The peer has finished a handshake from there."""
@@ -111,6 +117,11 @@ class SourceLock:
             return True
         return source.host == self.signalling_host and is_private(self.described.host)
 
+    def _may_learn(self, source: Address, ssrc: int) -> bool:
+        """Not what comes from where the peer no longer is."""
+        is_left = self._left is not None and source == self._left[0] and ssrc != self._left[1]
+        return not is_left and self._is_plausible(source)
+
     def _learns(self, source: Address, ssrc: int) -> bool:
         if self._candidate != (source, ssrc):
             self._candidate = (source, ssrc)
@@ -118,7 +129,7 @@ class SourceLock:
         self._candidate_packets += 1
         return self._candidate_packets >= PACKETS_TO_LEARN
 
-    def _lock(self, source: Address) -> None:
-        self.locked = source
+    def _lock(self, source: Address, ssrc: int | None = None) -> None:
+        self.locked, self._locked_ssrc = source, ssrc
         self._trusted = None
         self._candidate = None

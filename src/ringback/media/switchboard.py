@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When are the sockets of all relays served? In turns, all that are ready at once; and 1.5 ms apart.
+"""When are the sockets of all relays served? In turns, all that are ready at once, a good millisecond apart.
 
 One epoll watches all sockets and is itself watched by the asyncio loop. As long as few packets come, each is
 served as it comes. Once there are so many that turns would follow each other at once, the board stops to wait
@@ -21,12 +21,16 @@ from ringback.sip.flow import Address
 
 log = logging.getLogger("ringback.media")
 
-#: From turn to turn while packets are collected. A packet waits for half of it, in the middle.
-COLLECTING_SECONDS = 0.0015
+#: From turn to turn while packets are collected. A packet waits for half of it, in the middle. A turn that
+#: finds many takes longer, and its wake-up hardly counts: then the shorter one. So the delay stays below 2 ms
+#: for 99 % of the packets (measured: 1.6 with 200 streams and with 400, of which 0.2 are the generator's).
+COLLECTING_SECONDS, COLLECTING_SECONDS_WHEN_BUSY = 0.0015, 0.001
 #: Whether to collect is thought over each time after so many turns,
 TURNS_TO_JUDGE = 64
 #: and given up when they found fewer datagrams than this, each.
 WORTH_COLLECTING = 1.5
+#: From here on it is busy, until there are fewer than the second.
+BUSY, NOT_BUSY = 20, 12
 #: How often locks are looked at, in case nobody said that the session was negotiated anew.
 SECONDS_TO_FOLLOW = 1.0
 
@@ -70,7 +74,8 @@ class Switchboard:
         self._following = self._loop.call_later(SECONDS_TO_FOLLOW, self._follow)
         self._turns = self._datagrams = 0
         self._judged_at = self._loop.time()
-        self.is_collecting = False
+        #: How far turns are apart; 0 while packets are not collected.
+        self.period = 0.0
         self._pulse = self._board.pulse(0)
         if self._pulse >= 0:
             self._loop.add_reader(self._pulse, self._turn)
@@ -127,18 +132,25 @@ class Switchboard:
 
     def _judge(self) -> None:
         """Collect when turns follow each other fast; no more when they find little."""
-        now = self._loop.time()
-        if self.is_collecting:
-            if self._datagrams < WORTH_COLLECTING * self._turns:
-                self.is_collecting = False
-                self._board.pulse(0)
-                self._loop.add_reader(self._poller.fileno(), self._turn)
-        elif self._pulse >= 0 and now - self._judged_at < COLLECTING_SECONDS * self._turns:
-            self.is_collecting = True
-            self._loop.remove_reader(self._poller.fileno())
-            self._board.pulse(int(COLLECTING_SECONDS * _NANOSECONDS))
+        now, each = self._loop.time(), self._datagrams / self._turns
+        if not self.period:
+            if self._pulse >= 0 and now - self._judged_at < COLLECTING_SECONDS * self._turns / 2:
+                self._loop.remove_reader(self._poller.fileno())
+                self._beat(COLLECTING_SECONDS)
+        elif each < WORTH_COLLECTING:
+            self._beat(0.0)
+            self._loop.add_reader(self._poller.fileno(), self._turn)
+        elif each >= BUSY:
+            self._beat(COLLECTING_SECONDS_WHEN_BUSY)
+        elif each < NOT_BUSY:
+            self._beat(COLLECTING_SECONDS)
         self._turns = self._datagrams = 0
         self._judged_at = now
+
+    def _beat(self, period: float) -> None:
+        if period != self.period:
+            self.period = period
+            self._board.pulse(int(period * _NANOSECONDS))
 
     def _follow(self) -> None:
         self._following = self._loop.call_later(SECONDS_TO_FOLLOW, self._follow)

@@ -8,7 +8,9 @@ holes of our making, timestamps and picture numbers that go on (RFC 3550 section
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ringback.media.receiver import RateLimit
 from ringback.media.video_stream import CLOCK_RATE, KEY_FRAME_INTERVAL, VideoStream
@@ -23,10 +25,42 @@ from ringback.sip.errors import PeerError
 
 #: A source that sends no whole picture is shown as it is after so many seconds.
 LONGEST_WAIT = 2.0
+#: Formats that are remembered; others can negotiate as often as they like.
+MOST_FORMATS = 64
 #: Packets a second that are sent again to one party.
 MOST_REPEATS = 100.0
+_HEADER = struct.Struct("!BBHII")
+_VERSION, _PADDED, _MARKER = 0x80, 0x20, 0x80
 #: What an unknown pause lasts at least: a picture at 60 a second.
 _SHORTEST_STEP = CLOCK_RATE // 60
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePacket:
+    """A packet of a source, read once for all who watch: 4 instead of 11 us for each of them."""
+
+    packet: RtpPacket
+    format: AudioFormat
+    descriptor: Vp8Descriptor | None
+    begins_key_frame: bool
+    #: The payload with its padding: what stands behind the header of 12 octets.
+    content: bytes
+
+    @classmethod
+    def read(cls, data: bytes, known: AudioFormat) -> SourcePacket | None:
+        """None for what is no RTP."""
+        try:
+            packet = RtpPacket.parse(data)
+        except PeerError:
+            return None
+        is_vp8 = known.encoding.upper() == "VP8"
+        return cls(
+            packet,
+            known,
+            Vp8Descriptor.parse(packet.payload) if is_vp8 else None,
+            begins_key_frame(known.encoding, packet.payload),
+            packet.payload + data[len(data) - packet.padding :],
+        )
 
 
 class ContinuousRow:
@@ -62,71 +96,75 @@ class ContinuousRow:
         self._first = self._newest = 0
         self._sequence_step = self._timestamp_step = self._picture_step = self._layer_index_step = 0
 
-    def begin(self, packet: RtpPacket, *, is_vp8: bool, now: float) -> None:
-        """From `packet` on its source is what is passed on."""
+    def begin(self, first: SourcePacket, now: float) -> None:
+        """From this packet on its source is what is passed on."""
+        packet = first.packet
         self.source = packet.ssrc
         self._first = self._newest = packet.sequence
         self._sequence_step = self._sequence + 1 - packet.sequence
         pause = now - self._sent_at if self._sent_at is not None else 0.0
         step = max(_SHORTEST_STEP, round(pause * CLOCK_RATE))
         self._timestamp_step = self._timestamp + step - packet.timestamp
-        descriptor = Vp8Descriptor.parse(packet.payload) if is_vp8 else None
+        descriptor = first.descriptor
         if descriptor is not None:
             self._picture_step = self._picture + 1 - (descriptor.picture or 0)
             self._layer_index_step = self._layer_index + 1 - (descriptor.layer_index or 0)
 
-    def rewritten(self, packet: RtpPacket, payload_type: int, *, is_vp8: bool, now: float) -> bytes | None:
+    def rewritten(self, one: SourcePacket, payload_type: int, now: float) -> bytes | None:
         """The packet as it goes out; None for one of before the beginning, or of another source."""
+        packet = one.packet
         sequence = extended(packet.sequence, self._newest, bits=16)
         if packet.ssrc != self.source or sequence < self._first:
             return None
         timestamp = packet.timestamp + self._timestamp_step & 0xFFFFFFFF
-        payload = self._payload(packet, is_newest=sequence >= self._newest) if is_vp8 else packet.payload
+        content = one.content
+        if one.descriptor is not None:
+            content = self._renumbered(one.descriptor, content, is_newest=sequence >= self._newest)
         if sequence >= self._newest:
             self._newest = sequence
             self._sequence = sequence + self._sequence_step
         if self._sent_at is None or difference(timestamp, self._timestamp, bits=32) > 0:
             self._timestamp, self._sent_at = timestamp, now
-        return RtpPacket(
-            payload_type,
-            sequence + self._sequence_step & 0xFFFF,
-            timestamp,
-            self.ssrc,
-            payload,
-            marker=packet.marker,
-            padding=packet.padding,
-        ).to_bytes()
+        return self._header(packet, payload_type, sequence, timestamp) + content
 
     def original(self, sequence: int) -> int | None:
         """Which packet of the source went out under this number; None for those of earlier sources."""
         number = extended(sequence, self._sequence, bits=16) - self._sequence_step
         return number & 0xFFFF if self.source is not None and self._first <= number <= self._newest else None
 
-    def _payload(self, packet: RtpPacket, *, is_newest: bool) -> bytes:
-        descriptor = Vp8Descriptor.parse(packet.payload)
-        if descriptor is None:
-            return packet.payload
+    def _header(self, packet: RtpPacket, payload_type: int, sequence: int, timestamp: int) -> bytes:
+        return _HEADER.pack(
+            _VERSION | (_PADDED if packet.padding else 0),
+            payload_type | (_MARKER if packet.marker else 0),
+            sequence + self._sequence_step & 0xFFFF,
+            timestamp,
+            self.ssrc,
+        )
+
+    def _renumbered(self, descriptor: Vp8Descriptor, content: bytes, *, is_newest: bool) -> bytes:
         if is_newest and descriptor.picture is not None:
             self._picture = descriptor.picture + self._picture_step & 0x7FFF
         if is_newest and descriptor.layer_index is not None:
             self._layer_index = descriptor.layer_index + self._layer_index_step & 0xFF
         return descriptor.renumbered(
-            packet.payload, picture_step=self._picture_step, layer_index_step=self._layer_index_step
+            content, picture_step=self._picture_step, layer_index_step=self._layer_index_step
         )
 
 
 class View:
     """What one party sees."""
 
-    def __init__(self, stream: VideoStream, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, stream: VideoStream) -> None:
         self.stream = stream
         #: Who is seen, and who will be as soon as a whole picture comes.
         self.shown: VideoStream | None = None
         self.wanted: VideoStream | None = None
         self.switches = 0
-        self._row = ContinuousRow(stream.ssrc, random_bytes)
+        self._row = ContinuousRow(stream.ssrc, stream.random_bytes)
         self._wanted_since = 0.0
         self._waiting_for: int | None = None
+        #: In which format each one is shown here that was met; None: not at all.
+        self._targets: dict[AudioFormat, AudioFormat | None] = {}
         self._repeats = RateLimit(MOST_REPEATS)
         self._asked_at = float("-inf")
 
@@ -146,25 +184,28 @@ class View:
         if self.wanted is source:
             self.wanted = None
 
+    def renegotiated(self) -> None:
+        """The one who watches takes other formats now."""
+        self._targets.clear()
+
     def can_show(self, source: VideoStream) -> bool:
         """True when what comes of a source can be shown."""
         if source.negotiated is None or source.coming is None or source is self.stream:
             return False
-        return counterpart(source.coming, self.stream.formats) is not None
+        return self._target(source.coming) is not None
 
-    def take(self, source: VideoStream, packets: Sequence[RtpPacket], now: float) -> None:
-        """What came of a source."""
-        if source is not self.shown and source is not self.wanted:
-            return
-        formats = self.stream.formats
+    def concerns(self, source: VideoStream) -> bool:
+        """True when what comes of this one matters here."""
+        return source is self.shown or source is self.wanted
+
+    def take(self, source: VideoStream, packets: Sequence[SourcePacket], now: float) -> None:
+        """What came of a source that is shown, or wanted."""
         sent: list[bytes] = []
         for packet in packets:
-            known = source.negotiated.receive.get(packet.payload_type) if source.negotiated else None
-            target = counterpart(known, formats) if known is not None else None
-            if known is not None and target is not None:
-                data = self._taken(source, packet, known, target.payload_type, now)
-                if data is not None:
-                    sent.append(data)
+            target = self._target(packet.format)
+            data = self._taken(source, packet, target.payload_type, now) if target is not None else None
+            if data is not None:
+                sent.append(data)
         self.stream.send(sent)
 
     def receive_feedback(self, feedback: Feedback, now: float) -> None:
@@ -179,7 +220,7 @@ class View:
         missing = [each for each in originals if each not in source.kept]
         for number in originals:
             if number in source.kept and self._repeats.allows(now):
-                self.take(source, parsed([source.kept[number]]), now)
+                self.take(source, read(source, [source.kept[number]]), now)
         if missing:
             source.ask_again(missing)
 
@@ -192,33 +233,33 @@ class View:
         self.wanted, self._wanted_since, self._waiting_for = source, now, None
         source.ask_key_frame()
 
-    def _taken(
-        self, source: VideoStream, packet: RtpPacket, known: AudioFormat, number: int, now: float
-    ) -> bytes | None:
-        is_vp8 = known.encoding.upper() == "VP8"
-        if source is self.shown and packet.ssrc != self._row.source and self.wanted is None:
+    def _target(self, coming: AudioFormat) -> AudioFormat | None:
+        if coming not in self._targets:
+            if len(self._targets) >= MOST_FORMATS:
+                self._targets.clear()
+            self._targets[coming] = counterpart(coming, self.stream.formats)
+        return self._targets[coming]
+
+    def _taken(self, source: VideoStream, one: SourcePacket, number: int, now: float) -> bytes | None:
+        if source is self.shown and one.packet.ssrc != self._row.source and self.wanted is None:
             self._await(source, now)  # it began anew
-        if source is self.wanted and self._begins(packet, known, now):
+        if source is self.wanted and self._begins(one, now):
             self.shown, self.wanted = source, None
             self.switches += 1
-            self._row.begin(packet, is_vp8=is_vp8, now=now)
-        return self._row.rewritten(packet, number, is_vp8=is_vp8, now=now) if source is self.shown else None
+            self._row.begin(one, now)
+        return self._row.rewritten(one, number, now) if source is self.shown else None
 
-    def _begins(self, packet: RtpPacket, known: AudioFormat, now: float) -> bool:
+    def _begins(self, one: SourcePacket, now: float) -> bool:
         """True for the first packet that may be shown of the one who is wanted."""
-        is_frame_start = self._waiting_for not in (None, packet.timestamp)
-        self._waiting_for = packet.timestamp
-        if begins_key_frame(known.encoding, packet.payload):
+        is_frame_start = self._waiting_for not in (None, one.packet.timestamp)
+        self._waiting_for = one.packet.timestamp
+        if one.begins_key_frame:
             return True
         return is_frame_start and now - self._wanted_since >= LONGEST_WAIT
 
 
-def parsed(packets: Sequence[bytes]) -> list[RtpPacket]:
-    """The packets of a batch that are some."""
-    found: list[RtpPacket] = []
-    for data in packets:
-        try:
-            found.append(RtpPacket.parse(data))
-        except PeerError:
-            continue
-    return found
+def read(source: VideoStream, packets: Sequence[bytes]) -> list[SourcePacket]:
+    """The packets of a batch that are some, in formats that were agreed on."""
+    known = ((data, source.format_of(data)) for data in packets)
+    found = (SourcePacket.read(data, form) for data, form in known if form is not None)
+    return [each for each in found if each is not None]

@@ -8,12 +8,10 @@ stream, of the one who spoke last among those whose pictures come and whose form
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ringback.media.video_forwarding import View, parsed
+from ringback.media.video_forwarding import View, read
 from ringback.media.video_stream import Packets, VideoStream
 from ringback.rtp.rtcp_feedback import Feedback
 from ringback.sdp.attributes import AudioFormat
@@ -44,8 +42,7 @@ class Seat:
 class VideoRoom:
     """The video of a room. Parties join after they have joined the room, and leave before."""
 
-    def __init__(self, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
-        self._random_bytes = random_bytes
+    def __init__(self) -> None:
         #: Who spoke last comes first; who never spoke comes in the order of coming.
         self._seats: list[Seat] = []
         self._by_stream: dict[VideoStream, Seat] = {}
@@ -56,7 +53,7 @@ class VideoRoom:
 
     def join(self, member: Member, stream: VideoStream) -> None:
         """A party shows itself, or wants to see, or both."""
-        seat = Seat(member, stream, View(stream, self._random_bytes))
+        seat = Seat(member, stream, View(stream))
         self._seats.append(seat)
         self._by_stream[stream] = seat
         stream.on_packets, stream.on_feedback = self._forward, self._obey
@@ -109,11 +106,12 @@ class VideoRoom:
         seat = self._by_stream[stream]
         if seat.looks_different():
             self._choose()
-        now = asyncio.get_running_loop().time()
-        read = parsed(packets)
-        for other in self._seats:
-            if other is not seat:
-                other.view.take(stream, read, now)
+        views = [other.view for other in self._seats if other.view.concerns(stream)]
+        if views:
+            now = asyncio.get_running_loop().time()
+            whole = read(stream, packets)
+            for view in views:
+                view.take(stream, whole, now)
 
     def _obey(self, stream: VideoStream, feedback: Feedback) -> None:
         self._by_stream[stream].view.receive_feedback(feedback, asyncio.get_running_loop().time())
@@ -124,6 +122,7 @@ class VideoRoom:
             if not other.view.can_show(stream):
                 other.view.forget(stream)
         view = self._by_stream[stream].view
+        view.renegotiated()
         for source in (view.shown, view.wanted):
             if source is not None and not view.can_show(source):
                 view.forget(source)

@@ -63,6 +63,7 @@ class VideoStream:
     def __init__(self, random_bytes: Callable[[int], bytes], name: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: PacketTransport | None = None
+        self.random_bytes = random_bytes
         self.ssrc = int.from_bytes(random_bytes(4), "big")
         self.name = name
         self.negotiated: NegotiatedVideo | None = None
@@ -203,7 +204,7 @@ class VideoStream:
     def _rtcp_received(self, packets: Packets) -> None:
         for data in packets:
             try:
-                self._heard(parse_compound(data))
+                self._heard(parse_compound(data, may_be_reduced=True))
             except PeerError as error:
                 self.malformed += 1
                 log.debug("malformed RTCP of a video stream: %s", error.detail)

@@ -23,8 +23,11 @@ class MessageGate(Protocol):
 
     #: True while nothing waits and nothing has to be watched for.
     is_open: bool
-    #: Sends away whom the gate would refuse.
-    door: Door | None
+
+    @property
+    def door(self) -> Door | None:
+        """Sends away whom the gate would refuse."""
+        ...
 
     def sort(self, batch: Sequence[FlowMessage], now: float) -> None:
         """Take over what came."""

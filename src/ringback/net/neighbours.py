@@ -77,6 +77,10 @@ class Neighbours:
         """Calls to these users, such as conference rooms, belong to one worker each, whoever reads them."""
         self._homes = dict(homes)
 
+    def is_elsewhere(self, user: str) -> bool:
+        """True if calls to this user belong to another worker."""
+        return self._homes.get(user, self.number) != self.number
+
     # --- the driver asks
 
     def sorting(self, received: Received) -> Received:

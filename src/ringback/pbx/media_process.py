@@ -31,12 +31,15 @@ logger = logging.getLogger("ringback.process")
 
 @dataclass(frozen=True, slots=True)
 class MediaSetup:
-    """What a media worker needs to know. `listening` is a descriptor it inherits."""
+    """What a media worker needs to know. `listening` is a descriptor it inherits, `skipped` the share of its
+    ports that it takes last.
+    """
 
     number: int
     listening: int
     first_port: int
     last_port: int
+    skipped: float
     webrtc_port: int
     host: str
     advertised: tuple[str, ...]
@@ -100,11 +103,13 @@ class MediaProcess:
         self._signalling_ports = setup.signalling_ports
         _allow_many_sockets()
         network = RealNetwork()
+        ports = PortRange(setup.first_port, setup.last_port)
+        ports.skip(setup.skipped)
         self._worker = MediaWorker(
             Facilities(
                 network,
                 host=setup.host,
-                ports=PortRange(setup.first_port, setup.last_port),
+                ports=ports,
                 shared=await _shared_port(network, setup),
                 advertised_for=lambda host: advertised_among(setup.advertised, host),
                 signalling_ports=lambda: self._signalling_ports,

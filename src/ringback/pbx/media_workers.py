@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -39,6 +40,8 @@ COMMAND = (sys.executable, "-P", "-m", "ringback.cli.media_worker")
 
 #: Fewer ports than this are not divided any more.
 _FEWEST_PORTS = 4
+#: Of its ports a worker takes this share later than the one before it: they do not meet for long.
+_ASIDE = 0.382
 #: A socket address holds 107 octets on Linux; deep directories need another place.
 _LONGEST_PATH = 100
 #: Requests of processes that wait for a worker being replaced.
@@ -61,6 +64,7 @@ class MediaWorkers:
             listening=-1,
             first_port=first,
             last_port=last,
+            skipped=secrets.randbelow(1_000) / 1_000,
             webrtc_port=settings.media.webrtc_port,
             host=_ANYWHERE,
             advertised=identity.advertised,
@@ -115,6 +119,7 @@ class MediaWorkers:
             number=number,
             listening=self.places[number].descriptor,
             first_port=begin,
+            skipped=(self._setup.skipped + _ASIDE * self.places[number].kept.starts) % 1.0,
             last_port=last if number == count - 1 else begin + share - 1,
             webrtc_port=self._setup.webrtc_port + number if self._setup.webrtc_port else 0,
         )

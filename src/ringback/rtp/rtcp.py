@@ -166,8 +166,11 @@ def build_compound(packets: Sequence[RtcpPacket]) -> bytes:
     return b"".join(packet.to_bytes() for packet in packets)
 
 
-def parse_compound(data: bytes) -> list[RtcpPacket]:
-    """The packets of one datagram; PeerError when it fails the checks of RFC 3550 appendix A.2."""
+def parse_compound(data: bytes, *, may_be_reduced: bool = False) -> list[RtcpPacket]:
+    """The packets of one datagram; PeerError when it fails the checks of RFC 3550 appendix A.2.
+
+    `may_be_reduced`: also those that do without a report (RFC 5506 section 3.4.1).
+    """
     packets: list[RtcpPacket] = []
     offset = 0
     while offset < len(data):
@@ -175,7 +178,7 @@ def parse_compound(data: bytes) -> list[RtcpPacket]:
             raise PeerError("too many RTCP packets in one datagram", section="RFC 3550 6.1")
         packet, offset = _parse_one(data, offset)
         packets.append(packet)
-    if not packets or not isinstance(packets[0], SenderReport | ReceiverReport):
+    if not packets or not (may_be_reduced or isinstance(packets[0], SenderReport | ReceiverReport)):
         raise PeerError("RTCP does not start with a report", section="RFC 3550 6.1")
     return packets
 

@@ -29,6 +29,7 @@ MOST_KILOBITS = 1_200
 _BASELINE = "42e0"
 #: Parameters of H.264 that the answer must repeat (RFC 6184 section 8.2.2).
 _REPEATED = ("level-asymmetry-allowed", "packetization-mode", "profile-level-id")
+_REPEATED_KEYS = ("rtcp-mux", "ice-ufrag", "ice-pwd", "fingerprint", "setup")
 
 Codec = tuple[str, str]
 
@@ -203,10 +204,15 @@ def _feedback_lines(media: MediaDescription, formats: Sequence[AudioFormat]) -> 
 def _transport(
     capabilities: VideoCapabilities, *, borrows: bool, offered: StreamDescription | None = None
 ) -> list[Line]:
-    """A bundled stream repeats only that RTCP shares the port (RFC 8843 section 9.2)."""
+    """A bundled stream need not say where it is; in answers it repeats the keys of its transport.
+
+    RFC 8843 section 7.1.3 has them only with the first stream, but aiortc refuses a stream without them.
+    """
+    lines = transport_lines(capabilities.local, offered=offered)
     if not borrows:
-        return transport_lines(capabilities.local, offered=offered)
-    return [Line("a", "rtcp-mux")] if capabilities.local.rtcp_mux else []
+        return lines
+    kept = _REPEATED_KEYS if offered is not None else ("rtcp-mux",)
+    return [line for line in lines if line.value.partition(":")[0] in kept]
 
 
 def _written(

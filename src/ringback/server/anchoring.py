@@ -113,6 +113,18 @@ def check_security(stream_end: End, policy: AnchoringPolicy) -> None:
         )
 
 
+def check_answer(answerer: End, offerer: End) -> None:
+    """The two speak with each other, so both must encrypt in one way. baresip 1.0 answers RTP/SAVP that has
+    keys with RTP/SAVP that has a fingerprint.
+    """
+    ways = {_EXPOSED.get(end.security, end.security) for end in (answerer, offerer)} - {None}
+    if len(ways) > 1:
+        raise UnacceptableSession(
+            f"{answerer.name} does not encrypt as {offerer.name} does",
+            warning=WarnCode.INCOMPATIBLE_TRANSPORT_PROTOCOL,
+        )
+
+
 def reason_to_anchor(one: End, other: End, policy: AnchoringPolicy) -> str:
     """The sentence; "" when the two can send to each other, or must."""
     if policy.anchor == "never" or not policy.is_possible:
@@ -159,6 +171,9 @@ def profile_for(end: End, attempt: Attempt) -> LegProfile:
     return replace(
         known, security=attempt.security, ice=False, rtcp_mux=False, bundle=False, codecs=attempt.codecs
     )
+
+
+_EXPOSED: dict[Security | None, Security] = {Security.OPPORTUNISTIC: Security.PLAIN}
 
 
 # --- the rules ----------------------------------------------------------------------------------------

@@ -189,8 +189,13 @@ class Server:
             loops=self._loops,
             domain=self._identity.domain,
             realm=self._identity.realm,
+            applications=self._calls,
+            is_elsewhere=self._is_elsewhere,
             plane=self._plane,
         )
+
+    def _is_elsewhere(self, number: str) -> bool:
+        return self._membership is not None and self._membership.neighbours.is_elsewhere(number)
 
     @property
     def driver(self) -> StackDriver:

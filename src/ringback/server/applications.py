@@ -143,8 +143,20 @@ class ApplicationCalls:
             flow=exchange.flow,
         )
         exchange.is_answered = True
-        if call.session.ended is not None:
-            return
+        if call.session.ended is None:
+            self._launch(application, call)
+
+    def take(self, name: str, call: IncomingCall) -> int:
+        """Answer one whose session is made already; the status of the refusal if that cannot be, else 0."""
+        application = self._applications.find(name)
+        if application is None:
+            return 404
+        if len(self._running) >= self._limit():
+            return 486
+        self._launch(application, call)
+        return 0
+
+    def _launch(self, application: Application, call: IncomingCall) -> None:
         task = asyncio.get_running_loop().create_task(_run(application, call))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

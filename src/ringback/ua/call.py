@@ -58,11 +58,11 @@ class Call(CallSignalling):
     async def answer(self, *, video: bool = False) -> None:
         """Pick up. Afterwards both can be heard; with `video` also seen, in rooms (see `mix`)."""
         self._check_unanswered()
-        offer = self.session.remote_sdp
         audio = self._audio or await self.open_audio()
         if video:
-            await audio.take_video(offer)
+            await audio.take_video(self.session.remote_sdp)
         self._check_unanswered()  # the caller may have given up meanwhile
+        offer = self.session.remote_sdp
         # After early media the answer is given already.
         answer = None if self._is_previewed else self._local_description(offer)
         self._host.perform(self.session.accept, answer)

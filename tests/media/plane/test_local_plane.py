@@ -371,3 +371,12 @@ async def test_calls_leave_no_port_behind(phone: Opener) -> None:
         await plane.delete(call.name)
     assert plane.bridges == 0
     await plane.close()
+
+
+async def test_a_phone_behind_a_nat_is_reached_where_its_signalling_comes_from() -> None:
+    """There may be no way at all to the address of its home network."""
+    facilities = Facilities(RealNetwork())
+    hidden = LegProfile(signalling_host="127.0.0.1", is_behind_nat=True)
+    assert await facilities.host_for(hidden, "192.168.1.10") == "127.0.0.1"
+    open_to_all = LegProfile(signalling_host="192.168.1.10")
+    assert await facilities.host_for(open_to_all, "127.0.0.1") == "127.0.0.1"

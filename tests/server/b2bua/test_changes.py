@@ -198,6 +198,8 @@ def test_prack_on_both_legs_and_an_update_before_the_answer() -> None:
         answer = await leg.answered(200)
         assert answer.body == b""
         await bob.peer.expect("ACK")
+        await anna.peer.expect_silence(5)  # all is agreed: nobody is asked for another offer
+        await bob.peer.expect_silence(5)
 
     on_a_bridge(test)
 
@@ -259,6 +261,8 @@ def test_a_late_offer_in_a_reliable_response_is_answered_in_the_prack() -> None:
         bob.peer.reply(200, to=ringing, headers=[("Contact", f"<{bob.contact}>")])
         await leg.answered(200)
         await bob.peer.expect("ACK")
+        await anna.peer.expect_silence(5)
+        await bob.peer.expect_silence(5)
 
     on_a_bridge(test)
 

@@ -14,9 +14,13 @@ from server_rig import DOMAIN, Device, Leg, Rig
 from ringback.server.b2bua.call import EVENT_LIMIT, BridgedCall
 from ringback.server.b2bua.leg import BridgeLeg
 from ringback.server.b2bua.search import Search
+from ringback.sip.dialog.dialog import Dialog
+from ringback.sip.dialog.invite_session import InviteSession
 from ringback.sip.message.message import Request
 from ringback.sip.message.parser import parse_message
 from ringback.sip.stack import SipStack
+from ringback.sip.transaction.client import ClientTransaction
+from ringback.sip.transaction.server import ServerTransaction
 
 
 class Fuse:
@@ -153,7 +157,7 @@ def test_who_floods_a_call_loses_it_and_nobody_else_notices() -> None:
 
 
 def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector() -> None:
-    kept = (BridgedCall, BridgeLeg, Search, asyncio.Task)
+    kept = (BridgedCall, BridgeLeg, Search, InviteSession, Dialog, ClientTransaction, ServerTransaction)
 
     async def test(rig: Rig) -> None:
         one, other = await call(rig, *await two_phones(rig))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from ringback.sip.transfer_fields import replaced_by
 if TYPE_CHECKING:
     from ringback.media.plane import MediaEvent, MediaPlane
     from ringback.net.driver import StackDriver
+    from ringback.server.applications import ApplicationCalls, IncomingCall
     from ringback.server.b2bua.leg import BridgeLeg
     from ringback.server.forking import ForkingPolicy
     from ringback.server.location import Location
@@ -84,6 +85,8 @@ class Bridge:
         loops: LoopDetector,
         domain: str,
         realm: str,
+        applications: ApplicationCalls,
+        is_elsewhere: Callable[[str], bool] = lambda _: False,
         plane: MediaPlane | None = None,
     ) -> None:
         self.policy = policy
@@ -96,6 +99,8 @@ class Bridge:
         self._target_set = target_set
         self._location = location
         self._loops = loops
+        self._applications = applications
+        self._is_elsewhere = is_elsewhere
         self._plane = plane
         self._calls: dict[str, BridgedCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -183,9 +188,17 @@ class Bridge:
         )
 
     def decide(self, principal: Principal | None, uri: SipUri) -> Decision:
-        """Where a call to `uri` would lead if `principal` made it: for those who have others call."""
+        """Where a call to `uri` would lead if `principal` made it: for those who have others call. No leg of
+        ours can go to an application of another worker, such as a room that is there.
+        """
         decision = self._target_set.decide(uri, method="REFER", caller=principal)
-        return Refusal(501) if isinstance(decision, ToApplication) else decision
+        if isinstance(decision, ToApplication) and self._is_elsewhere(uri.user or ""):
+            return Refusal(501)
+        return decision
+
+    def run_application(self, name: str, call: IncomingCall) -> int:
+        """Let an application have somebody who was in a call; the status of a refusal if it cannot."""
+        return self._applications.take(name, call)
 
     def leg_named(self, reference: DialogReference) -> BridgeLeg | None:
         """The leg whose dialog a Replaces names (RFC 3891 3)."""

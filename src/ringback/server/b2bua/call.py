@@ -236,6 +236,7 @@ class BridgedCall:
                 self.bridge.in_background(self.media.drop(leg.name))
         self.bridge.unlist(leg)
         leg.let_go()
+        self.is_over = self.is_over or not self.legs
 
     def release(self, leg: BridgeLeg) -> None:
         """It goes to another call."""
@@ -298,6 +299,9 @@ class BridgedCall:
             leg.let_go()
         self.legs.clear()
         self.search = self.transfer = self.pair = None
+        while not self._work.empty():
+            self._work.get_nowait()
+        del self.offers  # the last circle of references
         self.bridge.ended(self)
 
 

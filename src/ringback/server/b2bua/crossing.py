@@ -77,6 +77,10 @@ class Offers:
         if not source.answer(answer):
             # It took its offer back meanwhile, or something failed: what each believes is made one again.
             await self._call.renegotiate()
+        elif self._call.pair is None and leg.call is self._call:
+            caller = self._call.caller
+            callee = source if leg is caller else leg
+            callee.early = caller.session.local_sdp  # what the two have agreed on before the answer
 
     def receive_refusal(self, leg: BridgeLeg, event: OfferRefused) -> None:
         """`leg` refuses what it was offered, or asked for: so is the one who wanted it."""

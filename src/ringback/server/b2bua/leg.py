@@ -101,6 +101,14 @@ class BridgeLeg:
         return not self.is_over and self.session.is_established
 
     @property
+    def is_quiet(self) -> bool:
+        """Its call stands, and nothing is being negotiated with it."""
+        if not self.is_established or self.crossing is not None:
+            return False
+        session = self.session
+        return not session.pending and session.modification is None and session.remote_invite is None
+
+    @property
     def offered_streams(self) -> int:
         """How many m= lines its last description has."""
         return stream_count(self.session.remote_sdp)

@@ -21,6 +21,7 @@ from ringback.server.anchoring import (
     AnchoringPolicy,
     Attempt,
     attempts,
+    check_answer,
     check_security,
     described,
     profile_for,
@@ -83,6 +84,7 @@ class CallMedia:
         source.end = described(source.end, sdp)
         streams = target.offered_streams
         if not self._is_anchored(source, target):
+            check_answer(source.end, target.end)
             return target.told.answer(sdp, streams=streams)
         ours, theirs = profile_of(source.end), profile_of(target.end)
         assert self._plane is not None, "what is anchored has a plane"

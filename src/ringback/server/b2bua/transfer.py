@@ -11,15 +11,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from ringback.server.b2bua.application_transfer import ApplicationTransfer, Extension
 from ringback.server.b2bua.descriptions import without_hold
 from ringback.server.b2bua.invitation import Invitation
+from ringback.server.b2bua.referral_report import ReferralReport
 from ringback.server.b2bua.search import Search
-from ringback.server.routing import Refusal
+from ringback.server.routing import Refusal, ToApplication
 from ringback.sip.errors import PeerError
 from ringback.sip.message.message import Response
 from ringback.sip.message.uri import NameAddr
 from ringback.sip.message.values import Reason
-from ringback.sip.transfer_fields import EVENT, SIPFRAG, refer_target, sipfrag, subscription_state
+from ringback.sip.transfer_fields import refer_target
 
 if TYPE_CHECKING:
     from ringback.server.b2bua.call import BridgedCall
@@ -67,14 +69,16 @@ async def begin_transfer(call: BridgedCall, leg: BridgeLeg, event: SessionReques
         leg.command(leg.session.respond, event.transaction, status)
         return
     headers = [("Contact", str(leg.session.contact))]
-    if transfer.is_silent:
+    if transfer.report.is_silent:
         headers.append(("Refer-Sub", "false"))
     leg.command(leg.session.respond, event.transaction, 202, headers=headers)
     call.transfer = transfer
     await transfer.begin()
 
 
-def _judge(call: BridgedCall, leg: BridgeLeg, request: Request) -> tuple[int, Transfer | None]:
+def _judge(
+    call: BridgedCall, leg: BridgeLeg, request: Request
+) -> tuple[int, Transfer | ApplicationTransfer | None]:
     """What is asked, and whether the one who asks may: PeerError for a REFER that makes no sense."""
     named = request.parsed("Refer-To")
     if not isinstance(named, NameAddr) or len(request.headers.get_all("Refer-To")) != 1:
@@ -83,7 +87,8 @@ def _judge(call: BridgedCall, leg: BridgeLeg, request: Request) -> tuple[int, Tr
     staying = call.partner_of(leg)
     if call.pair is None or staying is None or call.transfer is not None or not leg.is_established:
         return 491, None
-    transfer = Transfer(call, leg, staying, request)
+    report = ReferralReport(leg, request)
+    transfer = Transfer(call, leg, staying, request, report)
     if target.replaces is not None:
         found = call.bridge.leg_named(target.replaces)
         if found is not None:
@@ -92,6 +97,9 @@ def _judge(call: BridgedCall, leg: BridgeLeg, request: Request) -> tuple[int, Tr
     if not call.bridge.may_call(leg.principal, target.uri):
         return 403, None
     decision = call.bridge.decide(leg.principal, target.uri)
+    if isinstance(decision, ToApplication):  # a call there that it replaces is the referrer's to hang up
+        extension = Extension(target.uri.user or "", decision.name)
+        return 202, ApplicationTransfer(call, leg, staying, report, extension)
     transfer.aim(target.uri, decision, target.replaces)
     return 202, transfer
 
@@ -106,7 +114,15 @@ def _is_of_one_hand(leg: BridgeLeg, other: BridgeLeg) -> bool:
 class Transfer:
     """One REFER, from 202 to the last report."""
 
-    def __init__(self, call: BridgedCall, referrer: BridgeLeg, staying: BridgeLeg, request: Request) -> None:
+    def __init__(
+        self,
+        call: BridgedCall,
+        referrer: BridgeLeg,
+        staying: BridgeLeg,
+        request: Request,
+        report: ReferralReport,
+    ) -> None:
+        self.report = report
         self.search: Search | None = None
         self.other: BridgeLeg | None = None
         """The leg of another call that the new call replaces: its partner is who is called."""
@@ -118,11 +134,6 @@ class Transfer:
         self._reason_before = call.media.reason
         self._steps = 0
         self._has_asked_both = False
-        self._said = 0
-        self._is_again = referrer.referrals > 0
-        referrer.referrals += 1
-        self._number = request.cseq.number
-        self.is_silent = (request.headers.get("Refer-Sub") or "").lower().startswith("false")
         self._referred_by = request.headers.get("Referred-By") or _identity_of(referrer)
         self._invitation: Invitation | None = None
         self._decision: Decision | None = None
@@ -149,7 +160,7 @@ class Transfer:
 
     async def begin(self) -> None:
         """Call the new one; or wait until the other call can be taken."""
-        self._report(100)
+        self.report.say(100)
         if self.other is not None:
             await self._take_other()
             return
@@ -165,7 +176,7 @@ class Transfer:
     # --- a Seeker
 
     async def ringing(self, leg: BridgeLeg, response: Response, sdp: bytes | None) -> None:
-        self._report(response.status, response.reason)
+        self.report.say(response.status, response.reason)
 
     async def offered(self, leg: BridgeLeg, sdp: bytes) -> None:
         """It was offered something itself: what it says now is no offer to us."""
@@ -189,8 +200,8 @@ class Transfer:
         if other is None or other.is_over or theirs is None or theirs.transfer is not None:
             self._fail(480)
             return
-        if wanted is None or not _is_quiet(wanted) or not _is_quiet(other):
-            self._report(180)
+        if wanted is None or not wanted.is_quiet or not other.is_quiet:
+            self.report.say(180)
             self._try_later(self._take_other)
             return
         theirs.release(wanted)
@@ -217,7 +228,7 @@ class Transfer:
         self._joining = leg
         if self._steps >= STEPS:
             self._fail(480)
-        elif not _is_quiet(self._staying) or not await self._call.renegotiate(self._staying):
+        elif not self._staying.is_quiet or not await self._call.renegotiate(self._staying):
             self._try_later(self._join, leg)
 
     def _try_later(self, work: object, *arguments: object) -> None:
@@ -250,7 +261,7 @@ class Transfer:
             self._staying.end.name,
             self._joining.end.name,
         )
-        self._report(200)
+        self.report.say(200)
         if self._referrer is not None:
             self._call.part(self._referrer)
         if self.other is not None and self.other.call is not None:
@@ -284,7 +295,7 @@ class Transfer:
     def _fail(self, status: int, reason: str = "") -> None:
         """All is as before; if the referrer is gone, there is nobody left to speak with."""
         call, joining = self._call, self._joining
-        self._report(status, reason)
+        self.report.say(status, reason)
         if joining is not None:
             if self.other is not None:
                 self._give_back(joining)
@@ -304,32 +315,7 @@ class Transfer:
         if self._call.transfer is self:
             self._call.transfer = None
 
-    def _report(self, status: int, reason: str = "") -> None:
-        """RFC 3515 2.4.4: one report for each news."""
-        leg = self._referrer
-        if status == self._said or leg is None or leg.is_over or self.is_silent:
-            return
-        self._said = status
-        leg.command(
-            leg.session.request,
-            "NOTIFY",
-            headers=[
-                ("Event", f"{EVENT};id={self._number}" if self._is_again else EVENT),
-                ("Subscription-State", subscription_state(is_over=status >= 200)),
-            ],
-            body=sipfrag(status, reason),
-            content_type=f"{SIPFRAG};version=2.0",
-            is_vital=False,
-        )
-
 
 def _identity_of(leg: BridgeLeg) -> str:
     dialog = leg.session.dialog
     return "" if dialog is None else str(NameAddr(dialog.remote_uri.uri))
-
-
-def _is_quiet(leg: BridgeLeg) -> bool:
-    """Nothing is being negotiated with it."""
-    session = leg.session
-    is_idle = leg.crossing is None and not session.pending and session.modification is None
-    return leg.is_established and is_idle and session.remote_invite is None

@@ -145,8 +145,8 @@ def _new_usage(session: InviteSession, response: Response) -> InviteUsage:
 
 
 def _requests(session: InviteSession, dialog: Dialog) -> DialogRequests:
-    assert session.client_transaction is not None
-    trust = Trust.earned_by(session.client_transaction, session.credentials)
+    client = session.client_transaction
+    trust = session.trust if client is None else Trust.earned_by(client, session.credentials)
     return DialogRequests(session.stack, dialog, flow=session.pinned_flow, trust=trust)
 
 

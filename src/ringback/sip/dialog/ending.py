@@ -8,12 +8,14 @@ Every way out passes `conclude`, which emits the one `SessionEnded`, answers wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 from ringback.sip.dialog.acknowledging import acknowledge
 from ringback.sip.dialog.dialog import DialogState
 from ringback.sip.dialog.farewell import say_goodbye
 from ringback.sip.dialog.invite_usage import Carrier
+from ringback.sip.dialog.requests import Trust
 from ringback.sip.dialog.session_states import UNDECIDED, Input, Occasion, State, advance
 from ringback.sip.events import SessionEnded
 from ringback.sip.message.message import Request
@@ -127,7 +129,8 @@ def conclude(session: InviteSession, occasion: Occasion, ended: SessionEnded) ->
     """Emit the end once, and let go of everything once the machine has stopped."""
     if session.ended is None:
         session.emit(ended)
-        session.ended = ended
+        # What is kept names no session, so that no circle of references is left.
+        session.ended = replace(ended, session=cast("InviteSession", None))
     if session.state is State.ENDED:
         _let_go(session, occasion.now)
 
@@ -139,8 +142,22 @@ def _let_go(session: InviteSession, now: float) -> None:
             usage.dialog.terminate()
             session.stack.unregister_dialog(usage.dialog.id)
     session.table.forget(session)
-    for transaction in list(session.unanswered):
-        session.respond(transaction, 487, now=now)
+    try:
+        for transaction in list(session.unanswered):
+            session.respond(transaction, 487, now=now)
+    finally:
+        _break_circles(session)
+
+
+def _break_circles(session: InviteSession) -> None:
+    """Calls that are over make no work for the garbage collector. A late 2xx still finds what it needs."""
+    client, server = session.client_transaction, session.transaction
+    if client is not None:
+        session.trust = Trust.earned_by(client, session.credentials)
+    if server is not None:
+        server.consumer = None
+    session.client_transaction = session.transaction = session.modification = None
+    del session.reliable.session, session.timer.session
 
 
 def _stop_waiting(session: InviteSession, now: float) -> None:

@@ -26,6 +26,7 @@ from ringback.sip.dialog.invite_usage import InviteUsage, PendingOffer
 from ringback.sip.dialog.modification import Modification
 from ringback.sip.dialog.negotiation import Negotiation
 from ringback.sip.dialog.reliable_responses import ReliableResponses
+from ringback.sip.dialog.requests import Trust
 from ringback.sip.dialog.session_states import UNDECIDED, Input, Occasion, State, Transitions, advance
 from ringback.sip.dialog.transitions import TRANSITIONS
 from ringback.sip.errors import InvalidState
@@ -79,6 +80,7 @@ class InviteSession:
     """What ends the branch of our INVITE (loop detection, RFC 5393 4.2.2)."""
     transaction: ServerTransaction | None = None
     client_transaction: ClientTransaction | None = None
+    trust: Trust = field(default_factory=Trust)
     dialog: Dialog | None = None
     usage: InviteUsage | None = None
     usages: dict[str, InviteUsage] = field(default_factory=dict)
@@ -151,9 +153,7 @@ class InviteSession:
             Input.RING, Occasion(now, status=status, sdp=sdp, is_reliable=reliable, headers=tuple(headers))
         )
 
-    def accept(
-        self, sdp: bytes | None = None, *, now: float, headers: Headers = ()
-    ) -> None:
+    def accept(self, sdp: bytes | None = None, *, now: float, headers: Headers = ()) -> None:
         """Send 200. `sdp` answers the INVITE's offer, or offers if there was none; not needed after
         `ring(sdp)`.
         """

@@ -169,7 +169,8 @@ def _concluded(change: Modification, request: Request, event: Event) -> None:
     """Something came of one attempt."""
     now = change.session.stack.now
     if isinstance(event, ResponseReceived):
-        change.transaction = event.transaction
+        if change.phase is Phase.SENT:
+            change.transaction = event.transaction
         _receive_response(change, request, event, now)
     elif change.request is request and change.phase is Phase.SENT:
         _settle(change)
@@ -211,7 +212,7 @@ def _receive_provisional(change: Modification, response: Response, invite: Reque
 def _succeed(change: Modification, response: Response, invite: Request, now: float) -> None:
     """The change is made: the 2xx may move the target, restart the timer and bring answer or offer."""
     session, usage = change.session, change.usage
-    change.phase = Phase.DONE
+    change.phase, change.transaction = Phase.DONE, None
     usage.dialog.refresh_target(response)
     if session.state is State.ENDED:
         if change.method == "INVITE":
@@ -310,7 +311,7 @@ def _try_again(change: Modification, now: float) -> None:
 def _settle(change: Modification) -> None:
     """This attempt is over, and what it offered is off the table."""
     was_waiting = change.phase is Phase.WAITING
-    change.phase = Phase.DONE
+    change.phase, change.transaction = Phase.DONE, None
     if change.session.modification is change:
         change.session.modification = None
     if (

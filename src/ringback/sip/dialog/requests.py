@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.sip.digest_client import DigestClient, realms_answered, realms_asked
@@ -62,19 +63,19 @@ class DialogRequests:
         """`concluded` gets what comes of it: provisional responses and the end, but no challenge we
         answered.
         """
-
-        def receive(event: Event) -> None:
-            again = self._authorized(event) if isinstance(event, ResponseReceived) else None
-            if again is None:
-                concluded(event)
-            else:
-                self.stack.send_request(again, now=self.stack.now, flow=self.flow, consumer=receive)
-
-        return self.stack.send_request(request, now=now, flow=self.flow, consumer=receive)
+        consumer = partial(self._receive, concluded)
+        return self.stack.send_request(request, now=now, flow=self.flow, consumer=consumer)
 
     def acknowledge(self, ack: Request, *, now: float) -> None:
         """13.2.2.4: an ACK to a 2xx has no transaction."""
         self.stack.send_stateless(ack, now=now, flow=self.flow)
+
+    def _receive(self, concluded: Concluded, event: Event) -> None:
+        again = self._authorized(event) if isinstance(event, ResponseReceived) else None
+        if again is None:
+            concluded(event)
+        else:
+            self.send(again, concluded, now=self.stack.now)
 
     def _authorized(self, event: ResponseReceived) -> Request | None:
         if event.response.status not in (401, 407) or not self.trust.covers(event):
