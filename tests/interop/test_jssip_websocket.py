@@ -20,8 +20,11 @@ UNREACHABLE = ("480", "408", "430")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ringback]:
-    """One that lets phones register for ten seconds, the least JsSIP asks for."""
-    running = Ringback(tmp_path_factory.mktemp("server"), config="[registrar]\nminimum_expires = 10\n")
+    """One that lets phones register for ten seconds, the least JsSIP asks for. This JsSIP has no sound, and
+    describes none that could be anchored: `test_browser_calls.py` is about that.
+    """
+    settings = '[registrar]\nminimum_expires = 10\n[media]\nanchor = "never"\n'
+    running = Ringback(tmp_path_factory.mktemp("server"), config=settings)
     try:
         for number in ("101", "102", "103"):
             running.add_user(number, password=PASSWORD)

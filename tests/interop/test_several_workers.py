@@ -21,9 +21,11 @@ ANNA_HZ, BOB_HZ = 440.0, 700.0
 
 
 @pytest.fixture
-def server(rig: Rig) -> Ringback:
+def server(rig: Rig, request: pytest.FixtureRequest) -> Ringback:
+    """`request.param` is how calls are carried: bridged, unless a test wants it otherwise."""
+    mode = getattr(request, "param", "bridge")
     # Nobody is refused here: on a busy machine the overload gate would, and rightly.
-    server = rig.ringback(config="workers = 2\n[overload]\nenabled = false\n")
+    server = rig.ringback(config=f'workers = 2\n[overload]\nenabled = false\n[calls]\nmode = "{mode}"\n')
     for number, name in (("101", "Anna"), ("102", "Bob")):
         server.add_user(number, name, PASSWORD)
     return server
@@ -65,6 +67,7 @@ def test_a_thousand_calls_from_eight_places_meet_their_workers(rig: Rig, server:
     assert all(messages["stray_responses"] == 0 for messages in counted)
 
 
+@pytest.mark.parametrize("server", ["proxy"], indirect=True)
 def test_calls_end_well_though_a_worker_is_killed_in_the_middle_of_them(rig: Rig, server: Ringback) -> None:
     answering(rig, server)
     callers = [calling(rig, server, calls=20, rate=20, hold=4000) for _ in range(4)]

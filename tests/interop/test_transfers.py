@@ -64,3 +64,30 @@ def test_baresip_transfers_to_the_echo_test(rig: Rig, server: Ringback) -> None:
     time.sleep(3.0)
     anna.command("hangup")
     assert seconds_of_tone(anna.heard(), 440.0) > 1.0
+
+
+def test_who_called_transfers_linphone(rig: Rig, server: Ringback) -> None:
+    """The transferor hangs up by itself as soon as it hears that it is done: the others speak on."""
+    anna = rig.linphone(server, "101", frequency=880.0)
+    bob = rig.baresip(server, "102", frequency=700.0)
+    carol = rig.baresip(server, "103", frequency=950.0)
+    bob.command("dial", f"sip:101@{server.domain}")
+    bob.wait_event("CALL_ESTABLISHED")
+    bob.command("transfer", f"sip:103@{server.domain}")
+    carol.wait_event("CALL_ESTABLISHED")
+    bob.wait_event("CALL_CLOSED")
+    time.sleep(3.0)
+    anna.program.say("terminate")
+    carol.wait_event("CALL_CLOSED")
+    assert seconds_of_tone(carol.heard(), 880.0) > 1.0
+
+
+def test_a_browser_is_transferred_to_the_echo_test(rig: Rig, server: Ringback, browser: Browser) -> None:
+    anna = rig.browser_phone(browser, server, "101", tone=500)
+    bob = rig.browser_phone(browser, server, "102", tone=900, calls="answer")
+    anna.start("call", to=f"sip:102@{server.domain}")
+    anna.wait_event("established")
+    bob.wait_hears(500)
+    anna.start("refer", to=f"sip:*43@{server.domain}")
+    bob.wait_hears(900)
+    bob.start("hangup")

@@ -29,8 +29,9 @@ from ringback.sdp.errors import UnacceptableSession
 log = logging.getLogger("ringback.media")
 
 MOST_BRIDGES = 5_000
-#: How often it is looked who is silent.
-LOOK_INTERVAL = 1.0
+#: How often it is looked who is silent; at a part of the bridges each time, so that no packet waits for it:
+#: two hundred at once take 6 ms.
+LOOK_INTERVAL, PARTS = 1.0, 20
 
 
 class LocalPlane:
@@ -42,6 +43,7 @@ class LocalPlane:
         self._most_bridges = most_bridges
         self._bridges: dict[str, Bridge] = {}
         self._looking: asyncio.TimerHandle | None = None
+        self._part = 0
 
     @property
     def bridges(self) -> int:
@@ -141,12 +143,13 @@ class LocalPlane:
         except Exception:
             log.exception("our own code failed at %s", event)
 
-    def look(self, now: float) -> None:
+    def look(self, now: float, part: slice = slice(None)) -> None:
         """See who is silent. It happens by itself once a second."""
-        for bridge in list(self._bridges.values()):
+        for bridge in list(self._bridges.values())[part]:
             bridge.look(now)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        self._looking = loop.call_later(LOOK_INTERVAL, self._look)
-        self.look(loop.time())
+        self._looking = loop.call_later(LOOK_INTERVAL / PARTS, self._look)
+        self._part = (self._part + 1) % PARTS
+        self.look(loop.time(), slice(self._part, None, PARTS))

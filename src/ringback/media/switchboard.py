@@ -31,8 +31,8 @@ TURNS_TO_JUDGE = 64
 WORTH_COLLECTING = 1.5
 #: From here on it is busy, until there are fewer than the second.
 BUSY, NOT_BUSY = 20, 12
-#: How often locks are looked at, in case nobody said that the session was negotiated anew.
-SECONDS_TO_FOLLOW = 1.0
+#: How often each relay looks, in case nobody said that its session was negotiated anew; not all at once.
+SECONDS_TO_FOLLOW, PARTS = 1.0, 20
 
 _NANOSECONDS = 1_000_000_000
 
@@ -70,8 +70,9 @@ class Switchboard:
         self._poller = MAKE_SELECTOR()
         self._board = RelayBoard(self._poller)
         self._watchers: dict[RelayPath, Watcher] = {}
-        self._followers: set[Follower] = set()
-        self._following = self._loop.call_later(SECONDS_TO_FOLLOW, self._follow)
+        self._followers: dict[Follower, None] = {}
+        self._part = 0
+        self._following = self._loop.call_later(SECONDS_TO_FOLLOW / PARTS, self._follow)
         self._turns = self._datagrams = 0
         self._judged_at = self._loop.time()
         #: How far turns are apart; 0 while packets are not collected.
@@ -94,11 +95,11 @@ class Switchboard:
 
     def add(self, follower: Follower) -> None:
         """Remind it to look, every second."""
-        self._followers.add(follower)
+        self._followers[follower] = None
 
     def remove(self, follower: Follower) -> None:
         """No more; its paths are forgotten already."""
-        self._followers.discard(follower)
+        self._followers.pop(follower, None)
         if not self._followers:
             self._close()
 
@@ -153,8 +154,9 @@ class Switchboard:
             self._board.pulse(int(period * _NANOSECONDS))
 
     def _follow(self) -> None:
-        self._following = self._loop.call_later(SECONDS_TO_FOLLOW, self._follow)
-        for follower in list(self._followers):
+        self._following = self._loop.call_later(SECONDS_TO_FOLLOW / PARTS, self._follow)
+        self._part = (self._part + 1) % PARTS
+        for follower in list(self._followers)[self._part :: PARTS]:
             try:
                 follower.follow()
             except Exception:

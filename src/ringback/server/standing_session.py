@@ -35,7 +35,10 @@ BUSY = 491
 
 
 class Keeper(Protocol):
-    """The call that the session comes from. One of the last three is called, in an event or a command."""
+    """The call that the session comes from. One of the last three is called once, by an event or command."""
+
+    def continued(self, sdp: bytes, *, is_offer: bool) -> bytes:
+        """A description of the application as the peer is to get it: it continues what it was told before."""
 
     def ready(self) -> None:
         """The peer has said what it offers, or that it makes no offer: an application may `hear` now."""
@@ -56,6 +59,7 @@ class StandingSession:
     __slots__ = (
         "_awaits_answer",
         "_is_asking",
+        "_is_decided",
         "_is_taken",
         "_keeper",
         "_session",
@@ -67,7 +71,8 @@ class StandingSession:
 
     def __init__(self, session: InviteSession, keeper: Keeper) -> None:
         self._session = session
-        self._keeper: Keeper | None = keeper
+        self._keeper = keeper
+        self._is_decided = False
         self._is_asking = False
         self._awaits_answer = False
         self._is_taken = False
@@ -152,6 +157,15 @@ class StandingSession:
         else:
             self._give_back(status, reason or reason_phrase(status))
 
+    def answer(self, sdp: bytes, *, now: float) -> None:
+        """Answer a change of the peer's."""
+        self._session.answer(self._keeper.continued(sdp, is_offer=False), now=now)
+
+    def reinvite(self, sdp: bytes | None, *, now: float, headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Change the session."""
+        offer = None if sdp is None else self._keeper.continued(sdp, is_offer=True)
+        self._session.reinvite(offer, now=now, headers=headers)
+
     def bye(self, *, now: float, reason: str | None = None) -> None:
         """Hang up, or give it back."""
         if self._is_taken:
@@ -186,37 +200,33 @@ class StandingSession:
         elif isinstance(event, OfferReceived | OfferRefused):
             self._is_asking = False
             self.offer = event.sdp if isinstance(event, OfferReceived) else None
-            assert self._keeper is not None, "nothing is decided"
             self._keeper.ready()
 
     def _lose(self, event: SessionEnded) -> None:
-        keeper, self._keeper = self._keeper, None
+        was_decided, self._is_decided = self._is_decided, True
         self._end(event)
-        if keeper is not None:
-            keeper.gone(event)
+        if not was_decided:
+            self._keeper.gone(event)
 
     # --- what becomes of it
 
     def _describe(self, sdp: bytes, now: float) -> None:
         if self.unanswered_offer is not None:
-            self._session.answer(sdp, now=now)
+            self.answer(sdp, now=now)
             self.is_described = True
         else:
-            self._session.reinvite(sdp, now=now)
+            self.reinvite(sdp, now=now)
             self._awaits_answer = True
 
     def _take(self) -> None:
-        keeper, self._keeper = self._keeper, None
-        self._is_taken = True
+        self._is_taken = self._is_decided = True
         self._pass_on(SessionEstablished(self._session, Response(200)))
-        if keeper is not None:
-            keeper.taken()
+        self._keeper.taken()
 
     def _give_back(self, status: int, reason: str) -> None:
-        keeper, self._keeper = self._keeper, None
+        self._is_decided = True
         self._end(SessionEnded(self._session, status, reason, "local"))
-        if keeper is not None:
-            keeper.given_back(status, reason)
+        self._keeper.given_back(status, reason)
 
     def _end(self, event: SessionEnded) -> None:
         self.ended = event

@@ -84,6 +84,12 @@ def on_a_server_with(
     on_a_bridge(run, applications=applications, dial_plan=Menu())
 
 
+def sound_in(message: Any) -> bytes:
+    """A description without its origin."""
+    body: bytes = message if isinstance(message, bytes) else message.body
+    return body.partition(b"s=-")[2]
+
+
 async def asked(half: Half, *, version: int = 7) -> bytes:
     """The one who stays is asked for an offer, and makes one."""
     invite = await half.expect("INVITE")
@@ -120,7 +126,10 @@ def test_who_is_transferred_to_an_application_talks_with_it(who: int) -> None:
         referrer, staying = halves[who], halves[1 - who]
         await refer(referrer, ECHO)
         offer = await asked(staying)
-        assert (await staying.expect("ACK")).body == OURS
+        ack = await staying.expect("ACK")
+        assert sound_in(ack) == sound_in(OURS)
+        partner = referrer.device
+        assert f"o=- {partner.number} 2 IN IP4 {partner.peer.local.host}".encode() in ack.body  # goes on
         assert await report(referrer) == "200 OK"
         bye = await referrer.expect("BYE", timeout=3)
         assert "transferred" in bye.headers["Reason"]
@@ -192,7 +201,7 @@ def test_what_is_said_in_the_call_reaches_the_application() -> None:
         staying.send("INFO", body=b"Signal=1", content_type="application/dtmf-relay")
         await staying.expect(200)
         staying.send("INVITE", body=sdp_of(staying.device, version=9))
-        assert (await staying.expect(200)).body == OURS
+        assert sound_in(await staying.expect(200)) == sound_in(OURS)
         staying.send("ACK", cseq=staying.cseq)
         staying.send("BYE")
         await staying.expect(200)
@@ -214,7 +223,7 @@ def test_who_makes_no_offer_gets_one_of_the_application() -> None:
         await staying.expect("INVITE")
         staying.device.peer.reply(415)
         await staying.expect("ACK")
-        assert (await staying.expect("INVITE")).body == OURS
+        assert sound_in(await staying.expect("INVITE")) == sound_in(OURS)
         await referrer.device.peer.expect_silence(0.3)
         staying.reply(200, body=sdp_of(staying.device, version=8))
         await staying.expect("ACK")
@@ -258,7 +267,7 @@ def test_an_announcement_is_heard_and_the_old_call_goes_on() -> None:
         staying, referrer = await call(rig, *await two_phones(rig))
         await refer(referrer, ECHO)
         await asked(staying)
-        assert (await staying.expect("ACK")).body == OURS
+        assert sound_in(await staying.expect("ACK")) == sound_in(OURS)
         assert await report(referrer) == "404 Not Found"
         await asked(staying, version=8)
         await given_back(staying, referrer)

@@ -373,6 +373,20 @@ def test_a_phone_whose_connection_was_replaced_is_reached_by_the_new_one() -> No
     on_a_bridge(test)
 
 
+def test_a_phone_whose_router_shows_it_elsewhere_is_reached_there_once_it_has_registered() -> None:
+    async def test(rig: Rig) -> None:
+        anna = await rig.phone("101", "10.0.0.11")
+        bob = await rig.phone("102", "203.0.113.5", contact="<sip:102@192.168.1.5:5060>")
+        one, other = await call(rig, anna, bob)
+        again = await rig.phone("102", "203.0.113.6", contact="<sip:102@192.168.1.5:5060>")
+        one.send("BYE")
+        await one.expect(200)
+        await again.peer.expect("BYE")
+        assert other.call_id
+
+    on_a_bridge(test)
+
+
 def test_a_cancelled_change_leaves_both_ends_agreed() -> None:
     async def test(rig: Rig) -> None:
         one, other = await call(rig, *await two_phones(rig))

@@ -94,6 +94,24 @@ def test_a_blind_transfer_joins_the_one_who_stays_with_the_new_one(who: int) -> 
     on_a_bridge(test)
 
 
+@pytest.mark.parametrize("who", [0, 1])
+def test_who_transferred_may_hang_up_when_it_is_done(who: int) -> None:
+    async def test(rig: Rig) -> None:
+        halves = await call(rig, *await two_phones(rig))
+        referrer, staying = halves[who], halves[1 - who]
+        carol = await rig.phone("103", "10.0.0.13")
+        await refer(referrer, CAROL)
+        other = await carol_answers(carol)
+        await renegotiated(staying, other)
+        assert await report(referrer) == "200 OK"
+        referrer.send("BYE")
+        await referrer.expect(200)
+        await staying.device.peer.expect_silence(5)
+        await they_talk_and_hang_up(rig, staying, other)
+
+    on_a_bridge(test)
+
+
 def test_who_transfers_may_hang_up_at_once() -> None:
     async def test(rig: Rig) -> None:
         staying, referrer = await call(rig, *await two_phones(rig))

@@ -93,6 +93,12 @@ class ApplicationTransfer:
 
     # --- a Keeper: in the middle of events and commands, so that the rest is left to the call's task
 
+    def continued(self, sdp: bytes, *, is_offer: bool) -> bytes:
+        staying = self._staying
+        if is_offer:
+            return staying.told.offer(sdp)
+        return staying.told.answer(sdp, streams=staying.offered_streams)
+
     def ready(self) -> None:
         staying, standing = self._staying, self._standing
         flow = staying.session.flow

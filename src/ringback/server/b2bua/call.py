@@ -167,7 +167,7 @@ class BridgedCall:
         cause = event.reason if event.by == "remote" else _cause(event)
         if leg is self.caller and self.search is not None:
             self.search.stop(cause)
-        if leg is self.caller or (self.pair is not None and leg in self.pair):
+        if leg is self.caller if self.pair is None else leg in self.pair:
             for other in self.legs:
                 other.end_call(event.status, cause=cause, headers=[])
             self.is_over = True

@@ -181,10 +181,12 @@ class BridgeLeg:
             self.command(self.session.bye, reason=cause or None)
 
     def _follow(self) -> None:
-        """A phone whose connection was replaced is reached by the one it registered with now (RFC 5626)."""
+        """A phone is reached the way it registered last: by the connection that replaced another (RFC 5626),
+        or where its router lets it appear now.
+        """
         flow = None if self.is_fresh else self.session.pinned_flow
-        if flow is None or self.driver.is_alive(flow) or self.call is None:
+        if flow is None or self.call is None:
             return
         newer = self.call.bridge.flow_of(self.handle)
-        if newer is not None:
+        if newer is not None and newer != flow:
             self.session.move_to(newer)
