@@ -266,7 +266,7 @@ class Workers:
 
 
 def _sum(counters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Numbers are added, tables are added number by number, lists joined; of anything else the first counts."""
+    """Numbers are added, tables number by number, lists joined; of anything else the first counts."""
     total: dict[str, Any] = {}
     for counter in counters:
         for name, value in counter.items():
