@@ -5,7 +5,7 @@
 Each part answers the question of its namesake: `_characters.pxi` and `_lines.pxi` know octets and lines,
 `_addresses.pxi` URIs, `_hops.pxi` Via, `_reading.pxi` whole heads; then come the functions that callers
 see, in `_scan.pxi`, `_edit.pxi`, `_respond.pxi`, `_peek.pxi`, `_split.pxi`,
-`_digest.pxi`, `_datagrams.pxi` and `_overload.pxi`.
+`_digest.pxi`, `_datagrams.pxi`, `_overload.pxi`, `_relay.pxi` and `_relay_board.pxi`.
 
 Every bytes object ends with a NUL, which is in no class of octets and is no line end: a loop over a class
 needs no second condition, and one octet behind the last may be looked at.
@@ -26,4 +26,7 @@ include "_datagrams.pxi"
 include "_peek.pxi"
 include "_digest.pxi"
 include "_overload.pxi"
+include "_relay_packets.pxi"
+include "_relay_sockets.pxi"
 include "_relay.pxi"
+include "_relay_board.pxi"
