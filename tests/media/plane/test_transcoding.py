@@ -39,13 +39,14 @@ def strength(pcm: bytes) -> float:
 
 
 async def hears_tone(listener: PhonePeer, speaker: PhonePeer, *, spoken: object, heard: object) -> None:
-    """`speaker` says a tone until `listener` has heard half a second of it."""
-    number = 0
+    """`speaker` says a tone, at its pace, until `listener` has heard half a second of it."""
+    loop = asyncio.get_running_loop()
+    number, begun = 0, loop.time()
     async with asyncio.timeout(10):
         while True:
             speaker.send(1, payload_type=spoken.format.payload_type, payload=spoken.encode(tone(number)))  # type: ignore[attr-defined]
             number += 1
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(begun + number * 0.02 - loop.time())
             wanted = heard.format.payload_type  # type: ignore[attr-defined]
             sounds = [
                 each[12:]
