@@ -343,6 +343,29 @@ def sipp(found: dict[str, Any]) -> str:
     )
 
 
+def media(found: dict[str, Any]) -> str:
+    rows = []
+    for kind, title in (("plain", "RTP to RTP"), ("srtp", "SRTP (AES-CM) to RTP")):
+        own, other = (found["relay"][kind][engine] for engine in ("own", "rtpengine"))
+        rows.append(
+            (
+                title,
+                number(own["us_per_packet"], 2),
+                number(other["us_per_packet"], 2),
+                number(own["us_per_packet"] / other["us_per_packet"], 2),
+                f"{number(own['p50_ms'], 2)} / {number(own['p99_ms'], 2)}",
+                f"{number(other['p50_ms'], 2)} / {number(other['p99_ms'], 2)}",
+                f"{own['lost']:.0f} / {other['lost']:.0f}",
+            )
+        )
+    head = ("", "Ringback µs a packet", "rtpengine µs a packet", "ratio", "Ringback delay p50 / p99 ms",
+            "rtpengine delay p50 / p99 ms", "lost")  # fmt: skip
+    text = (f"{found['streams']} streams of G.711, 20 ms a packet, relayed by one media process and by rtpengine in user space, in turns; medians of {found['runs']}. "
+            "The delay includes what the generator and the machine add.\n\n")  # fmt: skip
+    printed = "\n".join(f"{name}: {line}" for name, lines in found["programs"].items() for line in lines)
+    return f"## Sound\n\n{text}{table(head, rows)}\n\nWhat the other programs print:\n\n```text\n{printed}\n```\n"
+
+
 def chart(results: dict[str, Any]) -> str:
     rows = [bench_charts.Bars(row["title"], {server: bench_compare.cost(row, server) for server in row["runs"]})
             for row in _in_order(results.get("cases", {})) if "ringback" in row["runs"]]  # fmt: skip
@@ -366,6 +389,7 @@ PARTS = {
     "goodput": goodput,
     "scanners": scanners,
     "sipp": sipp,
+    "media": media,
 }
 
 

@@ -4,7 +4,7 @@
 python bench/run.py                      everything: about an hour; writes bench/results.json and the page
 python bench/run.py --quick              a form of three minutes: one run, short, nothing written
 python bench/run.py --only call --runs 1 one case (may be said several times), nothing written
-python bench/run.py --part flatness      one part: cases, workers, flatness, goodput, scanners, sipp, cleaning
+python bench/run.py --part flatness      one part: cases, workers, flatness, goodput, scanners, sipp, cleaning, media
     python bench/run.py --part cases --only call     measure one case again, and put it into the page
 python bench/run.py --only call --profile --server ringback
 """
@@ -25,6 +25,7 @@ import bench_cleaning
 import bench_compare
 import bench_flatness
 import bench_goodput
+import bench_media
 import bench_results
 import bench_scanners
 import bench_sipp
@@ -36,7 +37,7 @@ from bench_turn import Setup, turn
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("cases", "workers", "cleaning", "flatness", "goodput", "scanners", "sipp")
+PARTS = ("cases", "workers", "cleaning", "flatness", "goodput", "scanners", "sipp", "media")
 QUICK = ("call", "call-500", "message", "register-md5", "options")
 console = Console(highlight=False, width=150)
 begun = time.monotonic()
@@ -184,6 +185,7 @@ def part(name: str, arguments: argparse.Namespace) -> Any:
         "cleaning": bench_cleaning.measure,
         "goodput": bench_goodput.measure,
         "sipp": bench_sipp.measure,
+        "media": bench_media.measure,
     }
     return parts[name](kernel=kernel, tell=tell)
 
