@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ringback.media.codecs import CODECS, is_available
 from ringback.media.facilities import Facilities
 from ringback.media.media_worker import MediaWorker
 from ringback.media.ports import PortRange
@@ -115,6 +116,7 @@ class MediaProcess:
                 signalling_ports=lambda: self._signalling_ports,
             )
         )
+        _load_codecs()
         await self._worker.serve(socket.socket(fileno=setup.listening))
         gc.collect()
         gc.freeze()
@@ -135,6 +137,12 @@ class MediaProcess:
         if self._worker is not None:
             await self._worker.close()
         return {}
+
+
+def _load_codecs() -> None:
+    """Now, and not in the middle of a call, where it would be heard; the log says which do not load."""
+    for name in CODECS:
+        is_available(name)
 
 
 async def _shared_port(network: RealNetwork, setup: MediaSetup) -> SharedPort | None:
