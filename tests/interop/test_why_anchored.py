@@ -2,6 +2,7 @@
 """`ringback status` says of each call why its sound comes through the server, or that it does not."""
 
 import json
+import re
 from typing import Any
 
 from interop_browser import Browser
@@ -26,6 +27,10 @@ def test_a_browser_an_encrypting_phone_and_two_plain_ones(
     assert only_call(server)["anchored"] == "101 is a browser (DTLS-SRTP)"
     assert "101 to 102, talking for" in server.run("status")
     assert "anchored because: 101 is a browser (DTLS-SRTP)" in server.run("status")
+    page.wait_hears(440)
+    of_page, of_bob = only_call(server)["legs"]
+    assert re.search(r"101 at \S+ \(.*AES.*\): audio PCM\w [1-9]\d* in [1-9]\d* out", of_page), of_page
+    assert re.search(r"102\S* at \S+ \(plain\): audio PCM\w [1-9]\d* in [1-9]\d* out", of_bob), of_bob
     page.start("hangup")
     bob.wait_event("CALL_CLOSED")
 

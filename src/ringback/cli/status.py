@@ -54,7 +54,9 @@ def _call(call: dict[str, Any]) -> str:
     """Who speaks with whom, since when, and why the sound comes through the server if it does."""
     sound = f"; anchored because: {call['anchored']}" if call["anchored"] else ""
     verdicts = "".join(f"; {verdict}" for verdict in call["verdicts"])
-    return f"{call['caller']} to {call['callee']}, {call['state']} for {call['seconds']} s{sound}{verdicts}"
+    legs = "".join(f"; {leg}" for leg in call["legs"])
+    who = f"{call['caller']} to {call['callee']}, {call['state']} for {call['seconds']} s"
+    return f"{who}{sound}{verdicts}{legs}"
 
 
 def _workers(workers: list[dict[str, Any]]) -> str:

@@ -147,6 +147,7 @@ class PhoneSystem:
 
     async def status(self) -> dict[str, Any]:
         """Counters, for people and tests."""
+        await self.server.look_at_calls()
         server = self.server.status()
         if self._collector is not None:
             server["collector"] = self._collector.status()

@@ -25,6 +25,7 @@ from ringback.server.admission import Admission
 from ringback.server.applications import ApplicationCalls, Applications, NoApplications
 from ringback.server.authentication import Authentication
 from ringback.server.b2bua.bridge import SUPPORTED, Bridge
+from ringback.server.b2bua.records import described_call
 from ringback.server.backoff import FailureTable
 from ringback.server.flow_token import FlowTokens
 from ringback.server.forwarding import Forwarder
@@ -275,6 +276,10 @@ class Server:
         """A user was removed, or has a new password: the phones must register anew."""
         self.location.forget_user(number)
 
+    async def look_at_calls(self) -> None:
+        """Ask for the numbers of the sound that comes through here: `status` shows them."""
+        await asyncio.gather(*(call.media.look() for call in self._bridge.calls()))
+
     def status(self) -> dict[str, object]:
         """Counters, for people and tests."""
         clients, servers, dialogs = self.stack.pending
@@ -283,7 +288,7 @@ class Server:
             "kept_alive": len(self._keep_alive),
             "forwarding": self._proxy.pending,
             "bridged": self._bridge.running,
-            "calls": self._bridge.calls(),
+            "calls": [described_call(call, now=self.driver.now) for call in self._bridge.calls()],
             "applications": self._calls.running,
             "waiting": self.pipeline.waiting,
             "client_transactions": clients,

@@ -22,7 +22,7 @@ from ringback.server.b2bua.call import BridgedCall
 from ringback.server.b2bua.crossing import warning_of
 from ringback.server.b2bua.invitation import Invitation
 from ringback.server.b2bua.media import CallMedia
-from ringback.server.b2bua.records import described_call, ended_in_words
+from ringback.server.b2bua.records import ended_in_words
 from ringback.server.b2bua.takeover import take_over
 from ringback.server.routing import Refusal, ToApplication, ToUri, ToUser
 from ringback.server.subscribers import Principal
@@ -137,10 +137,9 @@ class Bridge:
         """How many calls are on."""
         return len(self._calls)
 
-    def calls(self) -> list[dict[str, object]]:
-        """The newest calls, for people to look at."""
-        newest = list(self._calls.values())[-SHOWN:]
-        return [described_call(call, now=call.driver.now) for call in reversed(newest)]
+    def calls(self) -> list[BridgedCall]:
+        """The newest calls, the last one first."""
+        return list(self._calls.values())[: -SHOWN - 1 : -1]
 
     # --- what calls ask
 

@@ -47,7 +47,7 @@ VERDICT_LIMIT = 8
 class CallMedia:
     """The media of one call: passed by, or anchored for a reason."""
 
-    __slots__ = ("_bridge", "_plane", "is_open", "policy", "reason", "verdicts")
+    __slots__ = ("_bridge", "_plane", "is_open", "numbers", "policy", "reason", "verdicts")
 
     def __init__(self, bridge: str, plane: MediaPlane | None, policy: AnchoringPolicy) -> None:
         self._bridge = bridge
@@ -58,6 +58,8 @@ class CallMedia:
         self.is_open = False
         """The plane has something of this call."""
         self.verdicts: list[str] = []
+        self.numbers: BridgeStatistics | None = None
+        """As they were when somebody looked."""
 
     async def first_offer(self, source: BridgeLeg, target: BridgeLeg, sdp: bytes) -> bytes:
         """The offer of the INVITE to `target`, in the manner of its attempt."""
@@ -112,6 +114,12 @@ class CallMedia:
         if self.is_open and self._plane is not None:
             with suppress(MediaError):
                 await _in_time(self._plane.press(self._bridge, leg.name, keys))
+
+    async def look(self) -> None:
+        """Ask the plane how the sound is now, if it comes through here."""
+        if self.is_open and self._plane is not None:
+            with suppress(MediaError):
+                self.numbers = await _in_time(self._plane.statistics(self._bridge))
 
     async def close(self) -> BridgeStatistics | None:
         """The call is over: its numbers, if there are any."""

@@ -21,15 +21,21 @@ def described_call(call: BridgedCall, *, now: float) -> dict[str, object]:
         "seconds": round(now - (call.began_at if callee is None else call.answered_at)),
         "anchored": call.media.reason,
         "verdicts": list(call.media.verdicts),
+        "legs": _legs(call.media.numbers, call.names),
     }
 
 
 def ended_in_words(statistics: BridgeStatistics, *, reason: str, names: dict[str, str]) -> str:
     """How the sound of a call was that came through us, for the log."""
-    legs = "; ".join(_leg_in_words(leg, names.get(leg.name, leg.name)) for leg in statistics.legs)
+    legs = "; ".join(_legs(statistics, names))
     translated = ", translated" if statistics.is_transcoded else ""
     verdicts = "".join(f"; {verdict}" for verdict in statistics.verdicts)
     return f"anchored because: {reason or 'it was tried'}{translated}; {legs}{verdicts}"
+
+
+def _legs(statistics: BridgeStatistics | None, names: dict[str, str]) -> list[str]:
+    legs = statistics.legs if statistics is not None else ()
+    return [_leg_in_words(leg, names.get(leg.name, leg.name)) for leg in legs]
 
 
 def _leg_in_words(leg: LegStatistics, name: str) -> str:
