@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ringback.media.bridge_recording import BridgeRecording
 from ringback.media.facilities import Facilities
 from ringback.media.files import read_frames
-from ringback.media.join import Join
+from ringback.media.join import Join, Speaking
 from ringback.media.leg import Leg
 from ringback.media.leg_numbers import leg_statistics
 from ringback.media.plane import (
@@ -153,32 +154,17 @@ class Bridge:
         """Keys, one after the other; ValueError for what is no key."""
         for key in keys[:MOST_KEYS]:
             event_code(key)
-        join, leg = self._joins.get(name), self.legs.get(name)
-        if join is None or leg is None:
-            return
-        join.watch(on=True)
-        try:
-            speaking = join.speak(leg)
+        with self._speaking(name) as speaking:
             if speaking is None:
                 return
-            try:
-                for key in keys[:MOST_KEYS]:
-                    if speaking.sender.telephone_event is not None:
-                        await speaking.sender.press(key).finished
-                    else:
-                        await speaking.output.play(iter(key_tone(key))).finished
-            finally:
-                speaking.stop()
-        finally:
-            join.watch(on=False)
+            for key in keys[:MOST_KEYS]:
+                if speaking.sender.telephone_event is not None:
+                    await speaking.sender.press(key).finished
+                else:
+                    await speaking.output.play(iter(key_tone(key))).finished
 
     async def _speak(self, name: str, frames: Iterator[bytes]) -> None:
-        join, leg = self._joins.get(name), self.legs.get(name)
-        if join is None or leg is None:
-            return
-        join.watch(on=True)
-        try:
-            speaking = join.speak(leg)
+        with self._speaking(name) as speaking:
             if speaking is None:
                 return
             playing = speaking.output.play(frames)
@@ -186,7 +172,22 @@ class Bridge:
                 await playing.finished
             finally:
                 speaking.output.stop(playing)
-                speaking.stop()
+
+    @contextmanager
+    def _speaking(self, name: str) -> Iterator[Speaking | None]:
+        """We speak to a leg in place of its partner; None while it has no sound."""
+        join, leg = self._joins.get(name), self.legs.get(name)
+        if join is None or leg is None:
+            yield None
+            return
+        join.watch(on=True)
+        try:
+            speaking = join.speak(leg)
+            try:
+                yield speaking
+            finally:
+                if speaking is not None:
+                    speaking.stop()
         finally:
             join.watch(on=False)
 
