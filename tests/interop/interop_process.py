@@ -17,6 +17,9 @@ import pytest
 
 PR_SET_PDEATHSIG = 1
 POLL_INTERVAL = 0.05
+#: Above the RTP ports servers take by habit, below the ephemeral ones (32768 on Linux).
+FIRST_PORT, PORTS_END = 20_002, 32_000
+_given: set[int] = set()
 
 
 def require(program: str, package: str) -> str:
@@ -47,12 +50,16 @@ def wait_until(condition: Callable[[], object], timeout: float, what: str | Call
 
 
 def free_port(*, pair: bool = False) -> int:
-    """A port that is free for UDP and TCP on 127.0.0.1 now (with `pair`, the next one too)."""
-    for _ in range(200):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if all(_is_free(port + offset) for offset in range(2 if pair else 1)):
+    """A port that is free for UDP and TCP on 127.0.0.1 now (with `pair`, the next one too), never given twice.
+
+    Below the range from which the system gives ports to those who ask for any: else an outgoing connection or
+    another program's RTP takes it before the program that is to have it has started.
+    """
+    size = 2 if pair else 1
+    for port in random.sample(range(FIRST_PORT, PORTS_END - size), 2000):
+        wanted = range(port, port + size)
+        if not _given.intersection(wanted) and all(map(_is_free, wanted)):
+            _given.update(wanted)
             return port
     raise AssertionError("no free port")
 
@@ -132,6 +139,7 @@ class Program:
         def found() -> object:
             match = re.search(pattern, self.output[after:])
             if match is None and self.process.poll() is not None:
+                self.stop()
                 raise AssertionError(
                     f"{self.command[0]} ended ({self.process.returncode}) before {pattern!r}:\n{self.output[-3000:]}"
                 )

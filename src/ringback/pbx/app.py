@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ringback.media.plane import MediaPlane
@@ -28,7 +28,9 @@ from ringback.pbx.conversation import OwnMedia
 from ringback.pbx.dialplan import OfficeDialPlan
 from ringback.pbx.directory import Directory
 from ringback.pbx.registrations import described
+from ringback.pbx.verb_table import VERBS
 from ringback.server.app import Server
+from ringback.server.bulletin import Bulletin
 from ringback.server.certificates import CertificateFiles
 from ringback.server.cluster.membership import Membership
 from ringback.server.conference_settings import rooms_of
@@ -68,6 +70,7 @@ class PhoneSystem:
         self._store = store
         self._wall_clock = wall_clock
         self.directory = Directory(store)
+        self.bulletin = Bulletin(wall_clock=wall_clock)
         rooms = rooms_of(settings.conference.rooms)
         self.dial_plan = OfficeDialPlan(self.directory, rooms)
         self.conferences = Conferences(
@@ -92,6 +95,7 @@ class PhoneSystem:
             wall_clock=wall_clock,
             membership=membership,
             plane=plane,
+            bulletin=self.bulletin,
         )
         self.tracing = Tracing()
         self._waking: asyncio.TimerHandle | None = None
@@ -152,6 +156,10 @@ class PhoneSystem:
         if self._collector is not None:
             server["collector"] = self._collector.status()
         return {"server": server, "conferences": self.conferences.status(), "trace": self.tracing.status()}
+
+    async def ask(self, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one of the VERBS. Raises `RingbackError` to refuse."""
+        return await VERBS[verb].perform(self, arguments)
 
     @property
     def registered(self) -> int:

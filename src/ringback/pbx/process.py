@@ -23,7 +23,9 @@ from ringback.pbx.app import PhoneSystem
 from ringback.pbx.demo import DemoUser, make_demo_users
 from ringback.pbx.directory import Directory
 from ringback.pbx.server_media import ServerMedia
+from ringback.pbx.verb_table import VERBS
 from ringback.pbx.workers import Workers
+from ringback.server.bulletin import Bulletin
 from ringback.server.certificate_upkeep import CertificateUpkeep
 from ringback.server.certificates import CertificateFiles
 from ringback.server.config import Settings
@@ -51,6 +53,7 @@ class System(Protocol):
     """What a server process runs: a `PhoneSystem` in itself, or one in several processes (`Workers`)."""
 
     directory: Directory
+    bulletin: Bulletin
 
     @property
     def registered(self) -> int: ...
@@ -61,6 +64,7 @@ class System(Protocol):
     async def reload(self, settings: Settings, *, certificate: CertificateFiles) -> None: ...
     async def status(self) -> Answer: ...
     def registrations(self) -> list[dict[str, Any]]: ...
+    async def ask(self, verb: str, arguments: Mapping[str, Any]) -> Answer: ...
 
 
 class ServerProcess:
@@ -187,6 +191,7 @@ class ServerProcess:
             "registrations": registrations,
             "users-changed": users_changed,
             "reload": reload,
+            **{verb: partial(self.system.ask, verb) for verb in VERBS},
         }
 
     async def _take_users(self) -> None:

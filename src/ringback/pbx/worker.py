@@ -80,6 +80,7 @@ class Worker:
             "status": self._status,
             "users": self._users,
             "reload": self._reload,
+            "ask": self._ask,
             "stop": self._stop,
             "ping": self._ping,
         }
@@ -108,6 +109,8 @@ class Worker:
             owns_process=True,
             plane=plane,
         )
+        assert self._link is not None
+        system.bulletin.listen(self._link.send_event)
         self._sharing.attach(system.server.location, membership.neighbours, restore=system.server.restored)
         await system.start()
         self._sharing.follow()
@@ -146,6 +149,11 @@ class Worker:
             await asyncio.to_thread(self._upkeep.look)
         logging.getLogger("ringback").setLevel(settings.log.level.upper())
         return {}
+
+    async def _ask(self, arguments: Mapping[str, Any]) -> Answer:
+        await self._started.wait()
+        assert self._system is not None
+        return await self._system.ask(arguments["question"], arguments["arguments"])
 
     async def _ping(self, _: Mapping[str, Any]) -> Answer:
         """We are not stuck."""

@@ -13,7 +13,7 @@ from typing import Protocol
 from ringback.pbx.kept_process import Beginning, KeptProcess
 from ringback.pbx.worker_setup import WorkerSetup
 from ringback.server.cluster.feed import Feed
-from ringback.server.cluster.link import Link
+from ringback.server.cluster.link import Answer, Link
 from ringback.server.cluster.reader import Reader
 from ringback.server.cluster.state import Change
 
@@ -24,6 +24,7 @@ class Supervisor(Protocol):
     def setup(self, number: int) -> WorkerSetup: ...
     def changed(self, change: Change) -> None: ...
     def ended(self, number: int) -> None: ...
+    def heard(self, event: Answer) -> None: ...
 
 
 class WorkerPlace:
@@ -77,6 +78,7 @@ class WorkerPlace:
 
     def linked(self, link: Link) -> None:
         """What all know is on its way before it is told to start."""
+        link.on_event = self._supervisor.heard
         self._reader = Reader(self._feed, self.number, link)
         self._reader.wake()
 

@@ -20,8 +20,10 @@ from ringback.net.handover import inbox_pair
 from ringback.net.neighbours import worker_of
 from ringback.pbx.directory import Directory
 from ringback.pbx.registrations import described
+from ringback.pbx.verb_table import VERBS
 from ringback.pbx.worker_place import WorkerPlace
 from ringback.pbx.worker_setup import WorkerSetup, certificate_to_json
+from ringback.server.bulletin import Bulletin
 from ringback.server.certificates import CertificateFiles
 from ringback.server.cluster.feed import Feed
 from ringback.server.cluster.link import Answer, LinkLost
@@ -31,6 +33,7 @@ from ringback.server.cluster.state import BINDING, CONNECTION, Change, binding_k
 from ringback.server.config import Settings
 from ringback.server.first_start import Installation
 from ringback.server.listening import Listening
+from ringback.sip.errors import RingbackError
 from ringback.sip.flow import Transport
 
 logger = logging.getLogger("ringback.process")
@@ -69,6 +72,7 @@ class Workers:
         ]
         self._sweep: asyncio.TimerHandle | None = None
         self.directory = Directory(self._store)
+        self.bulletin = Bulletin(wall_clock=wall_clock)
 
     # --- what the process asks of a phone system
 
@@ -166,6 +170,13 @@ class Workers:
         ]
         return {"server": total, "trace": _trace(traces), "workers": workers}
 
+    async def ask(self, verb: str, arguments: Mapping[str, Any]) -> Answer:
+        """One answer of all workers. The first refusal is the answer; none there to ask is one, too."""
+        answers = await self._ask(self.places, "ask", question=verb, arguments=dict(arguments))
+        if not answers:
+            raise RingbackError("no worker answers")
+        return VERBS[verb].merge([answers[number] for number in sorted(answers)])
+
     # --- what a place asks of the whole
 
     def setup(self, number: int) -> WorkerSetup:
@@ -201,6 +212,10 @@ class Workers:
         for key in [key for key, _ in self._feed.items(CONNECTION)]:
             if worker_of(int(parts(key)[1])) == number:
                 self._feed.apply(Change(key, None))
+
+    def heard(self, event: Answer) -> None:
+        """Something has happened in a worker."""
+        self.bulletin.pass_on(event)
 
     # --- inside
 

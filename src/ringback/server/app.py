@@ -27,6 +27,7 @@ from ringback.server.authentication import Authentication
 from ringback.server.b2bua.bridge import SUPPORTED, Bridge
 from ringback.server.b2bua.records import described_call
 from ringback.server.backoff import FailureTable
+from ringback.server.bulletin import Bulletin
 from ringback.server.flow_token import FlowTokens
 from ringback.server.forwarding import Forwarder
 from ringback.server.keep_alive import KeepAlive
@@ -90,6 +91,7 @@ class Server:
         wall_clock: Callable[[], float] = time.time,
         membership: Membership | None = None,
         plane: MediaPlane | None = None,
+        bulletin: Bulletin | None = None,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -97,6 +99,7 @@ class Server:
         self._dns = dns
         self._membership = membership
         self._plane = plane
+        self.bulletin = bulletin if bulletin is not None else Bulletin(wall_clock=wall_clock)
         self._sweep: asyncio.TimerHandle | None = None
         self._waking: asyncio.TimerHandle | None = None
         self._random_bytes = random_bytes

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How do the supervisor and a worker talk? Frames over a local stream: changes, and questions with answers.
+"""How do the supervisor and a worker talk? Frames over a local stream: changes, events, and questions with
+answers.
 
 The stream is a socket that only these two processes hold; its end is the end of the other process. Changes
 leave together with those that come two milliseconds later, questions at once with all that waits.
@@ -22,7 +23,7 @@ logger = logging.getLogger("ringback.cluster")
 
 _FRAME = struct.Struct("!IB")
 _COUNT = struct.Struct("!Q")
-_CHANGE, _TAKEN, _QUESTION, _ANSWER = 1, 2, 3, 4
+_CHANGE, _TAKEN, _QUESTION, _ANSWER, _EVENT = 1, 2, 3, 4, 5
 
 #: Changes wait so long for others to leave with them: a wake-up of both processes for each would cost more
 #: than all the rest.
@@ -65,6 +66,9 @@ class Link(asyncio.Protocol):
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_full = False
+        self.on_event: Callable[[Answer], None] | None = None
+        """Who hears what the other end tells without being asked."""
+        self.lost_events = 0
 
     @classmethod
     async def open(cls, sock: socket.socket, listener: Listener, verbs: Mapping[str, Verb]) -> Link:
@@ -93,6 +97,13 @@ class Link(asyncio.Protocol):
     def send_taken(self, count: int) -> None:
         """So many changes of the other end are in what was sent to it."""
         self._put(_TAKEN, _COUNT.pack(count), delay=GATHERING)
+
+    def send_event(self, event: Mapping[str, Any]) -> None:
+        """Tell the other process something. What it does not read in time is lost, and counted."""
+        if self.is_writable:
+            self._put(_EVENT, _json(event), delay=GATHERING)
+        else:
+            self.lost_events += 1
 
     async def ask(self, verb: str, arguments: Answer, *, timeout: float = 5.0) -> Answer:
         """Ask the other process. Raises `LinkLost`, `TimeoutError`, or what its verb complained of as
@@ -189,6 +200,9 @@ class Link(asyncio.Protocol):
             task = asyncio.get_running_loop().create_task(self._answer(json.loads(data)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        elif kind == _EVENT:
+            if self.on_event is not None:
+                self.on_event(json.loads(data))
         else:
             found = json.loads(data)
             answer = self._questions.get(found.pop("number"))
@@ -207,5 +221,5 @@ class Link(asyncio.Protocol):
         self._put(_ANSWER, _json({"number": question["number"], **found}))
 
 
-def _json(value: Answer) -> bytes:
+def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value).encode("ascii")

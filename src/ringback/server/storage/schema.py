@@ -6,6 +6,7 @@ A new version is a new row at the end of MIGRATIONS; rows that were released nev
 
 import sqlite3
 
+from ringback.server.storage import device_tables, people_tables, record_tables, webhook_tables
 from ringback.server.storage.store import NewerStoreError
 
 #: Row n brings a file from version n to version n + 1.
@@ -35,6 +36,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             value TEXT NOT NULL
         ) WITHOUT ROWID""",
     ),
+    (*device_tables.TABLES, *people_tables.TABLES, *record_tables.TABLES, *webhook_tables.TABLES),
 )
 VERSION = len(MIGRATIONS)
 

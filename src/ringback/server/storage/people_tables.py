@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tables hold the people records?"""
+
+TABLES: tuple[str, ...] = ()
