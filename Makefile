@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make run        start the phone system from this clone
 # make test       the tests that belong to every change; make test-all adds the slow ones
+# make frontend   the web pages (console, softphone), when their sources have changed; needs npm
 # make check      style, types, layers
 # make bench      what a call through the server costs, beside Kamailio; about an hour (BENCH=--quick: three minutes)
 # make clean      remove what was made (not your data)
@@ -18,6 +19,9 @@ TOOLS := $(VENV)/.tools
 BIN := $(VENV)/bin
 # What the compiled kernel is made from.
 KERNEL := setup.py $(wildcard src/ringback/kernel/*.pyx src/ringback/kernel/*.pxi)
+# The web pages, and what they are made from.
+PAGES := src/ringback/web/static/index.html
+PAGE_SOURCES := tools/build_frontend.sh $(shell find frontend -name node_modules -prune -o -type f ! -name schema.ts ! -name '.*' -print)
 # Arguments for `make run`, for example: make run ARGS="--demo"
 ARGS ?=
 # Arguments for pytest, for example: make test TESTS=tests/sip
@@ -26,7 +30,7 @@ JOBS ?= auto
 # Arguments for `make bench`, for example: make bench BENCH="--only call --runs 1"
 BENCH ?=
 
-.PHONY: help run test test-all peers check bench format docs clean
+.PHONY: help run frontend test test-all peers check bench format docs clean
 
 help:
 	@sed -n '/^# make/s/^# //p' $(MAKEFILE_LIST)
@@ -48,15 +52,20 @@ $(TOOLS): $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-run: $(INSTALLED)
+$(PAGES): $(PAGE_SOURCES)
+	@tools/build_frontend.sh
+
+frontend: $(PAGES)
+
+run: $(INSTALLED) frontend
 	@exec $(BIN)/ringback serve $(ARGS)
 
 # First everything that runs side by side, then the real phones one after another: they speak in real time.
-test: $(TOOLS) peers
+test: $(TOOLS) peers frontend
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not interop" $(TESTS)
 	$(BIN)/python -m pytest -m "interop and not slow" tests/interop
 
-test-all: $(TOOLS) peers
+test-all: $(TOOLS) peers frontend
 	$(BIN)/python -m pytest -n $(JOBS) -m "not interop" $(TESTS)
 	$(BIN)/python -m pytest -m interop tests/interop
 
@@ -82,6 +91,6 @@ bench: $(TOOLS)
 	$(BIN)/python bench/run.py $(BENCH)
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist frontend/node_modules src/ringback/web/static src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -f src/ringback/kernel/*.so
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -119,6 +119,57 @@ def test_the_life_of_a_user(data: Path) -> None:
         assert user.ha1s["MD5"] == ha1("99", user.realm, "short", "MD5")
 
 
+def test_the_life_of_a_device(data: Path) -> None:
+    assert "There are no devices" in ringback("device", "list", data=data).stdout
+    assert ringback("user", "add", "101", "Anna", "--no-qr", data=data).returncode == 0
+    added = ringback("device", "add", "101", "Desk", "--for", "2w", "--security", "required", data=data)
+    password = re.search(r"Password +(\S+)", added.stdout)[1]
+    assert re.match(r"Device 'Desk' of user 101 is added \(\w{12}\)\. Enter this into it:\n", added.stdout)
+    assert "User name     101\n" in added.stdout
+    made = json.loads(ringback("device", "add", "101", "Door", "--kind", "app", "--json", data=data).stdout)
+    assert (made["number"], made["device"]["kind"], made["device"]["expires_at"]) == ("101", "app", 0.0)
+    store, _ = open_store(data)
+    with closing(store):
+        desk, door = store.devices(number="101")
+    assert desk.ha1s["MD5"] == ha1("101", desk.realm, password, "MD5")
+    assert desk.expires_at - desk.created_at == 14 * 86400
+    assert (desk.security, door.name, door.ha1s["MD5"]) == (
+        "required", "Door", ha1("101", door.realm, made["password"], "MD5")
+    )  # fmt: skip
+    listed = ringback("device", "list", "101", data=data).stdout
+    assert re.search(rf"{desk.id} +101 +Desk +phone +never +20\d\d-\S+ \S+ +always encrypted\n", listed)
+    assert {each["id"] for each in json.loads(ringback("device", "list", "--json", data=data).stdout)} == {
+        desk.id, door.id
+    }  # fmt: skip
+    assert (
+        ringback("device", "remove", desk.id[:8], data=data).stdout
+        == "Device 'Desk' of user 101 is removed.\n"
+    )
+    assert ringback("user", "password", "101", "--no-qr", data=data).returncode == 0
+    assert re.search(rf"^{door.id}", ringback("device", "list", data=data).stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["add", "999", "X"], 1, "there is no user '999'; the users are 101"),
+        (["add", "101", "X", "--for", "5"], 2, "'5' is no time: write 8h, 30d or 2w"),
+        (["add", "101", "a\x1b[31mb"], 2, "the name has characters that cannot be seen"),
+        (["remove", "abc"], 1, "there is no such device: 'abc'"),
+        (["remove", ""], 1, "there is no such device: ''"),
+        (["list", "999"], 1, "there is no user '999'"),
+    ],
+)
+def test_a_device_that_makes_no_sense_is_one_clear_line(
+    data: Path, arguments: list[str], code: int, complaint: str
+) -> None:
+    assert ringback("user", "add", "101", "--no-qr", data=data).returncode == 0
+    done = ringback("device", *arguments, data=data)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_registrations_come_from_the_store_when_no_server_runs(data: Path) -> None:
     assert ringback("registrations", data=data).stdout == "No phone is registered.\n"
     assert ringback("user", "add", "101", data=data).returncode == 0

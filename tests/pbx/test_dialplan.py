@@ -9,16 +9,20 @@ from ringback.pbx.announcements import ANNOUNCEMENTS, NOT_IN_SERVICE
 from ringback.pbx.dialplan import RULES, Dialled, OfficeDialPlan, rule_on
 from ringback.pbx.feature_codes import FEATURE_CODES
 from ringback.server.conference_settings import rooms_of
-from ringback.server.routing import Decision, Refusal, ToApplication, ToUser
+from ringback.server.routing import Decision, Refusal, ToApplication, ToUser, ToUsers
 from ringback.server.subscribers import Principal, Subscriber
 
 ANNA = Principal("101", "Anna")
+GUEST = Principal("guest-abc", "Guest", "d", "102")
+NOT_FOR_GUESTS = Refusal(403, "Not For Guests")
 
 
 class Office:
-    """Anna has 101, Bob has 102."""
+    """Anna has 101, Bob has 102, and a guest is here."""
 
     def find(self, user: str) -> Subscriber | None:
+        if user == GUEST.number:
+            return Subscriber(user, may_call="102")
         by_any_name = {"101": "101", "anna": "101", "102": "102", "bob": "102"}
         return Subscriber(by_any_name[user]) if user in by_any_name else None
 
@@ -49,6 +53,19 @@ class Office:
         ),
         ("999", "INVITE", None, Refusal(404), "nobody", "999 is nobody's number"),
         ("999", "MESSAGE", ANNA, Refusal(404), "nobody", "999 is nobody's number"),
+        ("102", "INVITE", GUEST, ToUser("102"), "user", "102 is the number of a user"),
+        ("bob", "INVITE", GUEST, ToUser("102"), "user", "bob is a name of user 102"),
+        ("101", "INVITE", GUEST, NOT_FOR_GUESTS, "guest", "a guest may only call 102, not 101"),
+        ("*43", "INVITE", GUEST, NOT_FOR_GUESTS, "guest", "a guest may only call 102, not *43"),
+        ("guest-abc", "MESSAGE", ANNA, Refusal(404), "nobody", "guest-abc is nobody's number"),
+        (
+            "0",
+            "INVITE",
+            ANNA,
+            ToUsers((), "101"),
+            "operator",
+            "0 is the office; for it answer: everybody with a registered phone, since nobody is named",
+        ),
         ("", "INVITE", ANNA, Refusal(404), "nobody", "the empty user is nobody's number"),
     ],
 )
@@ -70,10 +87,27 @@ def test_everything_that_can_be_dialled_is_decided(user, method, caller):
         assert ruling.decision.name in {**FEATURE_CODES, **ANNOUNCEMENTS}
 
 
+def test_the_operators_are_those_who_are_still_here():
+    plan = OfficeDialPlan(Office(), operators=lambda: ("102", "777", "101"))
+    ruling = plan.explain("0", method="INVITE", caller=None)
+    assert (ruling.decision, ruling.reason) == (
+        ToUsers(("102", "101"), ""), "0 is the office; for it answer: 102, 101"
+    )  # fmt: skip
+    assert plan.decide("0", method="INVITE", caller=ANNA) == ToUsers(("102", "101"), "101")
+
+
+def test_a_guest_may_have_the_office_or_a_room_as_its_target():
+    rooms = rooms_of(["300"])
+    plan = OfficeDialPlan(Office(), rooms)
+    assert plan.decide("0", method="INVITE", caller=GUEST._replace(may_call="0")) == ToUsers((), "guest-abc")
+    decision = plan.decide("300", method="INVITE", caller=GUEST._replace(may_call="300"))
+    assert isinstance(decision, ToApplication)
+
+
 def test_every_rule_is_used_by_some_number():
     rooms = rooms_of(["300"])
-    numbers = ("*43", "300", "102", "999")
-    dialled = [Dialled(user, "INVITE", caller, rooms) for user in numbers for caller in (ANNA, None)]
+    numbers = ("*43", "300", "102", "0", "999")
+    dialled = [Dialled(user, "INVITE", caller, rooms) for user in numbers for caller in (ANNA, GUEST, None)]
     assert {rule_on(each, Office()).rule for each in dialled} == {rule.name for rule in RULES}
 
 

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The directory: users by number and by name, refreshed without a gap."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.pbx.accounts import new_user
 from ringback.pbx.directory import Directory, dialled_name
-from ringback.server.storage import MemoryStore, StorageError, UserRecord
+from ringback.pbx.operator import put_operators
+from ringback.server.storage import DeviceRecord, MemoryStore, StorageError, UserRecord
 
 
 def directory(*users: UserRecord) -> tuple[Directory, MemoryStore]:
@@ -61,7 +65,7 @@ async def test_a_refresh_names_those_whose_registrations_count_no_longer() -> No
     store.put_user(user("103", password="changed"))
     store.put_user(UserRecord("101", "Anna B", "example.com", store.users()[0].ha1s))
     store.put_user(user("104"))
-    assert await people.refresh() == {"102", "103"}
+    assert await people.refresh() == {("102", None), ("103", "")}
     assert (len(people), people.name_of("101")) == (3, "Anna B")
     assert people.find("102") is None
 
@@ -70,10 +74,10 @@ async def test_a_refresh_that_fails_changes_nothing() -> None:
     class Broken(MemoryStore):
         broken = False
 
-        def users(self, *, asleep: bool = False) -> list[UserRecord]:
+        def users(self, *, asleep: bool = False, number: str | None = None) -> list[UserRecord]:
             if self.broken:
                 raise StorageError("the disk is gone")
-            return list(super().users(asleep=asleep))
+            return list(super().users(asleep=asleep, number=number))
 
     store = Broken()
     store.put_user(user("101"))
@@ -83,6 +87,58 @@ async def test_a_refresh_that_fails_changes_nothing() -> None:
     with pytest.raises(StorageError, match="those known stay: the disk is gone"):
         await people.refresh()
     assert people.find("101") is not None
+
+
+def device(number: str, name: str, **fields: Any) -> DeviceRecord:
+    return DeviceRecord(f"id of {name}", number, name, "phone", "example.com", ha1s={"MD5": name}, **fields)
+
+
+async def test_devices_are_found_with_their_user_and_revoked_one_by_one() -> None:
+    people, store = directory(user("101", "Anna"), user("102"))
+    desk, mobile, other = device("101", "desk"), device("101", "mobile"), device("102", "other")
+    for each in (desk, mobile, other, device("999", "orphan")):
+        store.put_device(each)
+    assert await people.refresh_devices() == frozenset()
+    anna = people.find("anna")
+    assert anna is not None
+    assert (list(anna.devices), people.device("id of other")) == ([desk, mobile], other)
+
+    store.remove_device(desk.id)
+    store.put_device(replace(mobile, name="new name"))
+    store.put_device(replace(other, ha1s={"MD5": "changed"}))
+    expected = {("101", "id of desk"), ("102", "id of other")}
+    assert await people.refresh_devices() == expected
+    assert [each.name for each in anna.devices] == ["new name"]
+    assert await people.refresh() == frozenset()
+    found = people.find("101")
+    assert found is not None
+    assert [each.name for each in found.devices] == ["new name"]
+
+    store.remove_user("101")
+    assert await people.refresh() == {("101", None), ("101", "id of mobile")}
+
+
+async def test_a_guest_is_found_by_its_number_only_and_is_no_user() -> None:
+    people, store = directory(user("101", "Anna"))
+    store.put_device(device("guest-abc", "Anna", may_call="101"))
+    assert await people.refresh_devices() == frozenset()
+    guest, anna = people.find("guest-abc"), people.find("anna")
+    assert guest is not None
+    assert anna is not None
+    assert (guest.may_call, guest.ha1s, anna.number) == ("101", {}, "101")
+    assert ([each.number for each in people], len(people)) == (["101"], 1)
+    assert people.name_of("guest-abc") == "Anna"
+    store.remove_device("id of Anna")
+    assert await people.refresh() == {("guest-abc", "id of Anna")}
+    assert people.find("guest-abc") is None
+
+
+async def test_who_answers_for_the_office_is_read_again_with_the_devices() -> None:
+    people, store = directory(user("101"), user("102"))
+    assert people.operators == ()
+    put_operators(store, ["102", "101", "102"])
+    await people.refresh_devices()
+    assert people.operators == ("102", "101")
 
 
 @given(st.text(max_size=40), st.sampled_from([" ", ".", "_", "-", " - "]))

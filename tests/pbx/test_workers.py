@@ -14,7 +14,7 @@ import pytest_asyncio
 from worker_phones import SDP, WirePhone, value, worker_of_tag
 
 from ringback.net.sockets import RealNetwork
-from ringback.pbx.accounts import new_user
+from ringback.pbx.accounts import mint_device, new_user
 from ringback.pbx.conference import homes_of
 from ringback.pbx.process import ServerProcess
 from ringback.pbx.workers import Workers
@@ -293,6 +293,27 @@ async def test_a_user_who_gets_a_new_password_is_forgotten_by_all_workers(office
     await anna.invite(office.bob)
     assert (await anna.expect("SIP/2.0 4")).startswith("SIP/2.0 480")
     bob.password = "another one"
+    assert (await bob.register()).startswith("SIP/2.0 200")
+
+
+async def test_a_device_that_is_revoked_is_forgotten_by_all_workers_and_its_user_stays(
+    office: Office,
+) -> None:
+    store = office.process.installation.store
+    device, password = mint_device(store, office.bob, name="Desk", kind="phone", realm="127.0.0.1")
+    await office.workers.devices_changed()
+    anna, bob, desk = [
+        await office.phone(*each) for each in ((0, office.anna), (0, office.bob), (1, office.bob))
+    ]
+    desk.password = password
+    await office.register(anna, bob, desk)
+    rows = [each for each in office.workers.registrations() if each["user"] == office.bob]
+    assert {each["contact"]: each["device"] for each in rows} == {bob.contact: "", desk.contact: device.id}
+    store.remove_device(device.id)
+    await office.workers.devices_changed()
+    assert (office.bob, bob.contact) in office.contacts
+    assert (office.bob, desk.contact) not in office.contacts
+    assert (await desk.register()).startswith("SIP/2.0 401")
     assert (await bob.register()).startswith("SIP/2.0 200")
 
 

@@ -115,6 +115,7 @@ class Office:
     def __init__(self, network: MemoryNetwork, **settings: Any) -> None:
         self.network = network
         self.host = network.host(HOST.host)
+        loop = asyncio.get_running_loop()  # other threads ask for the time too
         store = MemoryStore()
         for number in ("101", "102", "103"):
             store.put_user(new_user(number, f"User {number}", password=PASSWORD, realm=DOMAIN))
@@ -123,7 +124,7 @@ class Office:
             Identity(domain=DOMAIN, advertised=(HOST.host,), realm=DOMAIN, secret=b"s" * 32),
             store=store,
             network=self.host,
-            wall_clock=lambda: 1e9 + asyncio.get_running_loop().time(),
+            wall_clock=lambda: 1e9 + loop.time(),
         )
         self.idle_sockets = 0
 

@@ -15,11 +15,11 @@ from reliability_office import DOMAIN, RealOffice
 from server_rig import DOMAIN as RIG_DOMAIN
 from server_rig import Rig, final, on_a_server
 
-from ringback.cli.account_settings import Account, ServerAddress
 from ringback.cli.logs import FORMAT, OneLine
 from ringback.media.tones import steady
 from ringback.pbx.accounts import new_user
 from ringback.pbx.demo import DemoUser
+from ringback.pbx.phone_settings import PhoneSettings, ServerAddress
 from ringback.server.subscribers import Subscriber
 from ringback.server.trace import Tracing
 from ringback.sip.digest import ALGORITHMS, ha1
@@ -226,7 +226,7 @@ def test_no_object_shows_its_secret(tmp_path: Path) -> None:
         Subscriber("101", "Anna", dict(stored.ha1s)),
         DigestClient("101", PASSWORD),
         DigestClient("101", ha1s=dict(stored.ha1s)),
-        Account("101", "Anna", PASSWORD, ServerAddress("x", {})),
+        PhoneSettings("101", "Anna", PASSWORD, ServerAddress("x", {})),
         DemoUser("101", "Anna", PASSWORD),
         Phone(f"sip:101@{DOMAIN}", PASSWORD),
     ]

@@ -141,6 +141,23 @@ def test_a_damaged_registration_is_left_out_when_it_wakes(caplog: pytest.LogCapt
     assert "user 3 is damaged" in caplog.text
 
 
+def test_one_device_is_forgotten_and_the_others_of_its_user_stay() -> None:
+    store = MemoryStore()
+    where = location(store)
+    told: list[tuple[str, Sequence[str]]] = []
+    where.on_changed.append(lambda user, put, remove: told.append((user, list(remove))))
+    one, two = binding("101", "sip:a@10.0.0.11"), binding("101", "sip:b@10.0.0.12")
+    one.device = "d1"
+    where.commit("101", put=[one, two], now=0.0)
+    where.forget_user("101", device="d1")
+    assert where.bindings("101", now=0.0) == [two]
+    where.commit("101", put=[one], now=0.0)
+    where.forget_user("101", device="")
+    assert where.bindings("101", now=0.0) == [one]
+    assert [each.device for each in store.bindings(now=0)] == ["d1"]
+    assert told == [("101", []), ("101", [one.key]), ("101", []), ("101", [two.key])]
+
+
 # --- other processes
 
 

@@ -136,6 +136,26 @@ def test_unknown_user_and_wrong_password_get_the_same_verdict() -> None:
     assert unknown == wrong == Verdict(None, stale=False, detail="wrong user or password")
 
 
+def test_each_of_several_secrets_lets_its_owner_in_and_is_named() -> None:
+    by, request = server(), register()
+    passwords = {"desk": "one", "mobile": "two"}
+
+    def further(user: str, algorithm: str) -> list[tuple[str, str]]:
+        return [(name, ha1(user, REALM, password, algorithm)) for name, password in passwords.items()]
+
+    def judged(password: str) -> Verdict:
+        told = claim(nonce_of(by), password=password).parameters
+        target, source = "sip:example.com", SOURCE
+        return by.judge(told, request.method, target, b"", secrets, source, now=NOW, further=further)
+
+    assert judged("secret") == Verdict("alice", stale=False, detail="", device="")
+    assert judged("one") == Verdict("alice", stale=False, detail="", device="desk")
+    assert judged("two") == Verdict("alice", stale=False, detail="", device="mobile")
+    assert judged("three").user is None
+    del passwords["desk"]
+    assert judged("one") == Verdict(None, stale=False, detail="wrong user or password")
+
+
 def test_a_digest_for_another_method_or_another_uri_lets_nobody_in() -> None:
     by = server()
     assert verify(by, claim(nonce_of(by)), method="INVITE").user is None

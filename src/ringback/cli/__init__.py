@@ -27,6 +27,8 @@ class Row(NamedTuple):
 COMMANDS: dict[str, Row] = {
     "serve": Row("ringback.cli.serve", "Run the phone system."),
     "user": Row("ringback.cli.user", "Add, list and remove users, and change their passwords."),
+    "device": Row("ringback.cli.device", "Give each phone of a user a password of its own."),
+    "setup-link": Row("ringback.cli.setup_link", "Make a link for the set-up, or for a lost password."),
     "registrations": Row("ringback.cli.registrations", "Show which phones are registered."),
     "config": Row("ringback.cli.config", "Check a settings file, or print what is set."),
     "reload": Row("ringback.cli.reload", "Make the running server read its settings again."),

@@ -3,59 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from ringback.cli.output import print_qr
 from ringback.cli.text import printable
+from ringback.pbx.phone_settings import PhoneSettings, ServerAddress
 
 #: How transports are called on a phone's screen, in the order phones should try them.
 TRANSPORTS = (("udp", "UDP"), ("tcp", "TCP"), ("tls", "TLS"))
 
 
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
-    """Where phones reach the server: "udp" -> "192.168.1.20:5060". Empty when it never ran."""
-
-    domain: str
-    addresses: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One account with its password, which nobody can print a second time."""
-
-    number: str
-    name: str
-    password: str = field(repr=False)
-    server: ServerAddress
-
-    @property
-    def domain(self) -> str:
-        """The domain as it stands in an address: IPv6 in brackets."""
-        return f"[{self.server.domain}]" if ":" in self.server.domain else self.server.domain
-
-    @property
-    def address(self) -> str:
-        return f"sip:{self.number}@{self.domain}"
-
-    @property
-    def phone_uri(self) -> str:
-        """A SIP URI with everything a softphone needs. It holds the password: show it to the phone only."""
-        host, _, port = self.server.addresses.get("udp", f"{self.domain}:5060").rpartition(":")
-        user = f"{self.number}:{quote(self.password, safe='')}"
-        if host == self.domain:
-            shown_port = "" if port == "5060" else f":{port}"
-            return f"sip:{user}@{self.domain}{shown_port};transport=udp"
-        route = quote(f"<sip:{host}:{port};lr>", safe="")
-        return f"sip:{user}@{self.domain};transport=udp?Route={route}"
-
-
-def print_account(account: Account, *, with_qr: bool) -> None:
+def print_account(account: PhoneSettings, *, with_qr: bool) -> None:
     """The settings of one account, for people, and a code for phones that read one."""
     rows = [
         ("User name", account.number),
@@ -74,7 +34,7 @@ def print_account(account: Account, *, with_qr: bool) -> None:
         print_qr(account.phone_uri)
 
 
-def described(account: Account) -> dict[str, Any]:
+def described(account: PhoneSettings) -> dict[str, Any]:
     """The same for programs."""
     return {
         "number": account.number,

@@ -24,6 +24,7 @@ WIDTH = 15
 def banner(process: ServerProcess, *, seconds: float, file: Path | None) -> str:
     """The text for people. Addresses are the real ones, also where port 0 was asked for."""
     lines = [f"Ringback {process.status()['version']} is ready ({seconds:.1f} s)", ""]
+    lines += [f"{label:<{WIDTH}}{text}" for label, text in _console(process)]
     lines += [f"{label:<{WIDTH}}{text}".rstrip() for label, text in _facts(process, file)]
     lines.append("")
     lines += _demo(process)
@@ -44,8 +45,18 @@ def write_ready_file(file: Path, process: ServerProcess) -> None:
         "data": str(process.installation.directory),
         "ca": str(process.installation.certificate.ca or ""),
         "process": process.status()["process"],
+        "console": f"https://{addresses['wss']}/" if process.has_console and "wss" in addresses else "",
+        "setup": process.setup_link,
     }
     write_private(file.absolute(), json.dumps(ready, indent=2).encode("ascii") + b"\n")
+
+
+def _console(process: ServerProcess) -> Iterator[tuple[str, str]]:
+    """Where people begin, before all that engineers want to know."""
+    if process.setup_link:
+        yield "Finish set-up", f"{process.setup_link}   (valid 15 min)"
+    elif process.has_console:
+        yield "Console", f"https://{process.addresses().get('wss', '')}/"
 
 
 def _facts(process: ServerProcess, file: Path | None) -> Iterator[tuple[str, str]]:

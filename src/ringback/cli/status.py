@@ -44,6 +44,7 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
         ("Store", disk),
         *([("Workers", _workers(status["workers"]))] if status.get("workers") else []),
         *([("Media", _media(status["media"]))] if status.get("media") else []),
+        *([("Console", _console(status["web"]))] if status.get("web") else []),
         *([("Trace", _trace(status["trace"]))] if status.get("trace") else []),
         *((name.replace("_", " ").capitalize(), _value(value)) for name, value in counters.items()),
         *(("Call", _call(call)) for call in status["server"].get("calls", ())),
@@ -75,6 +76,12 @@ def _media(media: dict[str, Any]) -> str:
     replaced = sum(worker["starts"] - 1 for worker in workers)
     bridges = sum(worker["bridges"] or 0 for worker in workers)
     return f"{bridges} bridges (processes {processes}{f'; {replaced} replaced' if replaced else ''})"
+
+
+def _console(web: dict[str, Any]) -> str:
+    """Its process, and how often one had to be replaced."""
+    replaced = f"; {web['starts'] - 1} replaced" if web["starts"] > 1 else ""
+    return f"{'serving' if web['serving'] else 'not yet'} (process {web['process'] or 'none yet'}{replaced})"
 
 
 def _trace(trace: dict[str, Any]) -> str:

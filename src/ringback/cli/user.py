@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -17,8 +17,10 @@ from ringback.cli.options import Place, installation_options, place
 from ringback.cli.output import Failure, note, print_json, print_table
 
 if TYPE_CHECKING:
-    from ringback.cli.account_settings import Account, ServerAddress
+    from ringback.pbx.phone_settings import PhoneSettings, ServerAddress
     from ringback.server.storage.store import Store, UserRecord
+
+Found = TypeVar("Found")
 
 password_option = click.option(
     "--password",
@@ -52,14 +54,14 @@ def add(
     config: str | None,
 ) -> None:
     """Add a user. NUMBER is what others dial and the user name of the phone; NAME is what they see."""
-    from ringback.cli.account_settings import Account
     from ringback.pbx.accounts import EMERGENCY_NUMBERS, checked_name, checked_number
+    from ringback.pbx.phone_settings import PhoneSettings
 
-    _usage(lambda: checked_number(number))
-    shown_name = _usage(lambda: checked_name(name))
+    wrong_use(lambda: checked_number(number))
+    shown_name = wrong_use(lambda: checked_name(name))
     where = place(data, config)
     secret = _chosen_password(password)
-    with closing(_open_or_make(where)) as store:
+    with closing(opened_store(where)) as store:
         existing = {user.number: user for user in store.users()}
         if number in existing:
             raise Failure(f"user {_label(existing[number])} exists already; for a new password: "
@@ -70,8 +72,8 @@ def add(
             )
         _warn_about_name(shown_name, existing.values())
         _store_user(store, number, shown_name, secret)
-        server = _tell_server(where, store)
-    account = Account(number, shown_name, secret, server)
+        server = tell_server(where, store)
+    account = PhoneSettings(number, shown_name, secret, server)
     _show(account, "is added", qr=qr, as_json=as_json)
 
 
@@ -83,7 +85,7 @@ def list_users(*, as_json: bool, data: str | None, config: str | None) -> None:
     where = place(data, config)
     users: list[UserRecord] = []
     if where.directory.is_dir():
-        with closing(_open_or_make(where)) as store:
+        with closing(opened_store(where)) as store:
             users = sorted(store.users(), key=lambda user: (len(user.number), user.number))
     if as_json:
         print_json([{"number": user.number, "name": user.name, "made_by": user.made_by} for user in users])
@@ -103,16 +105,16 @@ def list_users(*, as_json: bool, data: str | None, config: str | None) -> None:
 def password(
     number: str, *, password: str | None, qr: bool, as_json: bool, data: str | None, config: str | None
 ) -> None:
-    """Give a user a new password; the old one ends at once."""
-    from ringback.cli.account_settings import Account
+    """Give a user a new password; the old one ends at once. Devices keep those of their own."""
+    from ringback.pbx.phone_settings import PhoneSettings
 
     where = place(data, config).must_exist()
     secret = _chosen_password(password)
-    with closing(_open_or_make(where)) as store:
-        user = _existing(store, number)
+    with closing(opened_store(where)) as store:
+        user = user_in(store, number)
         _store_user(store, number, user.name, secret)
-        server = _tell_server(where, store)
-    account = Account(number, user.name, secret, server)
+        server = tell_server(where, store)
+    account = PhoneSettings(number, user.name, secret, server)
     _show(account, "has a new password", qr=qr, as_json=as_json)
 
 
@@ -120,16 +122,16 @@ def password(
 @click.argument("number")
 @installation_options
 def remove(number: str, *, data: str | None, config: str | None) -> None:
-    """Remove a user and the registrations of its phones."""
+    """Remove a user with all devices and their registrations."""
     where = place(data, config).must_exist()
-    with closing(_open_or_make(where)) as store:
-        user = _existing(store, number)
+    with closing(opened_store(where)) as store:
+        user = user_in(store, number)
         store.remove_user(number)
-        _tell_server(where, store, reminds=False)
+        tell_server(where, store, reminds=False)
     click.echo(f"User {_label(user)} is removed.")
 
 
-def _open_or_make(where: Place) -> Store:
+def opened_store(where: Place) -> Store:
     """The store; on a fresh machine all of the first start happens here, since digests need a realm."""
     import asyncio
     import datetime
@@ -151,17 +153,19 @@ def _open_or_make(where: Place) -> Store:
 def _store_user(store: Store, number: str, name: str, secret: str) -> None:
     from ringback.pbx.accounts import new_user
 
-    store.remove_bindings_of(number)  # a phone that knew the old password is registered no longer
+    store.remove_bindings_of(number, device="")  # a phone with the old password is registered no longer
     store.put_user(new_user(number, name, password=secret, realm=store.value("realm") or ""))
 
 
-def _tell_server(where: Place, store: Store, *, reminds: bool = True) -> ServerAddress:
+def tell_server(
+    where: Place, store: Store, *, verb: str = "users-changed", reminds: bool = True
+) -> ServerAddress:
     """Make a running server read the users again; where phones reach it. The store has the change already."""
-    from ringback.cli.account_settings import ServerAddress
+    from ringback.pbx.phone_settings import ServerAddress
     from ringback.server.control import ControlError
 
     try:
-        is_told = where.ask("users-changed") is not None
+        is_told = where.ask(verb) is not None
     except ControlError as error:
         note(f"the running server does not know yet ({error}); it will after a restart")
         is_told = True
@@ -171,12 +175,13 @@ def _tell_server(where: Place, store: Store, *, reminds: bool = True) -> ServerA
     return ServerAddress(store.value("domain") or "", addresses)
 
 
-def _existing(store: Store, number: str) -> UserRecord:
-    users = {user.number: user for user in store.users()}
-    if number not in users:
-        known = f"the users are {', '.join(sorted(users)[:20])}" if users else "there are no users yet"
-        raise Failure(f"there is no user {number!r}; {known}")
-    return users[number]
+def user_in(store: Store, number: str) -> UserRecord:
+    """The user with this number, or a sentence about who there is."""
+    for user in store.users(number=number):
+        return user
+    users = sorted(user.number for user in store.users(asleep=True))
+    known = f"the users are {', '.join(users[:20])}" if users else "there are no users yet"
+    raise Failure(f"there is no user {number!r}; {known}")
 
 
 def _chosen_password(given: str | None) -> str:
@@ -185,7 +190,7 @@ def _chosen_password(given: str | None) -> str:
     if given is None:
         return make_password()
     secret = sys.stdin.readline().rstrip("\r\n") if given == "-" else given
-    _usage(lambda: checked_password(secret))
+    wrong_use(lambda: checked_password(secret))
     if len(secret) < SHORT_PASSWORD:
         note(f"this password is short ({len(secret)} characters); strangers guess without getting tired")
     return secret
@@ -203,7 +208,7 @@ def _label(user: UserRecord) -> str:
     return f"{user.number} ({user.name})" if user.name else user.number
 
 
-def _usage(check: Callable[[], str]) -> str:
+def wrong_use(check: Callable[[], Found]) -> Found:
     """What the check returns; what it refuses is a wrong use of the command (exit code 2)."""
     from ringback.pbx.accounts import InvalidAccount
 
@@ -213,7 +218,7 @@ def _usage(check: Callable[[], str]) -> str:
         raise Failure(str(error), code=2) from error
 
 
-def _show(account: Account, what: str, *, qr: bool, as_json: bool) -> None:
+def _show(account: PhoneSettings, what: str, *, qr: bool, as_json: bool) -> None:
     from ringback.cli.account_settings import described, print_account
 
     if as_json:

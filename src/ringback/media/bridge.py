@@ -11,9 +11,11 @@ from pathlib import Path
 from ringback.media.bridge_recording import BridgeRecording
 from ringback.media.facilities import Facilities
 from ringback.media.files import read_frames
+from ringback.media.errors import UnreadableAudio
 from ringback.media.join import Join, Speaking
 from ringback.media.leg import Leg
 from ringback.media.leg_numbers import leg_statistics
+from ringback.media.output import Output, Playing
 from ringback.media.plane import (
     BridgeStatistics,
     LegProfile,
@@ -21,7 +23,7 @@ from ringback.media.plane import (
     MediaEventKind,
     PlaneUnavailable,
 )
-from ringback.media.tones import key_tone
+from ringback.media.tones import TONES, key_tone
 from ringback.media.verdicts import Verdicts
 from ringback.rtp.telephone_event import event_code
 from ringback.sdp.errors import UnacceptableSession
@@ -30,6 +32,8 @@ from ringback.sdp.session import SessionDescription
 #: A call that forks to more phones than this gets no media for the rest.
 MOST_LEGS = 16
 MOST_KEYS = 64
+#: What is played instead of a file: "tone:ringback".
+TONE = "tone:"
 
 
 class Bridge:
@@ -45,6 +49,8 @@ class Bridge:
         #: By the name of each of the two.
         self._joins: dict[str, Join] = {}
         self._recording: BridgeRecording | None = None
+        #: What is played, by the leg that hears it: it ends when the leg gets another partner.
+        self._playing: dict[str, tuple[Output, Playing]] = {}
         self._was_transcoded = False
 
     # --- negotiating
@@ -125,6 +131,10 @@ class Bridge:
         if join is not None:
             if self._recording is not None:
                 self._recording.leave(join)
+            for each in join.legs:
+                output, playing = self._playing.pop(each.name, (None, None))
+                if output is not None and playing is not None:
+                    output.stop(playing)
             join.stop()
             self._joins.pop(join.partner(leg).name, None)
 
@@ -146,7 +156,13 @@ class Bridge:
             recording.stop()
 
     async def play(self, name: str, path: str) -> None:
-        """A file, to its end."""
+        """A file, to its end; or a tone."""
+        if path.startswith(TONE):
+            tone = TONES.get(path.removeprefix(TONE))
+            if tone is None:
+                raise UnreadableAudio(f"there is no tone {path!r}")
+            await self._speak(name, iter(tone))
+            return
         frames = await asyncio.to_thread(lambda: iter(list(read_frames(path))))
         await self._speak(name, frames)
 
@@ -168,10 +184,13 @@ class Bridge:
             if speaking is None:
                 return
             playing = speaking.output.play(frames)
+            self._playing[name] = speaking.output, playing
             try:
                 await playing.finished
             finally:
                 speaking.output.stop(playing)
+                if self._playing.get(name) == (speaking.output, playing):
+                    del self._playing[name]
 
     @contextmanager
     def _speaking(self, name: str) -> Iterator[Speaking | None]:

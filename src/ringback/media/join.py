@@ -47,6 +47,7 @@ class Join:
         self._ends: dict[int, tuple[StreamPort, StreamPort]] = {}
         #: How many want to see the packets, or to speak: the relay lets nobody.
         self._watchers = 0
+        self._is_stopped = False
 
     @property
     def is_transcoded(self) -> bool:
@@ -59,6 +60,8 @@ class Join:
 
     def renew(self) -> None:
         """Join what is in force now; what stays the same goes on undisturbed."""
+        if self._is_stopped:  # somebody who watched has left after the two were parted
+            return
         a, b = self.legs
         count = min(len(leg.theirs.streams) if leg.theirs else 0 for leg in self.legs)
         for index in range(count):
@@ -69,7 +72,8 @@ class Join:
                 self._join(index, one, other)
 
     def stop(self) -> None:
-        """Neither hears the other any more."""
+        """Neither hears the other any more, for good."""
+        self._is_stopped = True
         for index in list(self._joints):
             self._end(index)
 

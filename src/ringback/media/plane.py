@@ -196,7 +196,9 @@ class MediaPlane(Protocol):
         """Finish the recording's file."""
 
     async def play(self, bridge: str, leg: str, path: str) -> None:
-        """Play a file to a leg in place of its partner; returns when all was sent. UnreadableAudio."""
+        """Play a file to a leg in place of its partner, or "tone:ringback" (a name of `tones.TONES`); returns
+        when all was sent, or the leg has another partner. UnreadableAudio.
+        """
 
     async def press(self, bridge: str, leg: str, digits: str) -> None:
         """Press keys for a leg to hear: as telephone events, or as tones where it knows none."""

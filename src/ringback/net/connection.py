@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ringback.net.framing import Framing, Signal
 from ringback.net.limits import TransportLimits
-from ringback.net.network import Stream
+from ringback.net.network import Stream, StreamReader
 from ringback.sip.flow import Flow
 
 log = logging.getLogger("ringback.net")
@@ -104,6 +104,13 @@ class Connection:
         if not self.ended.done():
             self._detail = self._detail or detail
             self._stream.abort()
+
+    def hand_over(self, reader: StreamReader) -> None:
+        """What comes here is not for us: `reader` reads on, and calls our `connection_lost` in the end."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._partial_since = None
+        self._stream.set_reader(reader)
 
     # --- StreamReader ---
 

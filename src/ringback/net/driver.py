@@ -53,6 +53,8 @@ BEHIND = 4 * BATCH
 Result = TypeVar("Result")
 #: (True when we sent it, data, flow, time)
 Watcher = Callable[[bool, bytes, Flow, float], None]
+#: (True when we sent them, messages, time)
+Tap = Callable[[bool, Sequence[tuple[bytes, Flow]], float], None]
 
 
 class StackDriver:
@@ -102,6 +104,9 @@ class StackDriver:
         )
         self._loop = asyncio.get_running_loop()
         self._watchers: list[Watcher] = []
+        #: Hears of every batch that is worked on or sent; it keeps the lists, and it never raises. Unlike
+        #: watchers it costs a call for a batch, and leaves the door as it is.
+        self.tap: Tap | None = None
         #: Called once with each flow whose connection ended (RFC 5626 4.4: register anew).
         self.on_flow_lost: list[Callable[[Flow], None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -219,6 +224,8 @@ class StackDriver:
         """Whole messages from the transports, in the order they came; what cannot be done now waits."""
         if self._is_closed:
             return
+        if self.tap is not None:
+            self.tap(False, batch, self._loop.time())
         if self._watchers:
             for data, flow in batch:
                 self._show(False, data, flow)
@@ -288,6 +295,8 @@ class StackDriver:
         self._work_on(gate.take(self._loop.time()))
         answers = gate.answers()
         self.transports.send_batch(answers)
+        if self.tap is not None and answers:
+            self.tap(True, answers, self._loop.time())
         if self._watchers:
             for data, flow in answers:
                 self._show(True, data, flow)
@@ -320,6 +329,8 @@ class StackDriver:
         if not messages:
             return False
         dead = self.transports.send_batch(messages)
+        if self.tap is not None:
+            self.tap(True, [one for one in messages if one[1] not in dead] if dead else messages, self._now)
         if self._watchers:
             for data, flow in messages:
                 if flow not in dead:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from ringback.net.tls_failures import TlsFailures
 from ringback.sip.flow import Address
 
 
@@ -71,6 +72,7 @@ class ConnectionGate:
         self.open = 0
         self.untrusted = 0
         self.refused = 0
+        self.tls_failures = TlsFailures()
 
     def admit(self, remote: Address) -> bool:
         """Take a place for a connection from `remote`, or refuse it."""
@@ -95,6 +97,10 @@ class ConnectionGate:
             del self._per_house[house]
         self.open -= 1
         self.untrusted -= 1
+
+    def refused_handshake(self, remote: Address, local: Address, error: OSError, first: bytes) -> None:
+        """TLS did not come about with somebody who called; `first` is what it said."""
+        self.tls_failures.refused(remote, local, error, first)
 
     def trusted(self, change: int) -> None:
         """A connection became trusted (+1), or a trusted one is about to be released (-1)."""

@@ -7,6 +7,8 @@ import random
 import ssl
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Protocol, cast
 
 from ringback.net.connection import Connection, ConnectionOwner
 from ringback.net.errors import TransportError
@@ -16,10 +18,20 @@ from ringback.net.neighbours import first_connection
 from ringback.net.network import Network, Stream
 from ringback.net.resolver import canonical_address
 from ringback.net.targets import Target
+from ringback.net.tls_failures import is_of_tls
 from ringback.net.transport import TRANSPORTS
+from ringback.net.tunnel import Tunnel
 from ringback.sip.flow import Address, Flow, Transport
 
 Place = tuple[Transport, Address]
+
+
+class Divertible(Protocol):
+    """A framing that knows what is not SIP."""
+
+    divert: Callable[[bytes], None] | None
+
+
 #: (transport, our end) -> what to write into Via and Contact
 SentBy = Callable[[Transport, Address], str]
 
@@ -40,6 +52,8 @@ class ConnectionPool:
         worker: int = 0,
     ) -> None:
         self.gate = ConnectionGate(limits)
+        #: The local socket of the web process; None: there is none.
+        self.web: Path | None = None
         self._network = network
         self._owner = owner
         self._limits = limits
@@ -86,7 +100,11 @@ class ConnectionPool:
         """A peer opened a connection to us."""
         accept = TRANSPORTS[transport].accept
         assert accept is not None
-        self._add(transport, stream, accept(self._limits.message_size, path), is_ours=False).start()
+        framing = accept(self._limits.message_size, path)
+        connection = self._add(transport, stream, framing, is_ours=False)
+        if self.web is not None and transport in (Transport.WS, Transport.WSS):
+            cast(Divertible, framing).divert = partial(self._tunnel, connection, stream)
+        connection.start()
 
     def trust(self, connection: Connection) -> None:
         """Free its place among the strangers."""
@@ -122,6 +140,13 @@ class ConnectionPool:
         if left:
             await asyncio.wait([connection.ended for connection in left], timeout=patience)
 
+    def _tunnel(self, connection: Connection, stream: Stream, head: bytes) -> None:
+        """A browser that does not speak SIP: the web process answers it."""
+        assert self.web is not None
+        tunnel = Tunnel(stream, connection)
+        connection.hand_over(tunnel)
+        tunnel.begin(self.web, connection.flow.transport, head)
+
     def _opened(self, target: Target, task: asyncio.Task[Connection]) -> None:
         self._opening.pop(target, None)
         if not task.cancelled():
@@ -135,6 +160,8 @@ class ConnectionPool:
         try:
             stream = await self._network.connect(target.address, tls=tls, server_name=name, timeout=timeout)
         except OSError as error:
+            if tls is not None and is_of_tls(error):
+                self.gate.tls_failures.failed(target.address, name, error)
             raise TransportError(f"{target.transport} {target.address}: {error}") from error
         framing = row.connect(self._limits.message_size, self._path, target.address, name)
         connection = self._add(target.transport, stream, framing, is_ours=True)

@@ -123,6 +123,8 @@ class StreamListener:
         self._shaking.discard(stream)
         if failure is not None:
             log.debug("%s did not complete its handshake: %s", stream.remote, failure)
+            if self._gate is not None and not self._closed:
+                self._gate.refused_handshake(stream.remote, self._local, failure, stream.first)
         elif self._closed:
             stream.abort()
         else:

@@ -41,6 +41,7 @@ class TcpStream:
         "_send",
         "_socket",
         "_timer",
+        "drained",
         "local",
         "queued",
         "remote",
@@ -55,6 +56,8 @@ class TcpStream:
         self.remote = remote
         #: Bytes written and not yet taken by the kernel.
         self.queued = 0
+        #: Called when the kernel has taken what it had no room for.
+        self.drained: Callable[[], None] | None = None
         self._socket = sock
         self._number = sock.fileno()
         self._receive = sock.recv
@@ -62,7 +65,7 @@ class TcpStream:
         self._poller = poller
         self._released = released
         self._reader: StreamReader | None = None
-        self._arrived: Callable[[bytes], None] = _nobody_listens
+        self._arrived: Callable[[bytes], bool | None] = _nobody_listens
         self._pieces: list[bytes] = []  # written in this turn
         self._backlog = b""  # what the kernel had no room for
         self._interest = 0
@@ -81,6 +84,15 @@ class TcpStream:
         if self._lost is not None:
             reader.connection_lost(self._lost)
         elif not self._is_closing:
+            self._attend(self._interest | READ)
+
+    def pause(self) -> None:
+        """Read nothing until `resume`."""
+        self._attend(self._interest & ~READ)
+
+    def resume(self) -> None:
+        """Read again."""
+        if not self._is_closing and self._reader is not None:
             self._attend(self._interest | READ)
 
     def write(self, data: bytes) -> None:
@@ -169,7 +181,8 @@ class TcpStream:
             return
         if self._reader is not None and not self._is_closing:
             self._attend(self._interest & ~READ)
-            self._reader.data_received(b"")
+            if self._reader.data_received(b""):
+                return
         self._poller.after_turn(self.close)
 
     def _taken(self) -> bytes:
@@ -219,6 +232,8 @@ class TcpStream:
             self._hang_up()
         else:
             self._attend(self._interest & ~WRITE)
+            if self.drained is not None:
+                self.drained()
 
     def _attend(self, events: int) -> None:
         """What the poller shall wake us for."""

@@ -27,7 +27,7 @@ Shaken = Callable[[OSError | None], None]
 class TlsStream(TcpStream):
     """One connected socket with TLS above it. It carries nothing until `shake_hands` has ended well."""
 
-    __slots__ = ("_failure", "_incoming", "_outgoing", "_shaken", "_tls")
+    __slots__ = ("_failure", "_incoming", "_outgoing", "_shaken", "_tls", "first")
 
     def __init__(
         self,
@@ -47,6 +47,8 @@ class TlsStream(TcpStream):
         )
         self._shaken: Shaken | None = None
         self._failure: OSError | None = None
+        #: What came first, until the handshake is over: it may be no TLS at all.
+        self.first = b""
 
     def shake_hands(self, shaken: Shaken) -> None:
         """Begin the handshake. Whoever is impatient aborts the stream."""
@@ -88,6 +90,7 @@ class TlsStream(TcpStream):
     def _shake(self, data: bytes) -> None:
         """One step; the answer goes out whether it is a greeting or an alert."""
         self._incoming.write(data)
+        self.first = self.first or data
         failure: OSError | None = None
         is_done = False
         try:
@@ -107,6 +110,7 @@ class TlsStream(TcpStream):
     def _finish_handshake(self) -> None:
         """Nothing is read until there is a reader."""
         shaken, self._shaken = self._shaken, None
+        self.first = b""
         self._attend(self._interest & ~READ)
         assert shaken is not None
         shaken(None)

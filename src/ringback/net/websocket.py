@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How do SIP messages travel over WebSocket? One message a WebSocket message, subprotocol "sip" (RFC 7118).
 
-The HTTP port answers plain questions too: a browser gets a line of text, a load balancer `/healthz`.
+The HTTP port answers plain questions too: where there is a web process, it does (`tunnel.py`); else a browser
+gets a line of text, and a load balancer `/healthz`.
 """
 
 import logging
+import re
+from collections.abc import Callable
 
 from websockets.client import ClientProtocol
 from websockets.frames import CloseCode, Frame, Opcode
@@ -24,6 +27,9 @@ quiet.setLevel(logging.ERROR)
 
 #: An HTTP head that is larger is refused before it is read further.
 LARGEST_HEAD = 16_384
+#: The first line of a request that the web process may be asked (RFC 9112 section 3).
+REQUEST_LINE = re.compile(rb"[A-Z]{1,20} ([!-~]+) HTTP/1\.[01]\r\n")
+UPGRADE = re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*\r\n", re.IGNORECASE)
 PAGES = {
     "/healthz": (200, "ok\n"),
     "/": (200, "This is Ringback. SIP over WebSocket is spoken here, subprotocol sip (RFC 7118).\n"),
@@ -132,6 +138,8 @@ class WebSocketServer(WebSocketFraming):
         self._server = ServerProtocol(subprotocols=[SIP], max_size=message_size, logger=quiet)
         self._path = path
         self._head: bytes | None = b""
+        #: Takes what came when it is no WebSocket for SIP; None: we answer that ourselves.
+        self.divert: Callable[[bytes], None] | None = None
         super().__init__(self._server)
 
     @property
@@ -147,7 +155,10 @@ class WebSocketServer(WebSocketFraming):
         head, separator, rest = self._head.partition(b"\r\n\r\n")
         if not separator and len(head) <= LARGEST_HEAD:
             return []
-        self._head = None
+        whole, self._head = self._head, None
+        if self.divert is not None and _is_for_the_web(head + separator, self._path):
+            self.divert(whole)
+            return []
         super().receive(head + separator)
         return super().receive(rest) if rest and not self.is_over else []
 
@@ -162,6 +173,14 @@ class WebSocketServer(WebSocketFraming):
         else:
             response = self._server.accept(event)
         self._server.send_response(response)
+
+
+def _is_for_the_web(head: bytes, path: str) -> bool:
+    """A request of HTTP/1 that is not for SIP. What is no such request is refused as ever."""
+    line = REQUEST_LINE.match(head)
+    if line is None or not head.endswith(b"\r\n\r\n"):
+        return False
+    return line[1].partition(b"?")[0] != path.encode() or not UPGRADE.search(head)
 
 
 class WebSocketClient(WebSocketFraming):

@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ringback.media.plane import MediaPlane
@@ -26,7 +27,7 @@ from ringback.pbx.collector import Collector
 from ringback.pbx.conference import Conferences, homes_of
 from ringback.pbx.conversation import OwnMedia
 from ringback.pbx.dialplan import OfficeDialPlan
-from ringback.pbx.directory import Directory
+from ringback.pbx.directory import Directory, Revoked
 from ringback.pbx.registrations import described
 from ringback.pbx.verb_table import VERBS
 from ringback.server.app import Server
@@ -39,6 +40,8 @@ from ringback.server.first_start import data_directory
 from ringback.server.identity import Identity
 from ringback.server.storage.store import StorageError, Store
 from ringback.server.trace import Tracing
+from ringback.server.tracing.place import Place
+from ringback.server.tracing.recorder import Recorder
 
 logger = logging.getLogger("ringback.pbx")
 
@@ -61,18 +64,21 @@ class PhoneSystem:
         membership: Membership | None = None,
         owns_process: bool = False,
         plane: MediaPlane | None = None,
+        web: Path | None = None,
     ) -> None:
         """`owns_process`: nothing else happens in this process; its garbage collector is ours to set.
 
-        `plane` carries the sound of bridged calls; whoever made it starts and closes it.
+        `plane` carries the sound of bridged calls; whoever made it starts and closes it. `web` is the local
+        socket of the web process.
         """
         self._settings = settings
         self._store = store
         self._wall_clock = wall_clock
         self.directory = Directory(store)
+        self.data = data_directory(settings)
         self.bulletin = Bulletin(wall_clock=wall_clock)
         rooms = rooms_of(settings.conference.rooms)
-        self.dial_plan = OfficeDialPlan(self.directory, rooms)
+        self.dial_plan = OfficeDialPlan(self.directory, rooms, operators=lambda: self.directory.operators)
         self.conferences = Conferences(
             rooms, folder=data_directory(settings) / "recordings", wall_clock=wall_clock
         )
@@ -96,8 +102,11 @@ class PhoneSystem:
             membership=membership,
             plane=plane,
             bulletin=self.bulletin,
+            web=web,
         )
         self.tracing = Tracing()
+        place = Place(data_directory(settings) / "trace", *_position(membership)) if owns_process else None
+        self.recorder = Recorder(settings.trace, place, wall_clock=wall_clock)
         self._waking: asyncio.TimerHandle | None = None
         self._collector = Collector(lambda: self.server.stack.statistics.received) if owns_process else None
 
@@ -117,6 +126,7 @@ class PhoneSystem:
             await self.tracing.close()
             raise
         self.tracing.watch(self.server.driver)
+        self.recorder.watch(self.server.driver)
         self._wake()
         if self._collector is not None:
             self._collector.start()
@@ -128,6 +138,7 @@ class PhoneSystem:
         if self._collector is not None:
             await self._collector.close()
         await self.server.close()
+        await asyncio.to_thread(self.recorder.close)
         await self.tracing.close()
 
     def addresses(self) -> dict[str, str]:
@@ -139,14 +150,24 @@ class PhoneSystem:
 
     async def users_changed(self) -> None:
         """The users in the store were changed: read them again, let go of phones that may stay no longer."""
-        for number in sorted(await self.directory.refresh()):
-            self.server.forget_user(number)
+        self._forget(await self.directory.refresh())
+
+    async def devices_changed(self) -> None:
+        """The same when only devices, guests or the operators were changed: cheaper where users are many."""
+        self._forget(await self.directory.refresh_devices())
+
+    def _forget(self, revoked: Iterable[Revoked]) -> None:
+        for number, device in revoked:
+            self.server.forget_user(number, device=device)
 
     async def reload(self, settings: Settings, *, certificate: CertificateFiles | None = None) -> None:
         """Take over new settings, as far as `reload.applicable` let them through. A trace that cannot be
         written raises, and nothing has changed. Whoever made the TLS context puts the `certificate` into it.
         """
         await self.tracing.switch(settings.log.trace_file)
+        if settings.trace != self._settings.trace:
+            self.recorder.switch(settings.trace)
+        self._settings = settings
         self.server.reload(settings)
 
     async def status(self) -> dict[str, Any]:
@@ -182,3 +203,8 @@ class PhoneSystem:
             logger.warning("passwords are read one by one: %s", error)
             return
         self._waking = asyncio.get_running_loop().call_later(PAUSE, self._wake) if is_more else None
+
+
+def _position(membership: Membership | None) -> tuple[int, int]:
+    """The number of this worker, and how many there are."""
+    return (membership.number, membership.count) if membership is not None else (0, 1)

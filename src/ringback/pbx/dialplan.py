@@ -8,14 +8,15 @@ explanation as well as for a decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from ringback.pbx import operator
 from ringback.pbx.announcements import NOT_IN_SERVICE
 from ringback.pbx.conference import PREFIX
 from ringback.pbx.feature_codes import FEATURE_CODES
-from ringback.server.routing import Decision, Refusal, ToApplication, ToUser
+from ringback.server.routing import Decision, Refusal, ToApplication, ToUser, ToUsers
 
 if TYPE_CHECKING:
     from ringback.server.conference_settings import RoomSettings
@@ -29,6 +30,7 @@ class Dialled(NamedTuple):
     method: str
     caller: Principal | None
     rooms: Mapping[str, RoomSettings] = MappingProxyType({})
+    operators: Sequence[str] = ()
 
 
 class Ruling(NamedTuple):
@@ -45,6 +47,19 @@ class Rule(NamedTuple):
     name: str
     decide: Callable[[Dialled, Subscribers], Decision | None]
     because: Callable[[Dialled, Decision], str]
+
+
+def _guest(dialled: Dialled, subscribers: Subscribers) -> Decision | None:
+    if dialled.caller is None or dialled.caller.may_call in ("", dialled.user):
+        return None
+    subscriber = subscribers.find(dialled.user)
+    is_allowed = subscriber is not None and subscriber.number == dialled.caller.may_call
+    return None if is_allowed else Refusal(403, "Not For Guests")
+
+
+def _because_of_the_guest(dialled: Dialled, decision: Decision) -> str:
+    may_call = dialled.caller.may_call if dialled.caller else "nobody"
+    return f"a guest may only call {may_call}, not {dialled.user or 'the empty user'}"
 
 
 def _feature_code(dialled: Dialled, subscribers: Subscribers) -> Decision | None:
@@ -78,7 +93,7 @@ def _because_of_the_room(dialled: Dialled, decision: Decision) -> str:
 
 def _user(dialled: Dialled, subscribers: Subscribers) -> Decision | None:
     subscriber = subscribers.find(dialled.user)
-    return None if subscriber is None else ToUser(subscriber.number)
+    return None if subscriber is None or subscriber.may_call else ToUser(subscriber.number)
 
 
 def _because_of_the_user(dialled: Dialled, decision: Decision) -> str:
@@ -86,6 +101,19 @@ def _because_of_the_user(dialled: Dialled, decision: Decision) -> str:
     if number == dialled.user:
         return f"{number} is the number of a user"
     return f"{dialled.user} is a name of user {number}"
+
+
+def _operator(dialled: Dialled, subscribers: Subscribers) -> Decision | None:
+    if dialled.user != operator.NUMBER:
+        return None
+    numbers = tuple(number for number in dialled.operators if subscribers.find(number) is not None)
+    return ToUsers(numbers, dialled.caller.number if dialled.caller else "")
+
+
+def _because_of_the_operators(dialled: Dialled, decision: Decision) -> str:
+    numbers = decision.numbers if isinstance(decision, ToUsers) else ()
+    who = ", ".join(numbers) or "everybody with a registered phone, since nobody is named"
+    return f"{dialled.user} is the office; for it answer: {who}"
 
 
 def _announcement(dialled: Dialled, subscribers: Subscribers) -> Decision | None:
@@ -109,9 +137,11 @@ def _because_of_nobody(dialled: Dialled, decision: Decision) -> str:
 
 #: In the order in which they are asked. The last one always applies.
 RULES: tuple[Rule, ...] = (
+    Rule("guest", _guest, _because_of_the_guest),
     Rule("feature code", _feature_code, _because_of_the_code),
     Rule("conference room", _room, _because_of_the_room),
     Rule("user", _user, _because_of_the_user),
+    Rule("operator", _operator, _because_of_the_operators),
     Rule("announcement", _announcement, _because_users_are_told),
     Rule("nobody", _nobody, _because_of_nobody),
 )
@@ -134,15 +164,25 @@ def _first_rule(dialled: Dialled, subscribers: Subscribers) -> tuple[Rule, Decis
 class OfficeDialPlan:
     """Implements `ringback.server.routing.DialPlan` for the users of one directory."""
 
-    __slots__ = ("_rooms", "_subscribers")
+    __slots__ = ("_operators", "_rooms", "_subscribers")
 
-    def __init__(self, subscribers: Subscribers, rooms: Mapping[str, RoomSettings] | None = None) -> None:
+    def __init__(
+        self,
+        subscribers: Subscribers,
+        rooms: Mapping[str, RoomSettings] | None = None,
+        *,
+        operators: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        """`operators`: who answers for the office now."""
         self._subscribers = subscribers
         self._rooms = rooms or {}
+        self._operators = operators
 
     def decide(self, user: str, *, method: str, caller: Principal | None) -> Decision:
-        return _first_rule(Dialled(user, method, caller, self._rooms), self._subscribers)[1]
+        return _first_rule(Dialled(user, method, caller, self._rooms, self._operators()), self._subscribers)[
+            1
+        ]
 
     def explain(self, user: str, *, method: str, caller: Principal | None) -> Ruling:
         """The decision with its reason."""
-        return rule_on(Dialled(user, method, caller, self._rooms), self._subscribers)
+        return rule_on(Dialled(user, method, caller, self._rooms, self._operators()), self._subscribers)

@@ -12,11 +12,11 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ringback.server.cluster.link import Link, Listener
+from ringback.server.cluster.link import Link, Listener, Verb
 from ringback.sip.errors import RingbackError
 
 logger = logging.getLogger("ringback.process")
@@ -50,13 +50,22 @@ class Owner(Listener, Protocol):
 
 
 class KeptProcess:
-    """There is one from `start` to `close`, whichever it is. `name` is for the log."""
+    """There is one from `start` to `close`, whichever it is. `name` is for the log; `verbs` answer what it
+    asks.
+    """
 
-    def __init__(self, name: str, command: Sequence[str], owner: Owner) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        owner: Owner,
+        verbs: Mapping[str, Verb] | None = None,
+    ) -> None:
         self.link: Link | None = None
         self._name = name
         self._command = command
         self._owner = owner
+        self._verbs = verbs or {}
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._has_begun = False
@@ -111,7 +120,7 @@ class KeptProcess:
                     start_new_session=True,
                 )
             self.starts += 1
-            self.link = await Link.open(ours, self._owner, {})
+            self.link = await Link.open(ours, self._owner, self._verbs)
         except BaseException:
             ours.close()
             raise

@@ -16,16 +16,22 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from ringback.net.network import Network
+from ringback.pbx import operator
 from ringback.pbx.app import PhoneSystem
 from ringback.pbx.demo import DemoUser, make_demo_users
+from ringback.pbx.device_upkeep import DeviceUpkeep
 from ringback.pbx.directory import Directory
 from ringback.pbx.server_media import ServerMedia
+from ringback.pbx.settings_verbs import SettingsVerbs
 from ringback.pbx.verb_table import VERBS
+from ringback.pbx.web_process import WebProcess
 from ringback.pbx.workers import Workers
 from ringback.server.bulletin import Bulletin
+from ringback.server.call_records.keeper import kept_records
 from ringback.server.certificate_upkeep import CertificateUpkeep
 from ringback.server.certificates import CertificateFiles
 from ringback.server.config import Settings
@@ -61,6 +67,7 @@ class System(Protocol):
     async def close(self) -> None: ...
     def addresses(self) -> dict[str, str]: ...
     async def users_changed(self) -> None: ...
+    async def devices_changed(self) -> None: ...
     async def reload(self, settings: Settings, *, certificate: CertificateFiles) -> None: ...
     async def status(self) -> Answer: ...
     def registrations(self) -> list[dict[str, Any]]: ...
@@ -71,13 +78,29 @@ class ServerProcess:
     """A running phone system and what surrounds it. Made by `ServerProcess.start`."""
 
     def __init__(
-        self, installation: Installation, system: System, media: ServerMedia, *, load: Callable[[], Loaded]
+        self,
+        installation: Installation,
+        system: System,
+        media: ServerMedia,
+        web: WebProcess,
+        *,
+        load: Callable[[], Loaded],
     ) -> None:
         self.installation = installation
         self.system = system
         self._media = media
+        self._web = web
+        #: What makes somebody the owner, while there is none.
+        self.setup_link = ""
         self.demo_users: list[DemoUser] = []
         self._load = load
+        self._settings_verbs = SettingsVerbs(
+            installation.directory,
+            installation.settings,
+            load=load,
+            reload=self.reload,
+            post=system.bulletin.post,
+        )
         self._settings = installation.settings
         self._started = time.monotonic()
         self._reloading = asyncio.Lock()
@@ -97,7 +120,11 @@ class ServerProcess:
             undo.callback(installation.store.close)
             media = ServerMedia(installation, network)
             undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, media.close)
-            process = cls(installation, _system(installation, network, media), media, load=load)
+            web = WebProcess(installation, file=loaded.file)
+            web.listen()
+            undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, web.close)
+            system = _system(installation, network, media, web.path)
+            process = cls(installation, system, media, web, load=load)
             await process._open(undo)
             process._undo = undo.pop_all()
         return process
@@ -107,16 +134,23 @@ class ServerProcess:
         if self._settings.demo:
             self.demo_users = make_demo_users(store, realm=self.installation.identity.realm)
         self._media.begin()
+        directory, bulletin = self.installation.directory, self.system.bulletin
+        await undo.enter_async_context(kept_records(directory, bulletin, lambda: self._settings.records))
         await self.system.start()
         undo.push_async_callback(_at_most, PATIENCE_AT_CLOSE, self.system.close)
         await self._media.ready(self.addresses().values())
         store.put_later("addresses", json.dumps(self.addresses()))
         await asyncio.to_thread(partial(store.flush, timeout=1.0))  # other commands read it once we are ready
-        control = ControlServer(self.installation.directory, self._verbs())
+        verbs = self._verbs()
+        control = ControlServer(self.installation.directory, verbs)
         await control.start()
         undo.push_async_callback(control.close)
+        self.setup_link = await self._web.setup_link()
+        self._web.begin(verbs, self.system.bulletin, self.addresses())
         undo.push_async_callback(_cancelled, asyncio.create_task(self._catch_up()))
         undo.push_async_callback(_cancelled, asyncio.create_task(self._upkeep.run()))
+        devices = DeviceUpkeep(store, self.system.directory, self._take_devices)
+        undo.push_async_callback(_cancelled, asyncio.create_task(devices.run()))
 
     async def _catch_up(self) -> None:
         """What takes seconds when there are very many users waits until we are ready: what a command changed
@@ -130,6 +164,11 @@ class ServerProcess:
     async def close(self) -> None:
         """Stop in the reverse order of the start. Registrations are in the store when this returns."""
         await self._undo.aclose()
+
+    @property
+    def has_console(self) -> bool:
+        """True when browsers get pages here."""
+        return self._web.path is not None
 
     def addresses(self) -> dict[str, str]:
         """Where each transport is reached, as phones are told: "udp" -> "192.168.1.20:5060"."""
@@ -146,6 +185,7 @@ class ServerProcess:
             )  # raises before anything has changed
             await self.system.reload(new, certificate=files)  # and so does this
             self._settings = new
+            await self._web.reload(new)
             await asyncio.to_thread(self._upkeep.look)
             logging.getLogger("ringback").setLevel(new.log.level.upper())
             for change in found:
@@ -171,7 +211,8 @@ class ServerProcess:
 
     def _verbs(self) -> dict[str, Verb]:
         async def status(_: Mapping[str, Any]) -> Answer:
-            return {**self.status(), **await self.system.status(), "media": await self._media.status()}
+            media, web = await self._media.status(), self._web.status()
+            return {**self.status(), **await self.system.status(), "media": media, "web": web}
 
         async def registrations(_: Mapping[str, Any]) -> Answer:
             return {"registrations": self.system.registrations()}
@@ -179,6 +220,10 @@ class ServerProcess:
         async def users_changed(_: Mapping[str, Any]) -> Answer:
             await self._take_users()
             return {"users": len(self.system.directory)}
+
+        async def devices_changed(_: Mapping[str, Any]) -> Answer:
+            await self._take_devices()
+            return {"devices": len(self.system.directory.devices())}
 
         async def reload(_: Mapping[str, Any]) -> Answer:
             found = await self.reload()
@@ -190,7 +235,9 @@ class ServerProcess:
             "status": status,
             "registrations": registrations,
             "users-changed": users_changed,
+            "devices-changed": devices_changed,
             "reload": reload,
+            **self._settings_verbs.verbs(),
             **{verb: partial(self.system.ask, verb) for verb in VERBS},
         }
 
@@ -200,6 +247,10 @@ class ServerProcess:
             await self.system.users_changed()
             await asyncio.to_thread(self._write_snapshot)
 
+    async def _take_devices(self) -> None:
+        async with self._taking_users:
+            await self.system.devices_changed()
+
     def _write_snapshot(self) -> None:
         """The users as the store has them, for a start without the store."""
         store, identity = self.installation.store, self.installation.identity
@@ -207,9 +258,10 @@ class ServerProcess:
             "realm": identity.realm,
             "domain": identity.domain,
             "addresses": json.dumps(self.addresses()),
+            operator.VALUE: json.dumps(self.system.directory.operators),
         }
         if not isinstance(store, SnapshotStore):
-            self.installation.snapshot.write(store.users(), values)
+            self.installation.snapshot.write(store.users(), values, store.devices())
 
     def _certificate_upkeep(self) -> CertificateUpkeep:
         context = self.installation.identity.server_tls
@@ -223,9 +275,9 @@ class ServerProcess:
         )
 
 
-def _system(installation: Installation, network: Network, media: ServerMedia) -> System:
+def _system(installation: Installation, network: Network, media: ServerMedia, web: Path | None) -> System:
     if installation.settings.workers > 1:
-        return Workers(installation, media=media.paths)
+        return Workers(installation, media=media.paths, web=web)
     return PhoneSystem(
         installation.settings,
         installation.identity,
@@ -233,6 +285,7 @@ def _system(installation: Installation, network: Network, media: ServerMedia) ->
         network=network,
         owns_process=True,
         plane=media.plane,
+        web=web,
     )
 
 

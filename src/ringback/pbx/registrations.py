@@ -14,6 +14,7 @@ def described(binding: BindingRecord, *, now: float, name: str = "") -> dict[str
     source = Address(binding.remote_host, binding.remote_port) if binding.remote_host else ""
     return {
         "user": binding.user,
+        "key": binding.key,
         "name": name,
         "contact": binding.contact,
         "transport": binding.transport,
@@ -24,4 +25,5 @@ def described(binding: BindingRecord, *, now: float, name: str = "") -> dict[str
         "instance": binding.instance,
         "path": list(binding.path),
         "registered_at": binding.registered_at,
+        "device": binding.device,
     }

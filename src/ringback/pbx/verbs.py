@@ -23,6 +23,8 @@ class Verb(NamedTuple):
 
     perform: Callable[[PhoneSystem, Mapping[str, Any]], Awaitable[Answer]]
     merge: Callable[[Sequence[Answer]], Answer]
+    is_for_one: bool = False
+    """It does something, so that only one of several processes is asked: any of them."""
 
 
 def joined(answers: Sequence[Answer]) -> Answer:

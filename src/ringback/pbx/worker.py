@@ -108,6 +108,7 @@ class Worker:
             membership=membership,
             owns_process=True,
             plane=plane,
+            web=setup.web,
         )
         assert self._link is not None
         system.bulletin.listen(self._link.send_event)
@@ -135,8 +136,8 @@ class Worker:
     async def _users(self, arguments: Mapping[str, Any]) -> Answer:
         await self._started.wait()
         assert self._system is not None
-        self._store.take_users(arguments["users"])
-        await self._system.users_changed()
+        self._store.take_users(arguments)
+        await (self._system.users_changed() if "users" in arguments else self._system.devices_changed())
         return {}
 
     async def _reload(self, arguments: Mapping[str, Any]) -> Answer:

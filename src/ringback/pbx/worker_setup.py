@@ -31,9 +31,11 @@ class WorkerSetup:
     sockets: dict[Place, int]
     inbox: int
     ways: dict[int, int]
-    users: list[dict[str, Any]] = field(repr=False)
+    users: dict[str, Any] = field(repr=False)
     #: The local sockets of the media workers.
     media: tuple[str, ...] = ()
+    #: The local socket of the web process.
+    web: Path | None = None
 
     @property
     def descriptors(self) -> list[int]:
@@ -59,6 +61,7 @@ class WorkerSetup:
             "ways": list(self.ways.items()),
             "users": self.users,
             "media": self.media,
+            "web": str(self.web) if self.web is not None else None,
         }
 
     @classmethod
@@ -86,6 +89,7 @@ class WorkerSetup:
             ways=dict(values["ways"]),
             users=values["users"],
             media=tuple(values["media"]),
+            web=Path(values["web"]) if values["web"] else None,
         )
 
 

@@ -8,17 +8,21 @@ changes into one order, and is the only one that writes to the store.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from ringback.net.handover import inbox_pair
 from ringback.net.neighbours import worker_of
-from ringback.pbx.directory import Directory
+from ringback.pbx import operator
+from ringback.pbx.directory import Directory, Revoked
 from ringback.pbx.registrations import described
 from ringback.pbx.verb_table import VERBS
 from ringback.pbx.worker_place import WorkerPlace
@@ -33,6 +37,7 @@ from ringback.server.cluster.state import BINDING, CONNECTION, Change, binding_k
 from ringback.server.config import Settings
 from ringback.server.first_start import Installation
 from ringback.server.listening import Listening
+from ringback.server.storage.devices import DeviceRecord
 from ringback.sip.errors import RingbackError
 from ringback.sip.flow import Transport
 
@@ -55,14 +60,16 @@ class Workers:
         command: Sequence[str] = COMMAND,
         wall_clock: Callable[[], float] = time.time,
         media: Sequence[str] = (),
+        web: Path | None = None,
     ) -> None:
-        """`media`: the local sockets of the media workers."""
+        """`media`, `web`: the local sockets of the media workers and of the web process."""
         self._installation = installation
         self._settings = installation.settings
         self._certificate = installation.certificate
         self._store = installation.store
         self._wall_clock = wall_clock
         self._media = tuple(media)
+        self._web = web
         self._secret = secrets.token_bytes(32)
         self._feed = Feed()
         self._ports = SharedPorts(self._settings.workers)
@@ -135,12 +142,28 @@ class Workers:
         """Every worker hears of the users before those who may stay no longer are forgotten: none can come
         back in between.
         """
-        gone = await self.directory.refresh()
-        await self._ask(self.places, "users", users=self._users())
-        for key in [key for key, _ in self._feed.items(BINDING) if parts(key)[1] in gone]:
-            self._feed.apply(Change(key, None))
-        for number in sorted(gone):
-            self._store.remove_bindings_of(number)
+        revoked = await self.directory.refresh()
+        await self._ask(self.places, "users", **self._known())
+        self._forget(revoked)
+
+    async def devices_changed(self) -> None:
+        """The same when only devices, guests or the operators were changed: cheaper where users are many."""
+        revoked = await self.directory.refresh_devices()
+        await self._ask(self.places, "users", **self._known_devices())
+        self._forget(revoked)
+
+    def _forget(self, revoked: Iterable[Revoked]) -> None:
+        gone = frozenset(revoked)
+        if not gone:
+            return
+        users = {number for number, _ in gone}
+        for key, value in [item for item in self._feed.items(BINDING) if parts(item[0])[1] in users]:
+            record = unpack_record(value)
+            owner = parts(key)[1]
+            if record is None or (owner, None) in gone or (owner, record.device) in gone:
+                self._feed.apply(Change(key, None))
+        for number, device in gone:
+            self._store.remove_bindings_of(number, device=device)
 
     async def reload(self, settings: Settings, *, certificate: CertificateFiles) -> None:
         """Every worker takes them over. What one refuses, the first one refuses already."""
@@ -172,7 +195,9 @@ class Workers:
 
     async def ask(self, verb: str, arguments: Mapping[str, Any]) -> Answer:
         """One answer of all workers. The first refusal is the answer; none there to ask is one, too."""
-        answers = await self._ask(self.places, "ask", question=verb, arguments=dict(arguments))
+        there = [place for place in self.places if place.link is not None and place.link.is_open]
+        places = there[:1] if VERBS[verb].is_for_one else there
+        answers = await self._ask(places, "ask", question=verb, arguments=dict(arguments))
         if not answers:
             raise RingbackError("no worker answers")
         return VERBS[verb].merge([answers[number] for number in sorted(answers)])
@@ -192,8 +217,9 @@ class Workers:
             sockets={place: sock.fileno() for place, sock in sockets.items()},
             inbox=self._inboxes[number][0].fileno(),
             ways={other: pair[1].fileno() for other, pair in enumerate(self._inboxes) if other != number},
-            users=self._users(),
+            users=self._known(),
             media=self._media,
+            web=self._web,
         )
 
     def changed(self, change: Change) -> None:
@@ -223,12 +249,22 @@ class Workers:
         for place in self.places:
             place.wake()
 
-    def _users(self) -> list[dict[str, Any]]:
+    def _known(self) -> dict[str, Any]:
+        """What `WorkerStore.take_users` takes."""
         realm = self._installation.identity.realm
-        return [
+        users = [
             {"number": user.number, "name": user.name, "realm": realm, "ha1s": dict(user.ha1s)}
             for user in self.directory
         ]
+        return {"users": users, **self._known_devices()}
+
+    def _known_devices(self) -> dict[str, Any]:
+        names = [each.name for each in fields(DeviceRecord) if each.name != "ha1s"]
+        devices = [
+            {**{name: getattr(device, name) for name in names}, "ha1s": dict(device.ha1s)}
+            for device in self.directory.devices()
+        ]
+        return {"devices": devices, "values": {operator.VALUE: json.dumps(self.directory.operators)}}
 
     async def _ask(self, places: Sequence[WorkerPlace], verb: str, **arguments: object) -> dict[int, Answer]:
         """What those workers answer that are there. One that is not hears of it when it starts."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ringback.kernel import BIT
+from ringback.server import clauses
 from ringback.sip.message.names import METHODS
 from ringback.sip.message.uri import OtherUri, SipUri
 
@@ -82,9 +83,9 @@ class Admission:
         """16.3 item 2: 416 for schemes that nobody here can route; 414 for what is no address any more."""
         request = exchange.request
         if len(request.target) > self.policy.max_target:
-            exchange.respond(414)
+            exchange.refuse(414, clauses.LONG_ADDRESS, len(request.target))
         elif isinstance(request.uri, OtherUri):
-            exchange.respond(416)
+            exchange.refuse(416, clauses.ODD_SCHEME, request.target)
         return exchange.is_answered
 
     def _refuses_hops(self, exchange: Exchange) -> bool:
@@ -94,11 +95,11 @@ class Admission:
             if request.method == "OPTIONS":
                 self._describe_ourselves(exchange)
             else:
-                exchange.respond(483)
+                exchange.refuse(483, clauses.NO_HOPS)
         elif self._is_looping(exchange):
-            exchange.respond(482)
+            exchange.refuse(482, clauses.LOOPING)
         elif exchange.present & _MAX_BREADTH and request.max_breadth == 0 and not self._is_for_us(exchange):
-            exchange.respond(440)
+            exchange.refuse(440, clauses.NO_BREADTH)
         return exchange.is_answered
 
     def _is_looping(self, exchange: Exchange) -> bool:
@@ -119,7 +120,8 @@ class Admission:
             known = REGISTRAR_EXTENSIONS if request.method == "REGISTER" else frozenset[str]()
             unknown += [tag for tag in request.require if tag not in known]
         if unknown:
-            exchange.respond(420, headers=[("Unsupported", ", ".join(unknown))])
+            tags = ", ".join(unknown)
+            exchange.refuse(420, clauses.UNKNOWN_EXTENSION, tags, headers=[("Unsupported", tags)])
         return exchange.is_answered
 
     def _answers_options(self, exchange: Exchange) -> bool:
@@ -134,21 +136,22 @@ class Admission:
         """What starts nothing and belongs to nothing is refused before it costs a password."""
         request = exchange.request
         if request.method in IN_DIALOG_ONLY and exchange.to_tag is None:
-            exchange.respond(481)
+            exchange.refuse(481, clauses.NO_DIALOG, request.method)
         elif request.method in UNSUPPORTED_METHODS:
-            exchange.respond(405, headers=[("Allow", ALLOW)])
+            exchange.refuse(405, clauses.UNSUPPORTED_METHOD, request.method, headers=[("Allow", ALLOW)])
         elif request.method != "REGISTER" and self._is_for_us(exchange):
             self._refuse_as_server(exchange)
         return exchange.is_answered
 
     def _refuse_as_server(self, exchange: Exchange) -> None:
         """Nobody lives at our bare address: there is no dialog, no such method, or no such user."""
+        request = exchange.request
         if exchange.to_tag is not None:
-            exchange.respond(481)
-        elif exchange.request.method in METHODS:
-            exchange.respond(404)
+            exchange.refuse(481, clauses.NO_DIALOG, request.method)
+        elif request.method in METHODS:
+            exchange.refuse(404, clauses.NO_USER, request.target)
         else:
-            exchange.respond(405, headers=[("Allow", ALLOW)])
+            exchange.refuse(405, clauses.UNSUPPORTED_METHOD, request.method, headers=[("Allow", ALLOW)])
 
     def _is_for_us(self, exchange: Exchange) -> bool:
         """True for the server itself: an address of ours without a user."""

@@ -28,6 +28,8 @@ from ringback.server.b2bua.bridge import SUPPORTED, Bridge
 from ringback.server.b2bua.records import described_call
 from ringback.server.backoff import FailureTable
 from ringback.server.bulletin import Bulletin
+from ringback.server.call_records.book import CallBook
+from ringback.server.decisions import Decisions
 from ringback.server.flow_token import FlowTokens
 from ringback.server.forwarding import Forwarder
 from ringback.server.keep_alive import KeepAlive
@@ -51,9 +53,12 @@ from ringback.sip.stack import SipStack
 from ringback.version import VERSION
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ringback.media.plane import MediaPlane
     from ringback.net.dns import DnsClient
     from ringback.net.endpoint import Endpoint
+    from ringback.server.call_records.record import CallRecord
     from ringback.net.network import Network
     from ringback.server.cluster.membership import Membership
     from ringback.server.config import Settings
@@ -91,6 +96,7 @@ class Server:
         wall_clock: Callable[[], float] = time.time,
         membership: Membership | None = None,
         plane: MediaPlane | None = None,
+        web: Path | None = None,
         bulletin: Bulletin | None = None,
     ) -> None:
         self._settings = settings
@@ -99,6 +105,7 @@ class Server:
         self._dns = dns
         self._membership = membership
         self._plane = plane
+        self._web = web
         self.bulletin = bulletin if bulletin is not None else Bulletin(wall_clock=wall_clock)
         self._sweep: asyncio.TimerHandle | None = None
         self._waking: asyncio.TimerHandle | None = None
@@ -108,6 +115,14 @@ class Server:
             keep_requests=False,
             user_agent=f"Ringback/{VERSION}",
             server_transactions=settings.limits.max_transactions,
+        )
+        self.decisions = Decisions(clock=lambda: self.driver.now, wall_clock=wall_clock)
+        self.book = CallBook(
+            self.bulletin,
+            subscribers=subscribers,
+            make_id=self.stack.identifiers.session_id,
+            decisions_of=self.decisions.of,
+            wall_clock=wall_clock,
         )
         self.sessions = SessionTable(self.stack)
         self.bridged = SessionTable(self.stack, supported=SUPPORTED)
@@ -124,7 +139,10 @@ class Server:
         )
         self._destination = Destination(dial_plan, self.locality)
         self._calls = ApplicationCalls(
-            applications or NoApplications(), self.sessions, limit=lambda: self._settings.media.max_calls
+            applications or NoApplications(),
+            self.sessions,
+            self.book,
+            limit=lambda: self._settings.media.max_calls,
         )
         self._redirect = Redirect(self.location, is_enabled=settings.proxy.redirect_instead_of_proxy)
         self._forwarder = Forwarder(tokens, self.location, policies.forwarding_policy(settings, identity))
@@ -147,7 +165,9 @@ class Server:
                 self._redirect,
                 self._bridge,
                 self._proxy,
-            )
+            ),
+            self.decisions,
+            self.book,
         )
 
     def _make_admission(self, tokens: FlowTokens) -> Admission:
@@ -181,6 +201,7 @@ class Server:
             location=self.location,
             target_set=self._target_set,
             recurses=self._settings.proxy.recurse_on_redirect,
+            book=self.book,
         )
 
     def _make_bridge(self) -> Bridge:
@@ -196,6 +217,8 @@ class Server:
             applications=self._calls,
             is_elsewhere=self._is_elsewhere,
             plane=self._plane,
+            decisions=self.decisions,
+            book=self.book,
         )
 
     def _is_elsewhere(self, number: str) -> bool:
@@ -224,6 +247,7 @@ class Server:
             gate=self._gate if self._settings.overload.enabled else None,
             neighbours=self._membership.neighbours if self._membership is not None else None,
         )
+        self.driver.transports.pool.web = self._web
         try:
             await Listening(self.driver, self._settings, self._identity).open()
         except BaseException:
@@ -243,6 +267,7 @@ class Server:
         self._keep_alive.close()
         await self._bridge.close()
         await self._calls.close()
+        self.book.close()
         await self._hung_up()
         await self.pipeline.close()
         await self.driver.close()
@@ -275,9 +300,19 @@ class Server:
         """What is registered now."""
         return self.location.records(now=self.driver.now)
 
-    def forget_user(self, number: str) -> None:
-        """A user was removed, or has a new password: the phones must register anew."""
-        self.location.forget_user(number)
+    def forget_user(self, number: str, *, device: str | None = None) -> None:
+        """A user or a device was removed, or has a new password: the phones must register anew."""
+        self.location.forget_user(number, device=device)
+
+    def place_call(self, caller: str, to: str) -> CallRecord:
+        """Ring the phones of a user, then call somebody for them. RingbackError when that cannot be."""
+        return self._bridge.place(self.driver, caller, to)
+
+    async def look_at_call(self, key: str) -> None:
+        """The same as `look_at_calls` for one of them."""
+        call = self._bridge.call_of(key)
+        if call is not None:
+            await call.sample()
 
     async def look_at_calls(self) -> None:
         """Ask for the numbers of the sound that comes through here: `status` shows them."""

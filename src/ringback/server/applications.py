@@ -14,15 +14,20 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ringback.server import clauses
 from ringback.server.admission import ALLOW
+from ringback.server.call_records.record import LegRecord, Party
 from ringback.server.record_route import split_sent_by, transport_parameter
 from ringback.server.routing import ToApplication
-from ringback.sip.events import Event, SessionEnded
+from ringback.sip.errors import RingbackError
+from ringback.sip.events import Event, SessionEnded, SessionEstablished
 from ringback.sip.flow import Transport
 from ringback.sip.message.uri import NameAddr, SipUri
 
 if TYPE_CHECKING:
     from ringback.net.driver import StackDriver
+    from ringback.server.call_records.book import CallBook
+    from ringback.server.call_records.record import CallRecord
     from ringback.server.pipeline import Exchange
     from ringback.server.subscribers import Principal
     from ringback.sip.dialog.invite_session import InviteSession
@@ -47,6 +52,8 @@ class IncomingCall:
     driver: StackDriver
     flow: Flow
     session: InviteSession = field(init=False)
+    record: CallRecord | None = None
+    """What is written down of it."""
     _events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(EVENT_LIMIT))
 
     async def next_event(self) -> Event:
@@ -55,7 +62,10 @@ class IncomingCall:
 
     def receive(self, event: Event) -> None:
         """The session's consumer. Whoever floods an application loses the call."""
+        if isinstance(event, SessionEstablished) and self.record is not None:
+            self.record.answered()
         if isinstance(event, SessionEnded):
+            self._note_end(event)
             while self._events.full():
                 self._events.get_nowait()
             self._events.put_nowait(event)
@@ -63,6 +73,42 @@ class IncomingCall:
             self._events.put_nowait(event)
         elif self.session.ended is None:
             self.driver.perform(self.session.bye)
+
+
+    def _note_end(self, event: SessionEnded) -> None:
+        """A caller that is lost has ended it; what we refuse or hang up, the number that was dialled."""
+        if self.record is not None:
+            by = "callee" if event.by == "local" else "caller"
+            self.record.end(event.status, by=by, how=event.by, reason=event.reason)
+
+
+class ApplicationCommands:
+    """What can be done from outside with a call that an application answers."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: IncomingCall) -> None:
+        self._call = call
+
+    def hang_up(self) -> None:
+        """End it."""
+        call = self._call
+        if call.record is not None:
+            call.record.end(200, by="server", why="the call was ended by command")
+        if call.session.ended is None:
+            call.driver.perform(call.session.bye)
+
+    async def transfer(self, to: str, *, side: str = "") -> None:
+        raise RingbackError("a call to a number of this server is not transferred; hang up and call anew")
+
+    async def record(self, path: str) -> None:
+        raise RingbackError("a call to a number of this server is not recorded")
+
+    async def stop_recording(self) -> None:
+        raise RingbackError("a call to a number of this server is not recorded")
+
+    async def play(self, path: str, *, side: str = "") -> None:
+        raise RingbackError("nothing can be played into a call to a number of this server")
 
 
 class Application(Protocol):
@@ -88,8 +134,14 @@ class ApplicationCalls:
     """The service: requests whose destination is an application."""
 
     def __init__(
-        self, applications: Applications, sessions: SessionTable, *, limit: Callable[[], int] = lambda: 200
+        self,
+        applications: Applications,
+        sessions: SessionTable,
+        book: CallBook,
+        *,
+        limit: Callable[[], int] = lambda: 200,
     ) -> None:
+        self._book = book
         self._applications = applications
         self._sessions = sessions
         self._limit = limit
@@ -106,9 +158,9 @@ class ApplicationCalls:
         name = exchange.decision.name
         application = self._applications.find(name)
         if application is None:
-            exchange.respond(404)
+            exchange.refuse(404, clauses.APPLICATION_REFUSED, name, "there is no such thing", 404)
         elif exchange.to_tag is not None:
-            exchange.respond(481)
+            exchange.refuse(481, clauses.NO_DIALOG, exchange.request.method)
         elif exchange.request.method == "OPTIONS":
             exchange.respond(
                 200, headers=[("Allow", ", ".join(self._sessions.allow)), ("Accept", "application/sdp")]
@@ -116,9 +168,10 @@ class ApplicationCalls:
         elif exchange.request.method != "INVITE":
             exchange.respond(405, headers=[("Allow", ALLOW)])
         elif len(self._running) >= self._limit():
-            exchange.respond(486)
+            exchange.refuse(486, clauses.APPLICATION_FULL, len(self._running))
         else:
-            self._start(exchange, application)
+            exchange.decide(clauses.APPLICATION, name)
+            self._start(exchange, name, application)
         return True
 
     async def close(self) -> None:
@@ -128,7 +181,7 @@ class ApplicationCalls:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, exchange: Exchange, application: Application) -> None:
+    def _start(self, exchange: Exchange, name: str, application: Application) -> None:
         assert exchange.transaction is not None
         if not exchange.keep():
             return
@@ -143,8 +196,12 @@ class ApplicationCalls:
             flow=exchange.flow,
         )
         exchange.is_answered = True
-        if call.session.ended is None:
-            self._launch(application, call)
+        if call.session.ended is not None:
+            exchange.status = call.session.ended.status
+            return
+        call.record = self._book.open(exchange, mode="application")
+        call.record.callee.name = call.record.callee.name or name
+        self._launch(application, call)
 
     def take(self, name: str, call: IncomingCall) -> int:
         """Answer one whose session is made already; the status of the refusal if that cannot be, else 0."""
@@ -153,10 +210,23 @@ class ApplicationCalls:
             return 404
         if len(self._running) >= self._limit():
             return 486
+        call.record = self._record_of_standing(name, call)
         self._launch(application, call)
         return 0
 
+    def _record_of_standing(self, name: str, call: IncomingCall) -> CallRecord:
+        """Who is transferred here is in a call already."""
+        number = call.caller.number if call.caller is not None else str(call.flow.remote.host)
+        caller = self._book.party(number, principal=call.caller)
+        record = self._book.open_between(caller, Party(call.number, name), mode="application")
+        invite = call.session.invite
+        record.add_leg(LegRecord("caller", caller.number, str(call.flow.remote), invite.call_id, caller.name))
+        record.answered()
+        return record
+
     def _launch(self, application: Application, call: IncomingCall) -> None:
+        if call.record is not None:
+            call.record.commands = ApplicationCommands(call)
         task = asyncio.get_running_loop().create_task(_run(application, call))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -174,6 +244,9 @@ async def _run(application: Application, call: IncomingCall) -> None:
         raise
     finally:
         _end(call, is_well=is_well)
+        if call.record is not None:
+            call.record.end(200, by="callee")
+            call.record.close()
 
 
 def _end(call: IncomingCall, *, is_well: bool) -> None:

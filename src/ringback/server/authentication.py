@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ringback.kernel import BIT
+from ringback.server import clauses
 from ringback.server.admission import CAPABILITIES
 from ringback.server.device_quirks import speaks_only_md5
 from ringback.server.log_limit import LogLimit
 from ringback.server.plain_request import answer
-from ringback.server.subscribers import Principal
+from ringback.server.subscribers import NOBODY, Principal
 from ringback.sip.errors import PeerError
 from ringback.sip.message.credentials import Credentials
 from ringback.sip.message.uri import SipUri, parse_uri
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ringback.authentication")
 logger.addFilter(LogLimit())
+
+#: What guests may send to the one number they may call: what belongs to a call.
+GUESTS_METHODS = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO"))
 
 #: What strangers may send to local users, where the setting lets them.
 STRANGERS_METHODS = frozenset(("INVITE", "MESSAGE", "OPTIONS"))
@@ -100,13 +104,20 @@ class Authentication:
         """10.3 steps 1 to 5: our domain, a proven user, and that user's own address of record."""
         request = exchange.request
         if not self._locality.is_ours(request.uri):
-            exchange.respond(403, "Not A Registrar For This Domain")
+            exchange.refuse(
+                403, clauses.NOT_REGISTRAR, request.target, reason="Not A Registrar For This Domain"
+            )
             return True
         principal = self._prove(exchange, status=401)
         if principal is None:
             return True
         if not self._is_own_address_of_record(request, principal):
-            exchange.respond(403, "Not Your Address")
+            exchange.refuse(
+                403, clauses.NOT_OWN_ADDRESS, principal.number, request.to.uri, reason="Not Your Address"
+            )
+            return True
+        if principal.may_call:
+            exchange.refuse(403, clauses.GUEST_MAY_NOT, principal.number, "REGISTER", principal.may_call)
             return True
         return self._admit(exchange, principal)
 
@@ -116,10 +127,25 @@ class Authentication:
         if principal is None:
             return True
         if self.policy.from_must_match and not self._speaks_for_itself(request, principal):
-            exchange.respond(403, "From Is Not Yours")
+            exchange.refuse(
+                403,
+                clauses.FROM_IS_NOT_THEIRS,
+                principal.number,
+                request.from_uri,
+                reason="From Is Not Yours",
+            )
+            return True
+        if principal.may_call and not (self._stays_here(exchange) and request.method in GUESTS_METHODS):
+            exchange.refuse(403, clauses.GUEST_MAY_NOT, principal.number, request.method, principal.may_call)
             return True
         if not self._stays_here(exchange) and not self.policy.users_may_call_out:
-            exchange.respond(403, "No Calls Out Of The Domain")
+            exchange.refuse(
+                403,
+                clauses.NO_CALLS_OUT,
+                principal.number,
+                request.target,
+                reason="No Calls Out Of The Domain",
+            )
             return True
         return self._admit(exchange, principal)
 
@@ -131,13 +157,15 @@ class Authentication:
         is_inside = self._stays_here(exchange)
         is_welcome = request.method in STRANGERS_METHODS or request.to.tag is not None
         if is_inside and self.policy.strangers_may_call and is_welcome:
-            return not exchange.keep()
+            is_new = exchange.keep()
+            exchange.decide(clauses.STRANGER_MAY, request.from_uri)
+            return not is_new
         if is_inside and request.method == "OPTIONS":
             exchange.respond(200, headers=CAPABILITIES)  # the same for every user, existing or not
         elif is_inside and request.to.tag is not None:
-            exchange.respond(481)
+            exchange.refuse(481, clauses.NO_DIALOG, request.method)
         else:
-            exchange.respond(403)
+            exchange.refuse(403, clauses.STRANGER_MAY_NOT, request.from_uri, request.target)
         return True
 
     # --- who is it?
@@ -148,21 +176,42 @@ class Authentication:
         source = exchange.flow.remote.host
         claimed = self._credentials(exchange)
         if not claimed:
+            exchange.decide(clauses.CHALLENGED, request.method, status)
             self._challenge(exchange, status, source, stale=False)
             return None
         claim = claimed[0].parameters
         account = claim.get("username", "")
         wait = self._failures.wait(source, account, now=now)
         if wait > 0 and not self._is_known_flow(account, exchange.flow):
-            exchange.respond(503, headers=[("Retry-After", str(int(wait) + 1))])
+            delay = str(int(wait) + 1)
+            exchange.refuse(
+                503,
+                clauses.TOO_MANY_FAILURES,
+                account,
+                source,
+                delay,
+                headers=[("Retry-After", delay)],
+            )
             return None
         target = self._target_of(request, claim.get("uri", ""))
-        verdict = self.digest.judge(claim, request.method, target, request.body, self._ha1, source, now=now)
-        subscriber = self._subscribers.find(verdict.user) if verdict.user is not None else None
-        if subscriber is not None:
+        subscriber = self._subscribers.find(account) or NOBODY
+        verdict = self.digest.judge(
+            claim,
+            request.method,
+            target,
+            request.body,
+            subscriber.own_secret,
+            source,
+            now=now,
+            further=subscriber.secrets_of_devices,
+        )
+        if verdict.user is not None:
             self._failures.succeeded(source, account)
-            return Principal(subscriber.number, subscriber.name)
-        if not verdict.stale:
+            return Principal(subscriber.number, subscriber.name, verdict.device, subscriber.may_call)
+        if verdict.stale:
+            exchange.decide(clauses.STALE, account)
+        else:
+            exchange.decide(clauses.WRONG_PASSWORD, account, verdict.detail)
             self._note_failure(exchange, claim, source, verdict.detail)
         self._challenge(exchange, status, source, stale=verdict.stale)
         return None
@@ -172,7 +221,10 @@ class Authentication:
         fields = exchange.present & _BOTH
         if not fields:
             return []
-        return [each for each in _read_credentials(exchange.request, fields) if self.digest.is_ours(each)]
+        found = _read_credentials(exchange.request, fields)
+        if len(found) == 1:  # as nearly always
+            return found if self.digest.is_ours(found[0]) else []
+        return [each for each in found if self.digest.is_ours(each)]
 
     def _target_of(self, request: Request, text: str) -> str:
         """What the digest may be made of: the Request-URI, or, as some phones do, the bare address of this
@@ -185,10 +237,6 @@ class Authentication:
         except PeerError:
             names_us = False
         return text if names_us else request.target
-
-    def _ha1(self, user: str, algorithm: str) -> str | None:
-        subscriber = self._subscribers.find(user)
-        return subscriber.ha1s.get(algorithm) if subscriber is not None else None
 
     def _note_failure(self, exchange: Exchange, claim: Mapping[str, str], source: str, detail: str) -> None:
         """Only who answers a nonce of ours counts: a forged source address never saw one."""
@@ -254,6 +302,7 @@ class Authentication:
             driver, transaction = exchange.driver, exchange.transaction
             assert transaction is not None, "an ACK is no REGISTER"
             return not driver.stack.keep(transaction, now=driver.now, answers_soon=True)
+        exchange.decide(clauses.PROVEN, principal)
         self._drop_credentials(exchange)
         return not exchange.keep()
 

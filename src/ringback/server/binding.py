@@ -31,6 +31,7 @@ class Binding:
         "_contact",
         "call_id",
         "cseq",
+        "device",
         "due",
         "expires_at",
         "flow",
@@ -62,6 +63,7 @@ class Binding:
         registered_at: float = 0.0,
         handle: bytes = b"",
         due: float = 0.0,
+        device: str = "",
     ) -> None:
         self.user = user
         self.key = key
@@ -81,6 +83,8 @@ class Binding:
         self.handle = handle or handle_of(user, key)
         #: For `Location`: where its calendar has the handle. A refreshed binding stays there until then.
         self.due = due
+        #: Whose password the REGISTER had; a refresh says it anew.
+        self.device = device
 
     def refreshed(
         self,
@@ -162,6 +166,7 @@ def to_record(binding: Binding, *, now: float, wall_now: float) -> BindingRecord
         binding.reg_id,
         binding.user_agent,
         binding.registered_at,
+        binding.device,
     )
 
 
@@ -186,6 +191,7 @@ def from_record(record: BindingRecord, *, now: float, wall_now: float, flow: Flo
         record.reg_id,
         record.user_agent,
         record.registered_at,
+        device=record.device,
     )
 
 

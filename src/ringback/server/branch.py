@@ -7,6 +7,7 @@ WAITING --response 1xx--> RINGING --final, timeout, transport error--> DONE
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
     from ringback.sip.transaction.client import ClientTransaction
 
 NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class ForkingPolicy:
+    """Times in seconds."""
+
+    timer_c: float = 181.0
+    ring_time: float = 120.0
+    max_branches: int = 16
+    max_breadth: int = 60
+    """RFC 5393 5.3.3: where nobody said less."""
 
 
 class BranchState(IntEnum):

@@ -5,14 +5,14 @@
     bulletin.post("phone.registered", number="101")   # {"kind": "phone.registered", "at": 1767225600.0, ...}
 
 What is posted is ready for JSON. With nobody listening a post costs 0.1 us; who makes something costly for it
-asks `has_listeners` first.
+asks first whether anybody `wants` it.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 logger = logging.getLogger("ringback.bulletin")
@@ -28,19 +28,20 @@ class Bulletin:
 
     def __init__(self, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._wall_clock = wall_clock
-        self._listeners: tuple[Listener, ...] = ()
+        #: Who hears what; an empty set means everything.
+        self._listeners: tuple[tuple[Listener, frozenset[str]], ...] = ()
 
-    @property
-    def has_listeners(self) -> bool:
-        """True if a post is heard by anybody."""
-        return bool(self._listeners)
+    def wants(self, kind: str) -> bool:
+        """True if a post of this kind is heard by anybody."""
+        return any(not kinds or kind in kinds for _, kinds in self._listeners)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """From now on `listener` hears everything; call what is returned to end that."""
-        self._listeners = (*self._listeners, listener)
+    def listen(self, listener: Listener, *, only: Collection[str] = ()) -> Callable[[], None]:
+        """From now on `listener` hears all, or `only` these kinds; call what is returned to end that."""
+        entry = (listener, frozenset(only))
+        self._listeners = (*self._listeners, entry)
 
         def stop() -> None:
-            self._listeners = tuple(each for each in self._listeners if each is not listener)
+            self._listeners = tuple(each for each in self._listeners if each is not entry)
 
         return stop
 
@@ -53,8 +54,11 @@ class Bulletin:
         """An event as it was posted, perhaps in another process. A listener that fails does not stop the
         others, nor the call it is about.
         """
-        for listener in self._listeners:
+        kind = event.get("kind")
+        for listener, kinds in self._listeners:
+            if kinds and kind not in kinds:
+                continue
             try:
                 listener(event)
             except Exception:
-                logger.exception("our fault: a listener failed on %s", event.get("kind"))
+                logger.exception("our fault: a listener failed on %s", kind)

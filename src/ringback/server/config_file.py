@@ -239,7 +239,7 @@ def _plain(value: object) -> object:
 
 def _finished(draft: _Draft, warnings: list[str]) -> Loaded:
     """Validate everything; raise with all problems, or return settings with absolute paths."""
-    _wrap_single_values(draft.values)
+    wrap_single_values(draft.values)
     settings = _validated(draft)
     if settings is not None:
         draft.problems += [
@@ -269,7 +269,7 @@ def _validated(draft: _Draft) -> Settings | None:
         return None
 
 
-def _wrap_single_values(values: dict[str, Any]) -> None:
+def wrap_single_values(values: dict[str, Any]) -> None:
     """host = "10.0.0.1" means host = ["10.0.0.1"]."""
     for name, section in values.items():
         for key, value in section.items() if isinstance(section, dict) else ():

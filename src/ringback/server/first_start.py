@@ -28,6 +28,7 @@ from ringback.server.config_file import Loaded, default_data_directory
 from ringback.server.data_directory import make_directory
 from ringback.server.identity import Identity
 from ringback.server.secret import derive, load_or_make_secret
+from ringback.server.storage.records import RecordStore
 from ringback.server.storage.sealing import Sealer
 from ringback.server.storage.snapshot import Snapshot
 from ringback.server.storage.sqlite import FILE_NAME, SqliteStore
@@ -65,6 +66,11 @@ def open_store(directory: Path) -> tuple[Store, bytes]:
     return SqliteStore.open(directory / FILE_NAME, sealer=_sealer(secret)), secret
 
 
+def open_records(directory: Path) -> RecordStore:
+    """The records of calls, in the same file."""
+    return RecordStore.open(directory / FILE_NAME, sealer=_sealer(load_or_make_secret(directory)))
+
+
 def open_store_or_snapshot(directory: Path) -> tuple[Store, bytes]:
     """The same for a server, which goes on with the users it knew when the database cannot be used now."""
     try:
@@ -77,6 +83,11 @@ def open_store_or_snapshot(directory: Path) -> tuple[Store, bytes]:
         if store is None:
             raise
         return store, secret
+
+
+def sealer_of(directory: Path) -> Sealer:
+    """What opens the seals of a data directory that exists."""
+    return _sealer(load_or_make_secret(directory))
 
 
 def _sealer(secret: bytes) -> Sealer:

@@ -13,13 +13,14 @@ and the caller gets a 500.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.kernel import BIT
+from ringback.server import clauses
 from ringback.server.best_response import best_response
-from ringback.server.branch import NEVER, Branch, BranchState
+from ringback.server.branch import NEVER, Branch, BranchState, ForkingPolicy
 from ringback.server.targets import Target, is_same_target, serial_groups
 from ringback.sip.events import (
     CancelReceived,
@@ -46,17 +47,6 @@ DECLINED_EVERYWHERE = 'SIP;cause=603;text="Declined elsewhere"'
 SILENCE = 2.0
 
 _MAX_BREADTH = BIT["max-breadth"]
-
-
-@dataclass(frozen=True, slots=True)
-class ForkingPolicy:
-    """Times in seconds."""
-
-    timer_c: float = 181.0
-    ring_time: float = 120.0
-    max_branches: int = 16
-    max_breadth: int = 60
-    """RFC 5393 5.3.3: where nobody said less."""
 
 
 #: The further targets that a 3xx names; empty when it is to be passed on instead.
@@ -130,6 +120,7 @@ class ResponseContext:
     def _give_up(self, reason: str | None) -> None:
         """16.10: nothing new is tried, what rings is told to stop."""
         self._is_cancelled = True
+        self.exchange.decide(clauses.GAVE_UP)
         self._groups.clear()
         self._cancel_pending(reason)
         self._go_on()
@@ -177,6 +168,8 @@ class ResponseContext:
     def _succeed(self, branch: Branch, response: Response) -> None:
         """Steps 5 and 10: every 2xx to an INVITE goes to the caller at once, also a second one."""
         self._finish(branch)
+        if self._is_invite and self.exchange.dialog is None:
+            self.exchange.decide(clauses.ANSWERED_BY, branch.target.text, response.status)
         if self._is_invite or not self.exchange.is_answered:
             self.exchange.send(response)
         self._groups.clear()
@@ -199,6 +192,7 @@ class ResponseContext:
                 return
         if not (was_cancelled_by_us and response.status == 487):
             self._failures.append(response)
+            self.exchange.decide(clauses.BRANCH_FAILED, branch.target.text, response.status)
         if response.status >= 600:
             self._groups.clear()
             self._cancel_pending(DECLINED_EVERYWHERE)
@@ -214,6 +208,7 @@ class ResponseContext:
             if self._try_alternate(branch):
                 return
             self._failures.append(self._made_here(status))
+            self.exchange.decide(clauses.BRANCH_SILENT, branch.target.text, status)
         self._go_on()
 
     def _try_alternate(self, branch: Branch) -> bool:
@@ -275,6 +270,7 @@ class ResponseContext:
             self._finish(branch)
             if not self._try_alternate(branch):
                 self._failures.append(self._made_here(430))
+                self.exchange.decide(clauses.BRANCH_SILENT, branch.target.text, 430)
             return
         stack = self.exchange.stack
         transaction = stack.send_request(
@@ -309,6 +305,7 @@ class ResponseContext:
         try:
             if self._ringing_ends_at <= now:
                 self._ringing_ends_at = NEVER
+                self.exchange.decide(clauses.NOBODY_ANSWERED, self._policy.ring_time)
                 self._cancel_pending(None)
             for branch in [each for each in self.branches if each.gives_up_at <= now]:
                 self._run_out_of_patience(branch)
@@ -360,7 +357,9 @@ class ResponseContext:
     def _conclude(self) -> None:
         """Step 6: nothing is pending and nothing left to try."""
         if not self.exchange.is_answered:
-            self.exchange.send(self._outcome())
+            outcome = self._outcome()
+            self.exchange.decide(clauses.OUTCOME, outcome.status)
+            self.exchange.send(outcome)
         self._end()
 
     def _outcome(self) -> Response:

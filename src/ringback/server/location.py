@@ -156,13 +156,14 @@ class Location:
             for tell in self.on_bound:
                 tell(binding)
 
-    def forget_user(self, user: str) -> None:
-        """The user is gone, and so are all bindings."""
+    def forget_user(self, user: str, *, device: str | None = None) -> None:
+        """The user is gone, and so are all bindings; or one device, and those made with its password."""
         if self._asleep:
             self._wake_user(user)
-        keys = [binding.key for binding in _listed(self._by_user.get(user, ()))]
+        known = _listed(self._by_user.get(user, ()))
+        keys = [binding.key for binding in known if device in (None, binding.device)]
         self.apply(user, remove=keys)
-        self._store.remove_bindings_of(user)
+        self._store.remove_bindings_of(user, device=device)
         for told in self.on_changed:
             told(user, (), keys)
 

@@ -17,9 +17,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ringback.server.amplification import keep_small
+from ringback.server.decisions import NOTES, Decisions
 from ringback.server.log_limit import LogLimit
 from ringback.sip.errors import PeerError
 from ringback.sip.events import AckReceived, CancelReceived, Event, RequestReceived
@@ -27,6 +28,9 @@ from ringback.sip.flow import Transport
 
 if TYPE_CHECKING:
     from ringback.net.driver import StackDriver
+    from ringback.server.call_records.book import CallBook
+    from ringback.server.call_records.record import CallRecord
+    from ringback.server.decisions import Clause
     from ringback.server.flow_token import Onward
     from ringback.server.routing import Decision
     from ringback.server.subscribers import Principal
@@ -57,18 +61,22 @@ class Exchange:
 
     __slots__ = (
         "decision",
+        "decisions",
         "dialog",
         "driver",
         "flow",
         "is_answered",
         "loop_hash",
         "max_forwards",
+        "notes",
         "own_routes",
         "present",
         "principal",
+        "record",
         "request",
         "routes",
         "stack",
+        "status",
         "to_tag",
         "transaction",
         "undo",
@@ -76,9 +84,16 @@ class Exchange:
     )
 
     def __init__(
-        self, request: Request, flow: Flow, driver: StackDriver, transaction: ServerTransaction | None = None
+        self,
+        request: Request,
+        flow: Flow,
+        driver: StackDriver,
+        transaction: ServerTransaction | None = None,
+        decisions: Decisions | None = None,
     ) -> None:
         self.replace_request(request)
+        self.decisions = decisions
+        self.notes: list[Any] | None = None
         self.flow = flow
         self.driver = driver
         self.stack = driver.stack
@@ -95,6 +110,10 @@ class Exchange:
         """The fields that stay here: bits of `kernel.BIT`."""
         self.loop_hash = ""
         self.is_answered = False
+        self.status = 0
+        """Of the last response that was sent."""
+        self.record: CallRecord | None = None
+        """What is written down of the call that it begins."""
         self.undo: Callable[[], None] | None = None
         """Called when something of ours raises: there may be branches to cancel."""
 
@@ -116,6 +135,23 @@ class Exchange:
             hops = request.max_forwards
             self.present, self.to_tag = request.present, request.to_tag
             self.max_forwards = -1 if hops is None else hops
+
+    def decide(self, clause: Clause, *facts: Any) -> None:
+        """Note what was decided; it is put into words when somebody asks."""
+        notes = self.notes
+        if notes is None:
+            if self.decisions is None:
+                return
+            notes = self.notes = self.decisions.notes_of(self)
+        if len(notes) < NOTES:
+            notes += (self.stack.now, clause, facts)
+
+    def refuse(
+        self, status: int, clause: Clause, *facts: Any, reason: str | None = None, headers: HeaderList = ()
+    ) -> None:
+        """Answer with a failure, and note why."""
+        self.decide(clause, *facts)
+        self.respond(status, reason, headers=headers)
 
     def keep(self) -> bool:
         """From now on the transaction is stored. False: there is nothing more to do (a repetition, or no
@@ -160,6 +196,7 @@ class Exchange:
             return
         was_answered = self.is_answered
         self.is_answered = was_answered or response.status >= 200
+        self.status = response.status
         stack = self.stack
         respond = stack.respond
         if not transaction.is_kept:
@@ -200,8 +237,15 @@ class Service(Protocol):
 class Pipeline:
     """The ordered list. Give `receive` to the driver as its handler."""
 
-    def __init__(self, services: Sequence[Service]) -> None:
+    def __init__(
+        self,
+        services: Sequence[Service],
+        decisions: Decisions | None = None,
+        book: CallBook | None = None,
+    ) -> None:
         self.services = tuple(services)
+        self._decisions = decisions
+        self._book = book
         self.driver: StackDriver | None = None
         self._waiting: dict[str, deque[Exchange]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -229,7 +273,7 @@ class Pipeline:
 
     def _begin(self, request: Request, flow: Flow, transaction: ServerTransaction | None) -> None:
         assert self.driver is not None
-        exchange = Exchange(request, flow, self.driver, transaction)
+        exchange = Exchange(request, flow, self.driver, transaction, self._decisions)
         queue = self._waiting.get(request.call_id) if self._waiting else None
         if queue is None:
             self._walk(exchange, 0)
@@ -239,18 +283,28 @@ class Pipeline:
             exchange.respond(500, headers=[("Retry-After", "5")])
 
     def _walk(self, exchange: Exchange, start: int) -> None:
-        """Inside the guard, from service to service, until one answers or wants to wait."""
+        """Inside the guard. What is refused at once is written down."""
         try:
-            for index in range(start, len(self.services)):
-                outcome = self.services[index].serve(exchange)
-                if outcome is True or exchange.is_answered:
-                    return
-                if outcome is not False:
-                    self._wait(exchange, outcome, index + 1)
-                    return
-            exchange.respond(404)
+            self._serve(exchange, start)
         except Exception as error:  # noqa: BLE001 (logged there)
             exchange.fail(error)
+        if exchange.status >= 300:
+            self._refused(exchange)
+
+    def _serve(self, exchange: Exchange, start: int) -> None:
+        """From service to service, until one answers or wants to wait."""
+        for index in range(start, len(self.services)):
+            outcome = self.services[index].serve(exchange)
+            if outcome is True or exchange.is_answered:
+                return
+            if outcome is not False:
+                self._wait(exchange, outcome, index + 1)
+                return
+        exchange.respond(404)
+
+    def _refused(self, exchange: Exchange) -> None:
+        if self._book is not None and exchange.request.method == "INVITE" and exchange.to_tag is None:
+            self._book.refused(exchange)
 
     def _wait(self, exchange: Exchange, outcome: Awaitable[bool], index: int) -> None:
         if len(self._waiting) >= WAITING_LIMIT and exchange.request.call_id not in self._waiting:

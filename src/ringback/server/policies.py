@@ -9,8 +9,8 @@ from ringback.net.limits import TransportLimits
 from ringback.server.admission import AdmissionPolicy
 from ringback.server.anchoring import AnchoringPolicy
 from ringback.server.authentication import AuthenticationPolicy
-from ringback.server.b2bua.bridge import BridgePolicy
-from ringback.server.forking import ForkingPolicy
+from ringback.server.b2bua.bridge_policy import BridgePolicy
+from ringback.server.branch import ForkingPolicy
 from ringback.server.forwarding import ForwardingPolicy
 from ringback.server.overload.gate import OverloadPolicy
 from ringback.server.registration import RegistrarPolicy

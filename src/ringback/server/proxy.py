@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringback.server.forking import ForkingPolicy, ResponseContext
+from ringback.server import clauses
+from ringback.server.branch import ForkingPolicy
+from ringback.server.forking import ResponseContext
 from ringback.server.routing import ToUser
 from ringback.server.target_set import is_sips
 from ringback.server.targets import Target, target_of
@@ -21,6 +23,7 @@ from ringback.sip.routing import next_hop
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ringback.server.call_records.book import CallBook
     from ringback.server.flow_token import Onward
     from ringback.server.forwarding import Forwarder
     from ringback.server.location import Location
@@ -44,12 +47,14 @@ class Proxy:
         location: Location,
         target_set: TargetSet,
         recurses: bool = True,
+        book: CallBook | None = None,
     ) -> None:
         self.policy = policy
         self.recurses = recurses
         self._forwarder = forwarder
         self._location = location
         self._target_set = target_set
+        self._book = book
         self._contexts: set[ResponseContext] = set()
 
     @property
@@ -62,8 +67,10 @@ class Proxy:
         if exchange.transaction is None:
             self._pass_ack(exchange, targets)
         elif not targets:
-            exchange.respond(480)
+            exchange.refuse(480, clauses.NO_TARGETS, exchange.decision, (), self._left_out(exchange))
         elif exchange.keep():
+            if exchange.decision is not None:
+                exchange.decide(clauses.TARGETS, exchange.decision, targets)
             self._forward(exchange, targets)
         return True
 
@@ -74,10 +81,19 @@ class Proxy:
             forwarding=self._forwarder,
             policy=self.policy,
             recurse=self._recurse if self._may_recurse(exchange) else None,
-            closed=self._contexts.discard,
+            closed=self._closed,
         )
+        if self._book is not None and exchange.to_tag is None and exchange.request.method == "INVITE":
+            self._book.pass_on(exchange)
+        elif self._book is not None and exchange.request.method == "BYE":
+            self._book.passed_bye(exchange.request)
         self._contexts.add(context)
         context.start()
+
+    def _closed(self, context: ResponseContext) -> None:
+        self._contexts.discard(context)
+        if self._book is not None and context.exchange.record is not None:
+            self._book.passed_final(context.exchange)
 
     def _pass_ack(self, exchange: Exchange, targets: Sequence[Target]) -> None:
         """16.11: the ACK to a 2xx has no transaction. It goes along its Route, or to the only phone."""
@@ -103,6 +119,10 @@ class Proxy:
         return self._target_set.of(
             exchange.decision, driver=exchange.driver, secure=is_sips(exchange.request.uri)
         )
+
+    def _left_out(self, exchange: Exchange) -> tuple[str, ...]:
+        secure = is_sips(exchange.request.uri)
+        return self._target_set.left_out(exchange.decision, driver=exchange.driver, secure=secure)
 
     def _target_in_dialog(self, exchange: Exchange, onward: Onward) -> Target:
         """The neighbour's connection; if it was replaced, that of the same phone now; else what the

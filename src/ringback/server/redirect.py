@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ringback.server import clauses
 from ringback.server.nat import contact_with_flow
 from ringback.server.routing import ToUser
 
@@ -26,6 +27,7 @@ class Redirect:
         if not self.is_enabled or exchange.transaction is None or not isinstance(exchange.decision, ToUser):
             return False
         bindings = self._location.bindings(exchange.decision.number, now=exchange.stack.now)
+        exchange.decide(clauses.REDIRECTED, exchange.decision.number, len(bindings))
         if bindings:
             exchange.respond(302, headers=[("Contact", _contact(binding)) for binding in bindings])
         else:

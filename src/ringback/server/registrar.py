@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ringback.kernel import BIT
+from ringback.server import clauses
 from ringback.server.nat import flow_to_contact
 from ringback.server.plain_request import answer
 from ringback.server.refresh import refreshed
@@ -56,16 +57,18 @@ class Registrar:
         if exchange.request.method != "REGISTER":
             return False
         if exchange.principal is None:
-            exchange.respond(403)
+            exchange.refuse(403, clauses.NOT_REGISTERED, "nobody", 403, "nobody proved anything")
             return True
         now, user = exchange.driver.now, exchange.principal.number
         existing = self._location.bindings(user, now=now)
         try:
             update = self._refresh(exchange, existing, now) or self._update(exchange, user, existing, now)
         except RegistrationError as refusal:
+            exchange.decide(clauses.NOT_REGISTERED, user, refusal.status, refusal.detail)
             exchange.respond(refusal.status, refusal.detail, headers=refusal.headers)
             return True
         self._commit(exchange, user, update, now)
+        exchange.decide(clauses.REGISTERED, user, update.put, update.remove, now)
         if exchange.transaction is not None:
             exchange.transaction.shed()  # it waits 32 s for repetitions, by the hundred thousand
         return True
@@ -105,6 +108,10 @@ class Registrar:
             raise RegistrationError(403, "Contact Is This Server")
 
     def _commit(self, exchange: Exchange, user: str, update: Update, now: float) -> None:
+        principal = exchange.principal
+        if principal is not None and principal.device:
+            for binding in update.put:  # new ones all of them: nobody else has seen them yet
+                binding.device = principal.device
         self._location.commit(user, put=update.put, remove=update.remove, now=now)
         texts = [_with_expiry(binding, now) for binding in self._location.bindings(user, now=now)]
         lines = "".join([f"Contact: {_printable(text)}\r\n" for text in texts])

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ringback.server import clauses
+
 if TYPE_CHECKING:
     from ringback.server.locality import Locality
     from ringback.server.pipeline import Exchange
@@ -22,6 +24,14 @@ class ToUser:
     """The phones of this user."""
 
     number: str
+
+
+@dataclass(slots=True)
+class ToUsers:
+    """The phones of all these users at once, but not those of who calls. No numbers: everybody here."""
+
+    numbers: tuple[str, ...]
+    apart_from: str = ""
 
 
 @dataclass(slots=True)
@@ -46,7 +56,7 @@ class Refusal:
     reason: str | None = None
 
 
-Decision = ToUser | ToApplication | ToUri | Refusal
+Decision = ToUser | ToUsers | ToApplication | ToUri | Refusal
 
 
 class DialPlan(Protocol):
@@ -65,7 +75,7 @@ class UsersByNumber:
 
     def decide(self, user: str, *, method: str, caller: Principal | None) -> Decision:
         subscriber = self._subscribers.find(user)
-        return ToUser(subscriber.number) if subscriber else Refusal(404)
+        return ToUser(subscriber.number) if subscriber and not subscriber.may_call else Refusal(404)
 
 
 class Destination:
@@ -81,11 +91,12 @@ class Destination:
         uri = exchange.request.uri
         if not self._locality.is_ours(uri):
             exchange.decision = ToUri(uri)
+            exchange.decide(clauses.OTHER_DOMAIN, uri)
             return False
-        decision = self._dial_plan.decide(
-            self._locality.user_of(uri), method=exchange.request.method, caller=exchange.principal
-        )
+        user, method, caller = self._locality.user_of(uri), exchange.request.method, exchange.principal
+        decision = self._dial_plan.decide(user, method=method, caller=caller)
         exchange.decision = decision
+        exchange.decide(clauses.DIALLED, self._dial_plan, user, method, caller, decision)
         if isinstance(decision, Refusal):
             exchange.respond(decision.status, decision.reason)
             return True

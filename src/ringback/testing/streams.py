@@ -36,6 +36,8 @@ class MemoryStream:
         self._released: Callable[[], None] | None = None
         #: Set it to let this end read nothing more (a zero window).
         self.stalled = False
+        #: Called when all that was written has arrived.
+        self.drained: Callable[[], None] | None = None
 
     def join(self, peer: "MemoryStream") -> None:
         """Make two ends one connection."""
@@ -73,6 +75,14 @@ class MemoryStream:
             reader.data_received(data)
         if self._lost is not None:
             reader.connection_lost(self._lost)
+
+    def pause(self) -> None:
+        """Read nothing until `resume`."""
+        self.stalled = True
+
+    def resume(self) -> None:
+        """Read again."""
+        self.stalled = False
 
     def write(self, data: bytes) -> None:
         """Send; the data arrives in order, in pieces the seed decides."""
@@ -138,6 +148,8 @@ class MemoryStream:
             self._queued -= len(segment)
             self._network.record("stream", self._local, self._remote, segment)
             peer._take(segment)
+            if not self._queued and self.drained is not None:
+                self.drained()
         elif self._closing:
             self._end("closed")
             peer._end("closed by the peer")

@@ -44,6 +44,7 @@ FLOWS = st.none() | st.builds(
         st.integers(0, 2**31 - 1),
         TEXT,
         st.floats(0, 1e10),
+        device=st.text("0123456789abcdef", max_size=12),
     )
 )
 def test_a_binding_travels_unchanged(binding: Binding) -> None:

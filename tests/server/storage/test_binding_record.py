@@ -19,6 +19,7 @@ bindings = st.builds(
     cseq=st.integers(0, 2**32 - 1), transport=texts, local_host=texts, local_port=st.integers(0, 65535),
     remote_host=texts, remote_port=st.integers(0, 65535), path=st.lists(texts, max_size=4).map(tuple),
     instance=texts, reg_id=st.integers(0, 2**31), user_agent=texts, registered_at=st.floats(0, 1e12),
+    device=texts,
 )  # fmt: skip
 
 

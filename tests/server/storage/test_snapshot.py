@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ringback.server.storage import UserRecord
+from ringback.server.storage import DeviceRecord, UserRecord
 from ringback.server.storage.sealed_digests import SealedDigests
 from ringback.server.storage.sealing import Sealer
 from ringback.server.storage.snapshot import FILE_NAME, Snapshot
+from ringback.server.storage.sqlite import SqliteStore
 
 ANNA = UserRecord("101", "Änna", "r", {"MD5": "c0ffee" * 8}, "demo")
 VALUES = {"realm": "r", "domain": "d"}
@@ -32,6 +33,23 @@ def test_digests_that_are_sealed_stay_sealed_and_can_be_opened_afterwards(tmp_pa
     assert store is not None
     (user,) = store.users()
     assert dict(user.ha1s) == {"MD5": "c0ffee"}
+
+
+def test_devices_come_back_and_guests_do_not(tmp_path: Path) -> None:
+    sealer = Sealer(b"k" * 32)
+    store = SqliteStore.open(tmp_path / "ringback.db", sealer=sealer)
+    desk = DeviceRecord("d1", "101", "Desk", "phone", "r", 5.0, security="off", ha1s={"MD5": "c0ffee"})
+    store.put_device(desk)
+    guest = DeviceRecord("d2", "guest-a", "Guest", "guest", "r", may_call="101")
+    snapshot = Snapshot(tmp_path, sealer)
+    snapshot.write([ANNA], VALUES, [*store.devices(), guest])
+    store.close()
+    first = (tmp_path / FILE_NAME).read_bytes()
+    assert b"c0ffee" not in first
+    found = snapshot.open("")
+    assert found is not None
+    assert list(found.devices()) == [desk]
+    assert dict(found.devices()[0].ha1s) == {"MD5": "c0ffee"}
 
 
 def test_nothing_is_written_while_nothing_changes(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 """What every store does, shown on each of them."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ringback.server.storage import BindingRecord, MemoryStore, Store, UserRecord
+from ringback.server.storage import BindingRecord, DeviceRecord, GuestPage, MemoryStore, Store, UserRecord
 from ringback.server.storage.sealing import Sealer
 from ringback.server.storage.sqlite import SqliteStore
 
@@ -52,6 +53,98 @@ def test_a_changed_user_has_only_the_new_digests(reopen) -> None:
     store.put_user(UserRecord("101", "Anna B", "example.com", {"SHA-256": "d" * 64}))
     (user,) = reopen().users()
     assert (user.name, dict(user.ha1s)) == ("Anna B", {"SHA-256": "d" * 64})
+
+
+DESK = DeviceRecord(
+    "d1", "101", "Desk", "phone", "example.com", 5.0, 6.0, "me", "required", "", 0.0, {"MD5": "e" * 32}
+)
+MOBILE = DeviceRecord("d2", "101", "Mobile", "app", "example.com", 4.0, ha1s={"SHA-256": "f" * 64})
+GUEST = DeviceRecord("d3", "guest-a", "", "guest", "example.com", 9.0, may_call="101", ha1s={"MD5": "a" * 32})
+
+
+def test_one_user_is_found_by_number(reopen) -> None:
+    store = reopen()
+    store.put_user(ANNA)
+    store.put_user(BOB)
+    (found,) = store.users(number="102")
+    assert (found.number, found.name, dict(found.ha1s)) == ("102", BOB.name, dict(BOB.ha1s))
+    assert list(store.users(number="999")) == []
+
+
+def test_devices_are_kept_whole_in_the_order_of_time_and_found_by_number_and_kind(reopen) -> None:
+    for device in (GUEST, DESK, MOBILE):
+        reopen().put_device(device)
+    store = reopen()
+    assert list(store.devices()) == [MOBILE, DESK, GUEST]
+    assert [dict(each.ha1s) for each in store.devices(number="101")] == [MOBILE.ha1s, DESK.ha1s]
+    assert list(store.devices(kind="guest")) == [GUEST]
+    assert list(store.devices(number="101", kind="guest")) == []
+
+
+def test_a_changed_device_keeps_what_it_was_not_given_anew(reopen) -> None:
+    store = reopen()
+    store.put_device(DESK)
+    (stored,) = store.devices()
+    store.put_device(replace(stored, name="Window", security="", created_at=77.0, last_seen=88.0))
+    (renamed,) = reopen().devices()
+    assert renamed == replace(DESK, name="Window", security="")
+    store = reopen()
+    store.put_device(replace(renamed, ha1s={"MD5": "b" * 32}))
+    assert dict(store.devices()[0].ha1s) == {"MD5": "b" * 32}
+
+
+def test_a_removed_device_takes_its_own_bindings_along_and_a_removed_user_all_devices(reopen) -> None:
+    store = reopen()
+    store.put_user(ANNA)
+    for device in (DESK, MOBILE, GUEST):
+        store.put_device(device)
+    for key, device in (("k1", "d1"), ("k2", "d2"), ("k3", "")):
+        store.put_binding(replace(binding(key=key), device=device))
+    store.flush()
+    assert store.remove_device("d1")
+    assert not store.remove_device("d1")
+    assert [(each.key, each.device) for each in reopen().bindings(now=0)] == [("k2", "d2"), ("k3", "")]
+    reopen().remove_user("101")
+    assert list(reopen().devices()) == [GUEST]
+    assert list(reopen().bindings(now=0)) == []
+
+
+def test_bindings_are_removed_by_the_device_that_made_them(reopen) -> None:
+    store = reopen()
+    for key, device in (("k1", "d1"), ("k2", "d2"), ("k3", "")):
+        store.put_binding(replace(binding(key=key), device=device))
+    store.remove_bindings_of("101", device="")
+    store.remove_bindings_of("102", device="d2")
+    assert [each.key for each in reopen().bindings(now=0)] == ["k1", "k2"]
+    reopen().remove_bindings_of("101", device="d2")
+    assert [each.key for each in reopen().bindings(now=0)] == ["k1"]
+
+
+def test_when_a_device_was_last_there_is_read_from_its_registrations(reopen) -> None:
+    store = reopen()
+    for device in (DESK, MOBILE):
+        store.put_device(device)
+    for key, device, at in (("k1", "d1", 50.0), ("k2", "d1", 70.0), ("k3", "", 90.0), ("k4", "d9", 95.0)):
+        store.put_binding(replace(binding(key=key), device=device, registered_at=at))
+    store.see_devices()
+    store.flush()
+    assert {each.id: each.last_seen for each in reopen().devices()} == {"d1": 70.0, "d2": 0.0}
+
+
+def test_guest_pages_are_kept_by_name(reopen) -> None:
+    store = reopen()
+    for page in (
+        GuestPage("sales", "102", "Call us", created_at=5.0),
+        GuestPage("door", "101", enabled=False),
+    ):
+        store.put_guest_page(page)
+    store.put_guest_page(GuestPage("sales", "103", "Call", created_at=9.0))
+    assert list(reopen().guest_pages()) == [
+        GuestPage("door", "101", enabled=False), GuestPage("sales", "103", "Call", created_at=5.0)
+    ]  # fmt: skip
+    assert reopen().remove_guest_page("door")
+    assert not reopen().remove_guest_page("door")
+    assert [page.name for page in reopen().guest_pages()] == ["sales"]
 
 
 def test_a_removed_user_takes_the_bindings_along(reopen) -> None:

@@ -20,8 +20,8 @@ from ringback.sip.message.values import Reason
 if TYPE_CHECKING:
     from ringback.server.b2bua.call import BridgedCall
     from ringback.server.b2bua.leg import BridgeLeg
-    from ringback.server.b2bua.referral_report import ReferralReport
     from ringback.server.b2bua.search import Search
+    from ringback.server.b2bua.transfer import Report
     from ringback.sip.events import SessionEnded
 
 logger = logging.getLogger("ringback.calls")
@@ -50,15 +50,15 @@ class ApplicationTransfer:
     def __init__(
         self,
         call: BridgedCall,
-        referrer: BridgeLeg,
+        referrer: BridgeLeg | None,
         staying: BridgeLeg,
-        report: ReferralReport,
+        report: Report,
         extension: Extension,
     ) -> None:
         self.search: Search | None = None
         self.report = report
         self._call = call
-        self._referrer: BridgeLeg | None = referrer
+        self._referrer = referrer
         self._staying = staying
         self._extension = extension
         self._standing: StandingSession | None = None
@@ -128,6 +128,7 @@ class ApplicationTransfer:
         call, staying = self._call, self._staying
         logger.info("call %s: %s now speaks with %s", call.number, staying.end.name, self._extension.number)
         self.report.say(200)
+        call.record.end(200, by="server", why=f"{staying.end.name} now speaks with {self._extension.number}")
         call.release(staying)
         call.bridge.unlist(staying)
         if self._referrer is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ringback.media.errors import MediaError
 from ringback.sdp.errors import UnacceptableSession
+from ringback.server import clauses
 from ringback.server.b2bua.crossing import Crossing, warning_of
 from ringback.server.b2bua.header_fields import crossing, crossing_refusal
 from ringback.server.b2bua.search import Search
@@ -51,6 +52,7 @@ class Beginning:
         caller = self._caller
         if response.status == EARLY_DIALOG_TERMINATED or not caller.is_answering:
             return
+        self._call.record.rings()
         if sdp is not None and not can_describe(caller.session):
             sdp = None
         if (response.status, sdp) != self._said:
@@ -82,7 +84,9 @@ class Beginning:
 
     async def refused(self, response: Response) -> None:
         """Nobody takes it."""
+        self._call.decide(clauses.CALL_REFUSED, response.status, response.reason)
         headers = crossing_refusal(response, realm=self._call.bridge.realm)
+        self._call.record.end(response.status, by="callee", reason=response.reason)
         self._caller.end_call(response.status, response.reason, headers=headers)
         self._call.is_over = True
 
@@ -102,6 +106,7 @@ class Beginning:
             logger.info("the offer of %s cannot be taken: %s", leg.end.name, error)
             leg.end_call(488, cause="SIP;cause=488", headers=[])
             status = 488 if isinstance(error, UnacceptableSession) else 503
+            self._call.record.end(status, by="server", why="nobody could carry the sound of this call")
             self._caller.end_call(status, headers=warning_of(error))
             self._call.is_over = True
             return None

@@ -11,32 +11,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ringback.sdp.errors import UnacceptableSession
-from ringback.server.anchoring import AnchoringPolicy, End, check_security, described
-from ringback.server.applications import contact_on
+from ringback.server import clauses
 from ringback.server.b2bua.beginning import Beginning
-from ringback.server.b2bua.call import BridgedCall
-from ringback.server.b2bua.crossing import warning_of
+from ringback.server.b2bua.call import BridgedCall, Work
+from ringback.server.b2bua.commands import CallCommands, CommandRefused
 from ringback.server.b2bua.invitation import Invitation
 from ringback.server.b2bua.media import CallMedia
 from ringback.server.b2bua.records import ended_in_words
-from ringback.server.b2bua.takeover import take_over
-from ringback.server.routing import Refusal, ToApplication, ToUri, ToUser
+from ringback.server.b2bua.placing import Placing
+from ringback.server.b2bua.record_keeping import note_asked
+from ringback.server.b2bua.reception import Reception
+from ringback.server.decisions import Decisions
+from ringback.server.routing import Refusal, ToApplication, ToUri, ToUser, ToUsers
 from ringback.server.subscribers import Principal
 from ringback.sip.dialog.identifier import DialogId
-from ringback.sip.dialog.negotiation import session_description
 from ringback.sip.message.uri import SipUri
 from ringback.sip.transfer_fields import replaced_by
 
 if TYPE_CHECKING:
+    from ringback.server.b2bua.bridge_policy import BridgePolicy
+    from ringback.server.binding import Binding
+    from ringback.server.call_records.book import CallBook
+    from ringback.server.call_records.record import CallRecord
     from ringback.media.plane import MediaEvent, MediaPlane
     from ringback.net.driver import StackDriver
     from ringback.server.applications import ApplicationCalls, IncomingCall
     from ringback.server.b2bua.leg import BridgeLeg
-    from ringback.server.forking import ForkingPolicy
+    from ringback.server.branch import ForkingPolicy
     from ringback.server.location import Location
     from ringback.server.loop_detection import LoopDetector
     from ringback.server.pipeline import Exchange
@@ -58,19 +61,6 @@ SUPPORTED = ("100rel", "timer", "replaces", "norefersub")
 SHOWN = 50
 
 
-@dataclass(frozen=True, slots=True)
-class BridgePolicy:
-    """What the settings say about calls."""
-
-    is_enabled: bool = True
-    max_calls: int = 10_000
-    max_duration: int = 0
-    recurses: bool = True
-    strangers_may_call: bool = False
-    users_may_call_out: bool = True
-    anchoring: AnchoringPolicy = field(default_factory=AnchoringPolicy)
-
-
 class Bridge:
     """The service, and what its calls ask it for."""
 
@@ -88,7 +78,12 @@ class Bridge:
         applications: ApplicationCalls,
         is_elsewhere: Callable[[str], bool] = lambda _: False,
         plane: MediaPlane | None = None,
+        decisions: Decisions | None = None,
+        book: CallBook,
     ) -> None:
+        self.decisions = Decisions() if decisions is None else decisions
+        self.book = book
+        """Where calls are written down."""
         self.policy = policy
         self.forking = forking
         self.domain = domain
@@ -96,6 +91,8 @@ class Bridge:
         self.legs: dict[InviteSession, BridgeLeg] = {}
         """Who is in a call, by session."""
         self._sessions = sessions
+        self.is_closing = False
+        self._reception = Reception(self, sessions, location)
         self._target_set = target_set
         self._location = location
         self._loops = loops
@@ -116,16 +113,17 @@ class Bridge:
         request = exchange.request
         if not self.policy.is_enabled or request.method != "INVITE" or exchange.transaction is None:
             return False
-        if exchange.to_tag is not None or not isinstance(exchange.decision, ToUser | ToUri):
+        if exchange.to_tag is not None or not isinstance(exchange.decision, ToUser | ToUsers | ToUri):
             return False
         self._driver = exchange.driver
         reference = replaced_by(request)
-        if reference is None or not self._serve_takeover(exchange, reference):
+        if reference is None or not self._reception.serve_takeover(exchange, reference):
             self._serve_call(exchange)
         return True
 
     async def close(self) -> None:
         """End every call: each hangs up on its way out."""
+        self.is_closing = True
         tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
@@ -141,13 +139,29 @@ class Bridge:
         """The newest calls, the last one first."""
         return list(self._calls.values())[: -SHOWN - 1 : -1]
 
+    def call_of(self, number: str) -> BridgedCall | None:
+        """The call with this number, if it is on."""
+        return self._calls.get(number)
+
+    def place(self, driver: StackDriver, caller: str, to: str) -> CallRecord:
+        """Ring the phones of a user, then call somebody for them."""
+        self._driver = driver
+        if not self.policy.is_enabled or len(self._calls) >= self.policy.max_calls:
+            raise CommandRefused("no calls are placed here now (calls.mode, calls.max_bridged)")
+        call = self._new_call(driver)
+        placing = Placing(call, caller, to)
+        placing.open(call.number)
+        self._calls[call.number] = call
+        self._start(call, placing.begin)
+        return call.record
+
     # --- what calls ask
 
     def invite(
         self, call: BridgedCall, invitation: Invitation, leg: BridgeLeg, target: Target, sdp: bytes | None
     ) -> None:
         """Send the INVITE to one who may take the call."""
-        came = invitation.caller.session.flow
+        came = invitation.came or invitation.caller.session.flow
         assert came is not None, "who calls came by some way"
         known = [tag for tag in self._sessions.supported if tag != "100rel" or _may_prack(invitation)]
         request = invitation.request_for(
@@ -168,6 +182,8 @@ class Bridge:
         )
         leg.is_fresh = False
         self.legs[leg.session] = leg
+        self.decisions.link(request.call_id, call.call_id, call.driver.now)
+        note_asked(leg, request.call_id)
 
     def targets(self, decision: Decision | None, *, secure: bool) -> Sequence[Target]:
         """The targets of a decision."""
@@ -209,12 +225,16 @@ class Bridge:
 
     def owner_of(self, handle: bytes) -> Principal | None:
         """The user whose phone this registration is."""
-        binding = self._location.find(handle, now=self._now)
-        return None if binding is None else Principal(binding.user)
+        binding = self.binding_of(handle)
+        return None if binding is None else Principal(binding.user, device=binding.device)
+
+    def binding_of(self, handle: bytes) -> Binding | None:
+        """The registration of this name."""
+        return self._location.find(handle, now=self._now) if handle else None
 
     def flow_of(self, handle: bytes) -> Flow | None:
         """The connection by which a registered phone is reached now."""
-        binding = self._location.find(handle, now=self._now) if handle else None
+        binding = self.binding_of(handle)
         flow = None if binding is None else binding.flow
         return flow if flow is not None and self._driver is not None and self._driver.is_alive(flow) else None
 
@@ -234,6 +254,8 @@ class Bridge:
         self._calls.pop(call.number, None)
         if call.media.is_open:
             self.in_background(_close_media(call))
+        else:
+            call.record.close()
 
     # --- inside
 
@@ -246,99 +268,44 @@ class Bridge:
         is_inside = not isinstance(self._target_set.decide(uri, method="INVITE", caller=principal), ToUri)
         if principal is None:
             return is_inside and self.policy.strangers_may_call
-        return is_inside or self.policy.users_may_call_out
+        return is_inside or (self.policy.users_may_call_out and not principal.may_call)
 
     def _serve_call(self, exchange: Exchange) -> None:
         loop_hash = self._loops.round_hash_of(exchange.request)
         if self._loops.is_loop(exchange.request, loop_hash):
-            exchange.respond(482)
+            exchange.refuse(482, clauses.LOOPING)
             return
         if len(self._calls) >= self.policy.max_calls:
-            exchange.respond(503, headers=[("Retry-After", "10")])
+            running = len(self._calls)
+            exchange.refuse(503, clauses.TOO_MANY_CALLS, running, headers=[("Retry-After", "10")])
             return
         secure = isinstance(exchange.request.uri, SipUri) and exchange.request.uri.secure
         targets = self.targets(exchange.decision, secure=secure)
         if not targets:
-            exchange.respond(480)
+            left_out = self._target_set.left_out(exchange.decision, driver=exchange.driver, secure=secure)
+            exchange.refuse(480, clauses.NO_TARGETS, exchange.decision, (), left_out)
             return
+        exchange.decide(clauses.TARGETS, exchange.decision, targets)
         call = self._new_call(exchange.driver)
-        leg = self._take(exchange, call)
+        leg = self._reception.take(exchange, call)
         if leg is None:
             return
         call.caller = leg
         invitation = Invitation.of(exchange, leg, max_breadth=self.forking.max_breadth, loop_hash=loop_hash)
         self._calls[call.number] = call
-        self._start(call, Beginning(call), invitation, targets)
-
-    def _serve_takeover(self, exchange: Exchange, reference: DialogReference) -> bool:
-        """RFC 3891 3: a dialog that is not confirmed cannot be replaced here, nor one that shall be early.
-        One at another server is for that server to find: False.
-        """
-        old = self.leg_named(reference)
-        if old is None and isinstance(exchange.decision, ToUri):
-            return False
-        call = None if old is None else old.call
-        if old is None or call is None or exchange.principal is None:
-            exchange.respond(481)
-        elif old.is_over:
-            exchange.respond(603)
-        elif not old.is_established:
-            exchange.respond(481)
-        elif reference.has_parameter("early-only"):
-            exchange.respond(486)
-        else:
-            leg = self._take(exchange, call)
-            if leg is not None:
-                call.put(take_over, call, old, leg)
-        return True
+        exchange.decide(clauses.BRIDGED, leg.end.name, call.number)
+        call.record = self.book.open(exchange, mode="bridge", key=call.number)
+        call.record.commands = CallCommands(call)
+        leg.record = call.record.legs[0]
+        self._start(call, Beginning(call).place, invitation, targets)
 
     def _new_call(self, driver: StackDriver) -> BridgedCall:
-        number = driver.stack.identifiers.call_id()
+        number = f"{driver.stack.identifiers.session_id():016x}"  # it is the id of the record, too
         media = CallMedia(number, self._plane, self.policy.anchoring)
         return BridgedCall(self, number, driver, media)
 
-    def _take(self, exchange: Exchange, call: BridgedCall) -> BridgeLeg | None:
-        """The leg of one who calls, if what it offers can be taken; else it is answered."""
-        request, flow = exchange.request, exchange.flow
-        principal = exchange.principal
-        end = End.reached_by(principal.number if principal is not None else _name_of(request.from_uri), flow)
-        sdp = session_description(request)
-        try:
-            if sdp is not None:
-                end = described(end, sdp)
-                check_security(end, self.policy.anchoring)
-        except UnacceptableSession as error:
-            logger.info("INVITE from %s: %s", flow, error)
-            exchange.respond(error.status, headers=warning_of(error))
-            return None
-        if not exchange.keep():
-            return None
-        exchange.respond(100)
-        leg = call.new_leg("caller", end)
-        leg.principal, leg.handle = principal, self._handle_of(exchange)
-        assert exchange.transaction is not None
-        uri = request.uri
-        user = (uri.user or "") if isinstance(uri, SipUri) else str(uri).partition(":")[2]
-        secure = isinstance(uri, SipUri) and uri.secure
-        leg.session = exchange.driver.perform(
-            self._sessions.incoming,
-            exchange.transaction,
-            consumer=leg.receive,
-            contact=contact_on(user, flow, secure=secure and flow.transport.is_secure),
-            flow=flow,
-        )
-        leg.is_fresh = False
-        exchange.is_answered = True
-        if leg.session.ended is not None:
-            call.forget(leg)
-            return None
-        self.legs[leg.session] = leg
-        return leg
-
-    def _start(
-        self, call: BridgedCall, beginning: Beginning, invitation: Invitation, targets: Sequence[Target]
-    ) -> None:
-        task = asyncio.get_running_loop().create_task(call.run(beginning.place, invitation, targets))
+    def _start(self, call: BridgedCall, first: Work, *arguments: Any) -> None:
+        task = asyncio.get_running_loop().create_task(call.run(first, *arguments))
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
@@ -346,13 +313,6 @@ class Bridge:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("our fault: a call failed", exc_info=task.exception())
-
-    def _handle_of(self, exchange: Exchange) -> bytes:
-        """The registration of the phone that calls: the one on this flow."""
-        if exchange.principal is None:
-            return b""
-        bindings = self._location.bindings(exchange.principal.number, now=exchange.stack.now)
-        return next((each.handle for each in bindings if each.flow == exchange.flow), b"")
 
     def _hear_of_media(self, event: MediaEvent) -> None:
         call = self._calls.get(event.bridge)
@@ -363,13 +323,12 @@ class Bridge:
 async def _close_media(call: BridgedCall) -> None:
     """Free the ports, and say how the sound was."""
     statistics = await call.media.close()
+    if statistics is not None and statistics.legs:
+        call.record.measured(statistics)
+    call.record.close()
     if statistics is not None:
         words = ended_in_words(statistics, reason=call.media.reason, names=call.names)
         logger.info("call %s: %s", call.number, words)
-
-
-def _name_of(uri: object) -> str:
-    return (uri.user or uri.host) if isinstance(uri, SipUri) else str(uri)
 
 
 def _may_prack(invitation: Invitation) -> bool:

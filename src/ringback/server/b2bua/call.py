@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.server.b2bua.crossing import Offers
 from ringback.server.b2bua.leg import BridgeLeg
+from ringback.server.b2bua.record_keeping import note_answer, note_asked, note_end, note_leg, note_way
 from ringback.server.b2bua.requests import pass_request
 from ringback.server.b2bua.transfer import begin_transfer
+from ringback.server.call_records.book import STOPPED
 from ringback.sip.errors import PeerError
 from ringback.sip.events import (
     AnswerReceived,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from ringback.server.b2bua.media import CallMedia
     from ringback.server.b2bua.search import Search
     from ringback.server.b2bua.transfer import Rearrangement
+    from ringback.server.call_records.record import CallRecord
+    from ringback.server.decisions import Clause
 
 logger = logging.getLogger("ringback.calls")
 
@@ -68,16 +72,32 @@ class BridgedCall:
         self.search: Search | None = None
         self.transfer: Rearrangement | None = None
         self.legs: list[BridgeLeg] = []
+        self.record: CallRecord
+        """What is written down of it; there from the moment its first leg is."""
+        self.spoke = ("", "")
+        """The legs that the record knows as caller and callee."""
         self.names: dict[str, str] = {}
         """Who each leg there ever was is, for people."""
         self.is_over = False
         self.is_flooded = False
+        self.is_sampled = False
+        """Somebody looks now and then at how its sound is."""
         self.began_at = self.answered_at = driver.now
         self._renegotiations = 0
         self.must_renegotiate = False
         """The caller took an answer before that was not of the one who has the call."""
         self._work: asyncio.Queue[tuple[Work, tuple[Any, ...]]] = asyncio.Queue(EVENT_LIMIT)
         self._timers: list[asyncio.TimerHandle] = []
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID of who called: under it the call is explained."""
+        return "" if self.caller.is_fresh else self.caller.session.invite.call_id
+
+    def decide(self, clause: Clause, *facts: Any) -> None:
+        """Note what was decided."""
+        if call_id := self.call_id:
+            self.bridge.decisions.note(call_id, self.driver.now, clause, *facts)
 
     # --- what comes in
 
@@ -110,6 +130,7 @@ class BridgedCall:
                 work, arguments = await self._work.get()
                 if self.is_flooded:
                     logger.warning("call %s is ended: too much happens in it", self.number)
+                    self.record.end(500, by="server", why="too much happened in the call: it was ended")
                     return
                 await _done(work, arguments)
         finally:
@@ -164,10 +185,13 @@ class BridgedCall:
         """One hung up, or is lost: so does the other, for the same reason."""
         if self.transfer is not None and await self.transfer.lost(leg, event):
             return
+        is_the_end = leg is self.caller if self.pair is None else leg in self.pair
+        if is_the_end:
+            note_end(self, leg, event)
         cause = event.reason if event.by == "remote" else _cause(event)
         if leg is self.caller and self.search is not None:
             self.search.stop(cause)
-        if leg is self.caller if self.pair is None else leg in self.pair:
+        if is_the_end:
             for other in self.legs:
                 other.end_call(event.status, cause=cause, headers=[])
             self.is_over = True
@@ -177,10 +201,25 @@ class BridgedCall:
     async def _receive_media(self, event: MediaEvent) -> None:
         """A lost plane knows nothing any more: both ends are asked anew (its calls only)."""
         leg = next((each for each in self.legs if each.name == event.leg), None)
-        self.media.note(event, "" if leg is None else leg.end.name)
+        words = self.media.note(event, "" if leg is None else leg.end.name)
+        if words:
+            self.record.note(words)
+        if event.kind == "recording-ended":
+            self.record.note(f"the recording ended: {event.detail}")
         logger.info("call %s: %s %s %s", self.number, event.kind, event.leg, event.detail)
         if event.kind == "lost" and self.media.reason:
             await self.renegotiate()
+
+    @property
+    def has_sound_here(self) -> bool:
+        """True while its sound can be asked for."""
+        return self.media.is_open and not self.is_over
+
+    async def sample(self) -> None:
+        """Ask how the sound is, and write it down."""
+        await self.media.look()
+        if self.media.numbers is not None and not self.is_over:
+            self.record.measured(self.media.numbers)
 
     # --- the two who speak
 
@@ -226,6 +265,8 @@ class BridgedCall:
         self.names[name] = end.name
         leg = BridgeLeg(self, name, end, self.driver)
         self.legs.append(leg)
+        if len(self.names) > 1:  # the first one is in the record from its beginning
+            note_leg(self.record, leg)
         return leg
 
     def forget(self, leg: BridgeLeg) -> None:
@@ -251,9 +292,13 @@ class BridgedCall:
         leg.call, leg.name = self, f"callee-{len(self.names)}"
         self.names[leg.name] = leg.end.name
         self.legs.append(leg)
+        call_id = leg.session.invite.call_id
+        note_leg(self.record, leg)
+        note_asked(leg, call_id)
 
     def dissolve(self) -> None:
         """Its other end speaks in another call now."""
+        self.record.end(200, by="server", why="the call was transferred")
         for leg in self.legs:
             leg.end_call(200, cause=str(Reason.sip(200, "Call transferred")), headers=[])
         self.is_over = True
@@ -262,6 +307,7 @@ class BridgedCall:
         """The caller and this one have the call."""
         self.pair, self.search, self.answered_at = (self.caller, callee), None, self.driver.now
         self.media.settle(callee)
+        note_answer(self)
         for other in [each for each in self.legs if each not in self.pair]:
             self.forget(other)
         if self.bridge.policy.max_duration:
@@ -277,6 +323,7 @@ class BridgedCall:
             self.forget(leg)
 
     def _is_too_long(self) -> None:
+        self.record.end(200, by="server", why="a call may not last longer here: it was ended")
         self.is_over = True
 
     # --- the end
@@ -284,6 +331,9 @@ class BridgedCall:
     def _finish(self) -> None:
         """Nobody is left in a call without the other, and nothing is left of it."""
         self.is_over = True
+        if self.bridge.is_closing:
+            self.record.end(0, by="server", why=STOPPED)
+        note_way(self)
         for search in (self.search, self.transfer.search if self.transfer is not None else None):
             if search is not None:
                 search.stop()

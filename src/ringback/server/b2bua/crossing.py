@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ringback.media.errors import MediaError
 from ringback.sdp.errors import UnacceptableSession
 from ringback.server.b2bua.header_fields import crossing_refusal
+from ringback.server.b2bua.record_keeping import note_negotiated
 from ringback.sip.dialog.invite_usage import Carrier
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ class Offers:
         if not source.answer(answer):
             # It took its offer back meanwhile, or something failed: what each believes is made one again.
             await self._call.renegotiate()
-        elif self._call.pair is None and leg.call is self._call:
+        elif self._call.pair is not None:
+            note_negotiated(self._call, source)
+        elif leg.call is self._call:
             caller = self._call.caller
             callee = source if leg is caller else leg
             callee.early = caller.session.local_sdp  # what the two have agreed on before the answer

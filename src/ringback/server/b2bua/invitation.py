@@ -46,6 +46,8 @@ class Invitation:
     is_secure: bool = False
     loop_hash: str = ""
     has_100rel: bool = True
+    came: Flow | None = None
+    """The way to who calls, when that is nobody with a session."""
 
     @classmethod
     def of(cls, exchange: Exchange, caller: BridgeLeg, *, max_breadth: int, loop_hash: str) -> Invitation:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ringback.server.anchoring import Attempt, End
     from ringback.server.b2bua.call import BridgedCall
     from ringback.server.b2bua.crossing import Crossing
+    from ringback.server.call_records.record import LegRecord
     from ringback.server.subscribers import Principal
     from ringback.server.targets import Target
     from ringback.sip.dialog.invite_session import InviteSession
@@ -46,6 +47,7 @@ class BridgeLeg:
         "is_settled",
         "name",
         "principal",
+        "record",
         "referrals",
         "session",
         "target",
@@ -77,6 +79,8 @@ class BridgeLeg:
         """It has the call, so that what was decided for it is what was decided for the call."""
         self.referrals = 0
         """How often it has asked us to call somebody for it."""
+        self.record: LegRecord | None = None
+        """What is written down of it."""
         self.is_fresh = True
         """Its session is yet to be made."""
 

@@ -47,7 +47,18 @@ VERDICT_LIMIT = 8
 class CallMedia:
     """The media of one call: passed by, or anchored for a reason."""
 
-    __slots__ = ("_bridge", "_plane", "is_open", "numbers", "policy", "reason", "verdicts")
+    __slots__ = (
+        "_bridge",
+        "_is_recording",
+        "_plane",
+        "is_carried",
+        "is_open",
+        "numbers",
+        "policy",
+        "reason",
+        "recording",
+        "verdicts",
+    )
 
     def __init__(self, bridge: str, plane: MediaPlane | None, policy: AnchoringPolicy) -> None:
         self._bridge = bridge
@@ -57,6 +68,11 @@ class CallMedia:
         """Why the pair that speaks is anchored; "" when it is not."""
         self.is_open = False
         """The plane has something of this call."""
+        self.is_carried = False
+        """The two who speak are joined in the plane."""
+        self.recording = ""
+        """The file into which the call is to be recorded; "" for none."""
+        self._is_recording = False
         self.verdicts: list[str] = []
         self.numbers: BridgeStatistics | None = None
         """As they were when somebody looked."""
@@ -95,6 +111,8 @@ class CallMedia:
                 self._bridge, source.name, target.name, sdp, source_profile=ours, target_profile=theirs
             )
         )
+        self.is_carried = True
+        await self._keep_recording()
         return target.told.answer(answer, streams=streams)
 
     def settle(self, leg: BridgeLeg) -> None:
@@ -115,6 +133,24 @@ class CallMedia:
             with suppress(MediaError):
                 await _in_time(self._plane.press(self._bridge, leg.name, keys))
 
+    async def play(self, leg: BridgeLeg, path: str) -> None:
+        """Let a leg hear a file, to its end, in place of its partner."""
+        if self._plane is None:
+            raise PlaneUnavailable("nobody carries media here")
+        await self._plane.play(self._bridge, leg.name, path)
+
+    async def record(self, path: str) -> None:
+        """Record what the two say from now on, or as soon as their sound comes through here."""
+        self.recording, self._is_recording = path, False
+        if self.is_carried:
+            await self._keep_recording()
+
+    async def stop_recording(self) -> None:
+        """Finish the file."""
+        was_recording, self._is_recording, self.recording = self._is_recording, False, ""
+        if was_recording and self.is_open and self._plane is not None:
+            await _in_time(self._plane.stop_recording(self._bridge))
+
     async def look(self) -> None:
         """Ask the plane how the sound is now, if it comes through here."""
         if self.is_open and self._plane is not None:
@@ -132,13 +168,35 @@ class CallMedia:
             logger.warning("a bridge could not be ended: %s", error)
             return None
 
-    def note(self, event: MediaEvent, name: str) -> None:
-        """Keep what the plane found out about the sound, in words."""
-        words = _WORDS.get(event.kind)
-        if words is not None and len(self.verdicts) < VERDICT_LIMIT:
-            self.verdicts.append(words.format(name=name or "the call"))
+    def note(self, event: MediaEvent, name: str) -> str:
+        """Keep what the plane found out about the sound, in words; "" for what says nothing of it."""
+        template = _WORDS.get(event.kind)
+        if template is None:
+            return ""
+        if event.kind is MediaEventKind.LOST:
+            self.is_carried = self._is_recording = False
+        words = template.format(name=name or "the call")
+        if len(self.verdicts) < VERDICT_LIMIT:
+            self.verdicts.append(words)
+        return words
+
+    @property
+    def may_be_carried(self) -> bool:
+        """True if the sound of this call can be made to come through here."""
+        return self._plane is not None and self.policy.is_possible and self.policy.anchor != "never"
 
     # --- inside
+
+    async def _keep_recording(self) -> None:
+        """A recording follows the call, also to another media worker. What cannot be written ends it."""
+        if not self.recording or self._is_recording or self._plane is None:
+            return
+        self._is_recording = True
+        try:
+            await _in_time(self._plane.record(self._bridge, self.recording))
+        except MediaError as error:
+            logger.warning("a call is not recorded: %s", error)
+            self.recording, self._is_recording = "", False
 
     def _is_anchored(self, source: BridgeLeg, target: BridgeLeg) -> bool:
         """A leg that is being called has its own way; else the pair that speaks has one."""

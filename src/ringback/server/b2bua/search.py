@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ringback.media.errors import MediaError
 from ringback.sdp.errors import UnacceptableSession
+from ringback.server import clauses
 from ringback.server.anchoring import End, attempts
 from ringback.server.b2bua.crossing import warning_of
 from ringback.server.best_response import best_response
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from ringback.server.b2bua.call import BridgedCall
     from ringback.server.b2bua.invitation import Invitation
     from ringback.server.b2bua.leg import BridgeLeg
-    from ringback.server.forking import ForkingPolicy
+    from ringback.server.branch import ForkingPolicy
 
 logger = logging.getLogger("ringback.calls")
 
@@ -172,6 +173,7 @@ class Search:
             return
         del self.ringing[leg]
         self.stop(ANSWERED_ELSEWHERE)
+        self._call.decide(clauses.LEG_ANSWERED, leg.end.name)
         await seeker.answered(leg)
 
     async def _drop(self, leg: BridgeLeg, error: Exception) -> None:
@@ -179,6 +181,7 @@ class Search:
         refusal = Response(488 if isinstance(error, UnacceptableSession) else 503)
         for name, value in warning_of(error):
             refusal.headers.add(name, value)
+        self._call.decide(clauses.LEG_UNUSABLE, leg.end.name, str(error))
         leg.end_call(488, cause="SIP;cause=488", headers=[])
         await self._fail(leg, refusal)
 
@@ -189,6 +192,10 @@ class Search:
         target = leg.target
         assert target is not None, "who is asked has a target"
         later = list(leg.attempts)
+        if leg.record is not None:
+            leg.record.status = response.status
+        warning = response.reading.get("Warning") or ""
+        self._call.decide(clauses.LEG_REFUSED, leg.end.name, response.status, response.reason, warning)
         self._call.forget(leg)
         if response.status in DESCRIPTION_REFUSED and later:
             await self._launch(target, leg.breadth, later)
@@ -242,6 +249,7 @@ class Search:
             target = replace(first, alternates=tuple(others))
         if target.is_gone:
             self._failures.append(Response(430))
+            self._call.decide(clauses.LEG_GONE, target.text)
             return
         leg = self._leg_for(target, breadth)
         if later is not None:
@@ -253,12 +261,11 @@ class Search:
         name = (uri.user or uri.host) if isinstance(uri, SipUri) else target.text
         contact_host = uri.host if isinstance(uri, SipUri) and target.is_registered else ""
         end = End.reached_by(name, target.flow, contact_host=contact_host)
+        owner = self._call.bridge.owner_of(target.handle) if target.is_registered else None
+        if owner is not None:
+            end = replace(end, name=owner.number)
         leg = self._call.new_leg("callee", end)
-        leg.target, leg.breadth, leg.handle = target, breadth, target.handle
-        if target.is_registered:
-            leg.principal = self._call.bridge.owner_of(target.handle)
-            if leg.principal is not None:
-                leg.end = replace(end, name=leg.principal.number)
+        leg.target, leg.breadth, leg.handle, leg.principal = target, breadth, target.handle, owner
         policy = self._call.media.policy
         if self.invitation.offer is not None:
             leg.attempts = attempts(self.invitation.caller.end, leg.end, policy)
@@ -269,6 +276,8 @@ class Search:
         offer = self.invitation.offer
         leg.attempt = leg.attempts.pop(0) if leg.attempts else None
         self.ringing[leg] = _Heard()
+        if leg.attempt is not None:
+            self._call.decide(clauses.OFFERED, leg.end.name, leg.attempt, tuple(leg.attempts))
         if offer is not None:
             try:
                 offer = await self._call.media.first_offer(self.invitation.caller, leg, offer)
@@ -289,6 +298,7 @@ class Search:
     async def _ring_time_is_over(self) -> None:
         """Nobody answered: the next group's turn. Who answers all the same is too late."""
         if not self.is_over:
+            self._call.decide(clauses.NOBODY_ANSWERED, self._policy.ring_time)
             self._silence("")
             await self._go_on()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ringback.media.errors import MediaError
 from ringback.sdp.errors import UnacceptableSession
 from ringback.server.b2bua.crossing import Crossing, warning_of
+from ringback.server.b2bua.record_keeping import note_moved
 from ringback.sip.message.values import Reason
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Takeover:
             return False
         call, old = self._call, self._old
         logger.info("call %s: %s took it over", call.number, leg.end.name)
+        note_moved(call, f"{leg.end.name} took the call over")
         if old is not None:
             old.end_call(200, cause=str(Reason.sip(200, "Replaced")), headers=[])
             call.forget(old)

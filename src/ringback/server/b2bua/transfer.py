@@ -11,10 +11,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from ringback.server import clauses
 from ringback.server.b2bua.application_transfer import ApplicationTransfer, Extension
 from ringback.server.b2bua.descriptions import without_hold
 from ringback.server.b2bua.invitation import Invitation
 from ringback.server.b2bua.referral_report import ReferralReport
+from ringback.server.b2bua.record_keeping import note_moved
 from ringback.server.b2bua.search import Search
 from ringback.server.routing import Refusal, ToApplication
 from ringback.sip.errors import PeerError
@@ -38,6 +40,15 @@ logger = logging.getLogger("ringback.calls")
 #: still ring.
 STEP = 0.25
 STEPS = 480
+
+
+class Report(Protocol):
+    """Who hears how a transfer goes."""
+
+    is_silent: bool
+
+    def say(self, status: int, reason: str = "") -> None:
+        """One report for each news."""
 
 
 class Rearrangement(Protocol):
@@ -65,6 +76,8 @@ async def begin_transfer(call: BridgedCall, leg: BridgeLeg, event: SessionReques
         status, transfer = _judge(call, leg, request)
     except PeerError as error:
         status, transfer = error.status, None
+    clause = clauses.TRANSFER_REFUSED if transfer is None else clauses.TRANSFER
+    call.decide(clause, leg.end.name, request.reading.get("Refer-To"), status)
     if transfer is None:
         leg.command(leg.session.respond, event.transaction, status)
         return
@@ -88,7 +101,8 @@ def _judge(
     if call.pair is None or staying is None or call.transfer is not None or not leg.is_established:
         return 491, None
     report = ReferralReport(leg, request)
-    transfer = Transfer(call, leg, staying, request, report)
+    referred_by = request.headers.get("Referred-By") or identity_of(leg)
+    transfer = Transfer(call, leg, staying, report, referred_by=referred_by)
     if target.replaces is not None:
         found = call.bridge.leg_named(target.replaces)
         if found is not None:
@@ -112,29 +126,32 @@ def _is_of_one_hand(leg: BridgeLeg, other: BridgeLeg) -> bool:
 
 
 class Transfer:
-    """One REFER, from 202 to the last report."""
+    """One REFER, from 202 to the last report; or a command to do the same. Without a `referrer` nobody speaks
+    with the one who stays meanwhile.
+    """
 
     def __init__(
         self,
         call: BridgedCall,
-        referrer: BridgeLeg,
+        referrer: BridgeLeg | None,
         staying: BridgeLeg,
-        request: Request,
-        report: ReferralReport,
+        report: Report,
+        *,
+        referred_by: str = "",
     ) -> None:
         self.report = report
         self.search: Search | None = None
         self.other: BridgeLeg | None = None
         """The leg of another call that the new call replaces: its partner is who is called."""
         self._call = call
-        self._referrer: BridgeLeg | None = referrer
+        self._referrer = referrer
         self._staying = staying
         self._joining: BridgeLeg | None = None
         self._before = call.pair
         self._reason_before = call.media.reason
         self._steps = 0
         self._has_asked_both = False
-        self._referred_by = request.headers.get("Referred-By") or _identity_of(referrer)
+        self._referred_by = referred_by
         self._invitation: Invitation | None = None
         self._decision: Decision | None = None
 
@@ -261,6 +278,8 @@ class Transfer:
             self._staying.end.name,
             self._joining.end.name,
         )
+        staying, joining = self._staying.end.name, self._joining.end.name
+        note_moved(self._call, f"{staying} now speaks with {joining}")
         self.report.say(200)
         if self._referrer is not None:
             self._call.part(self._referrer)
@@ -316,6 +335,7 @@ class Transfer:
             self._call.transfer = None
 
 
-def _identity_of(leg: BridgeLeg) -> str:
+def identity_of(leg: BridgeLeg) -> str:
+    """For a Referred-By."""
     dialog = leg.session.dialog
     return "" if dialog is None else str(NameAddr(dialog.remote_uri.uri))

@@ -43,6 +43,7 @@ def pack_binding(binding: Binding, *, expires_at: float) -> bytes:
         remote,
         binding.instance,
         binding.user_agent,
+        binding.device,
         *binding.path,
     )
     text = "\0".join(texts)
@@ -78,7 +79,7 @@ def unpack_record(value: bytes) -> BindingRecord | None:
         return decode(value[_HEAD.size :].decode("ascii"))
     _, expires_at, _ = _HEAD.unpack_from(value)
     q, cseq, local_port, remote_port, reg_id, registered_at = _NUMBERS.unpack_from(value, _HEAD.size)
-    user, key, contact, call_id, transport, local, remote, instance, agent, *path = (
+    user, key, contact, call_id, transport, local, remote, instance, agent, device, *path = (
         value[_AT:].decode("utf-8", "surrogateescape").split("\0")
     )
     return BindingRecord(
@@ -99,6 +100,7 @@ def unpack_record(value: bytes) -> BindingRecord | None:
         reg_id,
         agent,
         registered_at,
+        device,
     )
 
 
@@ -118,4 +120,5 @@ def to_binding(record: BindingRecord, *, expires_at: float, flow: Flow | None) -
         record.reg_id,
         record.user_agent,
         record.registered_at,
+        device=record.device,
     )

@@ -5,10 +5,11 @@ disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ringback.server.cluster.shared_binding import expiry_of, unpack_record
+from ringback.server.storage.devices import DeviceRecord
 from ringback.server.storage.memory import MemoryStore
 from ringback.server.storage.store import BindingRecord, StoredRow, UserRecord
 
@@ -25,9 +26,15 @@ class WorkerStore(MemoryStore):
         super().__init__()
         self._sharing = sharing
 
-    def take_users(self, users: Sequence[dict[str, Any]]) -> None:
-        """These are the users now."""
-        self._users = {user["number"]: UserRecord(**user) for user in users}
+    def take_users(self, known: Mapping[str, Any]) -> None:
+        """These are the users now ("users"), their devices ("devices"), and the named values ("values"); what
+        is not said stays.
+        """
+        if "users" in known:
+            self._users = {user["number"]: UserRecord(**user) for user in known["users"]}
+        if "devices" in known:
+            self._devices = {device["id"]: DeviceRecord(**device) for device in known["devices"]}
+        self._values.update(known.get("values", {}))
 
     def rows(self, *, now: float) -> Iterator[StoredRow]:
         for user, key, value in self._sharing.bindings():
@@ -44,7 +51,7 @@ class WorkerStore(MemoryStore):
     def remove_binding(self, user: str, key: str) -> None:
         """The feed has it."""
 
-    def remove_bindings_of(self, user: str) -> None:
+    def remove_bindings_of(self, user: str, *, device: str | None = None) -> None:
         """The supervisor forgets them when it hears of the user."""
 
     def remove_expired(self, *, now: float) -> None:

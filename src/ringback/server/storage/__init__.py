@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where users and registrations are kept."""
 
+from ringback.server.storage.devices import DeviceRecord, GuestPage
 from ringback.server.storage.memory import MemoryStore
 from ringback.server.storage.store import (
     BindingRecord,
@@ -11,4 +12,14 @@ from ringback.server.storage.store import (
     UserRecord,
 )
 
-__all__ = ["BindingRecord", "MemoryStore", "StorageError", "Store", "StoreHealth", "StoredRow", "UserRecord"]
+__all__ = [
+    "BindingRecord",
+    "DeviceRecord",
+    "GuestPage",
+    "MemoryStore",
+    "StorageError",
+    "Store",
+    "StoreHealth",
+    "StoredRow",
+    "UserRecord",
+]

@@ -35,6 +35,7 @@ _TYPES: dict[str, type] = {
     "reg_id": int,
     "user_agent": str,
     "registered_at": float,
+    "device": str,
 }
 _REQUIRED = frozenset(("user", "key", "contact", "expires_at"))
 _OPTIONAL = [

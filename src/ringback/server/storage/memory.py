@@ -2,28 +2,34 @@
 """A store that forgets when the process ends: for tests, and for the library."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from ringback.server.storage.memory_devices import MemoryDevices
 from ringback.server.storage.store import BindingRecord, StoredRow, StoreHealth, UserRecord
 
 
-class MemoryStore:
+class MemoryStore(MemoryDevices):
     """Keeps everything in dictionaries."""
 
     __slots__ = ("_bindings", "_users", "_values")
 
     def __init__(self) -> None:
+        super().__init__()
         self._users: dict[str, UserRecord] = {}
         self._bindings: dict[tuple[str, str], BindingRecord] = {}
         self._values: dict[str, str] = {}
 
-    def users(self, *, asleep: bool = False) -> Sequence[UserRecord]:
-        return [self._users[number] for number in sorted(self._users)]
+    def users(self, *, asleep: bool = False, number: str | None = None) -> Sequence[UserRecord]:
+        numbers = sorted(self._users) if number is None else [number] if number in self._users else []
+        return [self._users[number] for number in numbers]
 
     def put_user(self, user: UserRecord) -> None:
         self._users[user.number] = user
 
     def remove_user(self, number: str) -> bool:
         self.remove_bindings_of(number)
+        for device in self.devices(number=number):
+            self.remove_device(device.id)
         return self._users.pop(number, None) is not None
 
     def bindings(self, *, now: float) -> Sequence[BindingRecord]:
@@ -45,9 +51,22 @@ class MemoryStore:
     def remove_binding(self, user: str, key: str) -> None:
         self._bindings.pop((user, key), None)
 
-    def remove_bindings_of(self, user: str) -> None:
-        for name in [name for name in self._bindings if name[0] == user]:
-            del self._bindings[name]
+    def remove_bindings_of(self, user: str, *, device: str | None = None) -> None:
+        for name, binding in list(self._bindings.items()):
+            if name[0] == user and device in (None, binding.device):
+                del self._bindings[name]
+
+    def see_devices(self) -> None:
+        for binding in self._bindings.values():
+            known = self._devices.get(binding.device)
+            if known is not None and known.last_seen < binding.registered_at:
+                self._devices[known.id] = replace(known, last_seen=binding.registered_at)
+
+    def remove_device(self, device: str) -> bool:
+        for each in self.devices():
+            if each.id == device:
+                self.remove_bindings_of(each.number, device=device)
+        return super().remove_device(device)
 
     def remove_expired(self, *, now: float) -> None:
         for name in [name for name, binding in self._bindings.items() if binding.expires_at <= now]:

@@ -12,13 +12,16 @@ import json
 import logging
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ringback.server.secret import write_private
+from ringback.server.storage.devices import DeviceRecord
 from ringback.server.storage.memory import MemoryStore
 from ringback.server.storage.sealed_digests import SealedDigests
 from ringback.server.storage.sealing import Sealer
+from ringback.server.storage.sqlite_devices import seal_name
 from ringback.server.storage.store import StorageError, StoreHealth, UserRecord
 
 logger = logging.getLogger("ringback.storage")
@@ -52,9 +55,19 @@ class Snapshot:
         self._sealer = sealer
         self._last = b""
 
-    def write(self, users: Sequence[UserRecord], values: Mapping[str, str]) -> None:
-        """Write it if anything changed. That it cannot be written is worth a log line, no more."""
-        text = json.dumps({"users": [_user_to_json(user) for user in users], "values": dict(values)})
+    def write(
+        self, users: Sequence[UserRecord], values: Mapping[str, str], devices: Sequence[DeviceRecord] = ()
+    ) -> None:
+        """Write it if anything changed. That it cannot be written is worth a log line, no more. Guests are
+        not in it: they are gone in an hour.
+        """
+        text = json.dumps(
+            {
+                "users": [_user_to_json(user) for user in users],
+                "values": dict(values),
+                "devices": [_device_to_json(device) for device in devices if not device.may_call],
+            }
+        )
         last = hashlib.sha256(text.encode()).digest()
         if last == self._last:
             return
@@ -80,6 +93,8 @@ class Snapshot:
             store.put_user(_user_from_json(user, self._sealer))
         for name, value in content["values"].items():
             store.put_value(name, value)
+        for device in content.get("devices", ()):
+            store.put_device(_device_from_json(device, self._sealer))
         return store
 
 
@@ -91,14 +106,34 @@ def _user_to_json(user: UserRecord) -> dict[str, Any]:
         "realm": user.realm,
         "made_by": user.made_by,
     }
-    if isinstance(user.ha1s, SealedDigests):
-        return known | {"sealed": {name: b64encode(seal).decode() for name, seal in user.ha1s.sealed}}
-    return known | {"ha1s": dict(user.ha1s)}
+    return known | _digests_to_json(user.ha1s)
 
 
 def _user_from_json(user: dict[str, Any], sealer: Sealer) -> UserRecord:
-    sealed = user.pop("sealed", None)
-    if sealed is not None:
-        seals = tuple((name, b64decode(seal)) for name, seal in sealed.items())
-        user["ha1s"] = SealedDigests(sealer, user["number"], user["realm"], seals)
+    _open_digests(user, sealer, user["number"])
     return UserRecord(**user)
+
+
+def _device_to_json(device: DeviceRecord) -> dict[str, Any]:
+    """When it was last seen changes all the time, and is no reason for another snapshot."""
+    left_out = ("ha1s", "last_seen")
+    known = {each.name: getattr(device, each.name) for each in fields(device) if each.name not in left_out}
+    return known | _digests_to_json(device.ha1s)
+
+
+def _device_from_json(device: dict[str, Any], sealer: Sealer) -> DeviceRecord:
+    _open_digests(device, sealer, seal_name(device["id"]))
+    return DeviceRecord(**device)
+
+
+def _digests_to_json(ha1s: Mapping[str, str]) -> dict[str, Any]:
+    if isinstance(ha1s, SealedDigests):
+        return {"sealed": {name: b64encode(seal).decode() for name, seal in ha1s.sealed}}
+    return {"ha1s": dict(ha1s)}
+
+
+def _open_digests(record: dict[str, Any], sealer: Sealer, name: str) -> None:
+    sealed = record.pop("sealed", None)
+    if sealed is not None:
+        seals = tuple((algorithm, b64decode(seal)) for algorithm, seal in sealed.items())
+        record["ha1s"] = SealedDigests(sealer, name, record["realm"], seals)

@@ -15,7 +15,7 @@ from itertools import chain
 from ringback.server.storage.binding_record import decode, encode
 from ringback.server.storage.bulk import without_collector
 from ringback.server.storage.sealed_digests import Reader, Sealed, SealedDigests
-from ringback.server.storage.sqlite_file import SqliteFile
+from ringback.server.storage.sqlite_devices import DEVICE_OF_BINDING, SqliteDevices
 from ringback.server.storage.store import BindingRecord, StoredRow, UserRecord
 
 logger = logging.getLogger("ringback.storage")
@@ -23,19 +23,21 @@ logger = logging.getLogger("ringback.storage")
 FILE_NAME = "ringback.db"
 
 
-class SqliteStore(SqliteFile):
+class SqliteStore(SqliteDevices):
     """A `Store` in a file. Make it with `SqliteStore.open`."""
 
     __slots__ = ()
 
     # --- users ---------------------------------------------------------------------------------------
 
-    def users(self, *, asleep: bool = False) -> Sequence[UserRecord]:
+    def users(self, *, asleep: bool = False, number: str | None = None) -> Sequence[UserRecord]:
+        chosen, values = ("", ()) if number is None else (" WHERE number = ?", (number,))
         with without_collector(), self._reading() as connection:
             rows = connection.execute(
-                "SELECT number, name, realm, made_by FROM users ORDER BY number"
+                f"SELECT number, name, realm, made_by FROM users{chosen} ORDER BY number",  # noqa: S608
+                values,
             ).fetchall()
-            if asleep:
+            if asleep or number is not None:
                 return [
                     UserRecord(
                         number,
@@ -67,6 +69,7 @@ class SqliteStore(SqliteFile):
         self.remove_bindings_of(number)
         with self._writing() as connection:
             connection.execute("DELETE FROM bindings WHERE user = ?", (number,))
+            connection.execute("DELETE FROM devices WHERE number = ?", (number,))
             return connection.execute("DELETE FROM users WHERE number = ?", (number,)).rowcount > 0
 
     # --- bindings ------------------------------------------------------------------------------------
@@ -96,7 +99,12 @@ class SqliteStore(SqliteFile):
     def remove_binding(self, user: str, key: str) -> None:
         self._writer.put_row(("binding", user, key), _remove_bindings, (_storable(user), _storable(key)))
 
-    def remove_bindings_of(self, user: str) -> None:
+    def remove_bindings_of(self, user: str, *, device: str | None = None) -> None:
+        if device is not None:
+            statement = _statement(_REMOVE_BINDINGS_OF_DEVICE, _storable(user), device)
+            self._writer.put(("bindings of device", user, device), statement)
+            return
+
         def is_older(name: Hashable) -> bool:
             return isinstance(name, tuple) and name[:2] == ("binding", user)
 
@@ -134,6 +142,7 @@ class SqliteStore(SqliteFile):
         self._writer.put(("value", name), _statement(_PUT_VALUE, name, _storable(value)))
 
 
+_REMOVE_BINDINGS_OF_DEVICE = f"DELETE FROM bindings WHERE user = ? AND {DEVICE_OF_BINDING} = ?"  # noqa: S608
 _PUT_VALUE = (
     "INSERT INTO named_values (name, value) VALUES (?, ?) "
     "ON CONFLICT (name) DO UPDATE SET value = excluded.value"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from ringback.server.storage.devices import DeviceStore
 from ringback.sip.errors import RingbackError
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -67,6 +68,8 @@ class BindingRecord:
     reg_id: int = 0
     user_agent: str = ""
     registered_at: float = 0.0
+    device: str = ""
+    """The id of the device whose password it was; "" for the user's own."""
     more: Mapping[str, str] = field(
         default_factory=lambda: NOTHING
     )  # what a newer version wrote: kept, not understood
@@ -101,25 +104,30 @@ class BindingStore(Protocol):
 
     def put_binding(self, binding: BindingRecord) -> None: ...
     def remove_binding(self, user: str, key: str) -> None: ...
-    def remove_bindings_of(self, user: str) -> None: ...
+    def remove_bindings_of(self, user: str, *, device: str | None = None) -> None:
+        """All of a user, or those of one device; "" means those made with the user's own password."""
+        ...
+
     def remove_expired(self, *, now: float) -> None: ...
 
 
-class Store(BindingStore, Protocol):
-    """Users, bindings and a few named values.
+class Store(BindingStore, DeviceStore, Protocol):
+    """Users, their devices, bindings and a few named values.
 
     `put_later` returns at once and never raises, like the changes of bindings. Everything else may block for
     as long as a disk does, and raises `StorageError`.
     """
 
-    def users(self, *, asleep: bool = False) -> Sequence[UserRecord]:
-        """All of them by number. With `asleep` their digests are read later: by `sealed_digests.wake`, or
-        each when somebody asks for it.
+    def users(self, *, asleep: bool = False, number: str | None = None) -> Sequence[UserRecord]:
+        """All of them by number, or the one with this number. With `asleep` their digests are read later:
+        by `sealed_digests.wake`, or each when somebody asks for it.
         """
         ...
 
     def put_user(self, user: UserRecord) -> None: ...
-    def remove_user(self, number: str) -> bool: ...
+    def remove_user(self, number: str) -> bool:
+        """Forget a user with all devices and registrations."""
+        ...
 
     def value(self, name: str) -> str | None: ...
     def put_value(self, name: str, value: str) -> None: ...

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What do calls cost with and without the trace, in one process? Prints JSON; run by `bench_tracing.py`.
+
+    python bench/bench_tracing_calls.py [TOGETHER] [ROUNDS]
+
+Calls go through the whole server (its sockets excepted) at a pace of 1 000 a second; off, memory, and memory with
+files take turns, so that a machine that becomes slower or faster meets all alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "performance"))
+import workload
+
+from ringback.server.tracing.place import Place
+from ringback.server.tracing.recorder import Recorder
+from ringback.server.tracing.settings import TraceSettings
+
+RATE = 1000
+SECONDS = 1.0
+MODES = {
+    "off": TraceSettings(enabled=False),
+    "memory": TraceSettings(files=0),
+    "files": TraceSettings(),
+}
+
+
+async def round_of(office: workload.Office) -> tuple[float, int]:
+    """CPU seconds and calls of one round."""
+    calls, begun, cpu = 0, time.monotonic(), time.process_time()
+    while (passed := time.monotonic() - begun) < SECONDS:
+        if calls < passed * RATE:
+            assert office.call_some() == workload.TOGETHER
+            calls += workload.TOGETHER
+            await asyncio.sleep(0)
+        else:
+            await asyncio.sleep(calls / RATE - passed)
+    return time.process_time() - cpu, calls
+
+
+async def main(together: int, rounds: int) -> None:
+    workload.TOGETHER = together
+    office = workload.Office()
+    await office.start()
+    found: dict[str, list[float]] = {name: [] for name in MODES}
+    gc.collect()
+    gc.set_threshold(2_000, 1_000_000, 1_000_000)  # as `pbx/collector.py` does
+    gc.freeze()
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(MODES["off"], Place(Path(folder) / "trace"))
+        recorder.watch(office.server.driver)
+        await round_of(office)
+        for _ in range(rounds):
+            for name, settings in MODES.items():
+                recorder.switch(settings)
+                await asyncio.sleep(0.05)
+                cpu, calls = await round_of(office)
+                found[name].append(cpu / calls * 1e6)
+        status = recorder.status()
+        recorder.close()
+    await office.server.close()
+    print(json.dumps({"us_per_call": found, "rounds": rounds, "together": together, "status": status}))
+
+
+if __name__ == "__main__":
+    words = [int(word) for word in sys.argv[1:]]
+    asyncio.run(main(words[0] if words else 4, words[1] if len(words) > 1 else 8))

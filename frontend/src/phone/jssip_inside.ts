@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of JsSIP do we touch that its types do not tell? All of it is here, to look at with every new version.
+import type { RTCSession, TerminateOptions } from "jssip/lib/RTCSession";
+
+export interface JsSipSession extends RTCSession {
+  _request?: { call_id: string; body?: string };
+  _from_tag: string;
+  _to_tag: string;
+}
+
+export interface JsSipTransport {
+  connect(): void;
+  isConnected(): boolean;
+  isConnecting(): boolean;
+}
+
+/** What JsSIP reads from the session that a Replaces header names. */
+export interface Replaced {
+  _request: { call_id: string };
+  _to_tag: string;
+  _from_tag: string;
+}
+
+/** RFC 3891: the tags as the OTHER side of that dialog sees them. JsSIP 3.13 always takes ours for the From tag,
+ *  which is wrong when we were called. */
+export function replacedBy(session: JsSipSession): Replaced {
+  const wasCalled = (session.direction as string) === "incoming";
+  return {
+    _request: { call_id: session._request?.call_id ?? "" },
+    _to_tag: wasCalled ? session._from_tag : session._to_tag,
+    _from_tag: wasCalled ? session._to_tag : session._from_tag,
+  };
+}
+
+const REFUSED_OFFERS = ["Hold Failed", "Unhold Failed", "Media Renegotiation Failed"];
+
+/** JsSIP terminates for these by itself; the sound of the call is not over by that. */
+export function isSurvivable({ cause, reason_phrase }: TerminateOptions): boolean {
+  if (cause === "RTP Timeout" || cause === "Connection Error") return true;
+  return cause === "WebRTC Error" && REFUSED_OFFERS.includes(reason_phrase ?? "");
+}
