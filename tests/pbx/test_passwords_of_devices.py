@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices with passwords of their own, guests and the operator: a whole phone system, phones on a network in memory."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -62,12 +63,17 @@ async def status_of(phone: Caller, method: str, number: str, **parts: Any) -> in
     return response.status
 
 
-async def invited(phone: Caller) -> Request:
-    """The INVITE that a phone gets."""
+async def next_request(phone: Caller) -> Request:
     message = parse_message(await phone.peer.hear())
     assert isinstance(message, Request)
-    assert message.method == "INVITE"
     return message
+
+
+async def invited(phone: Caller) -> Request:
+    """The INVITE that a phone gets."""
+    request = await next_request(phone)
+    assert request.method == "INVITE"
+    return request
 
 
 def test_revoking_one_device_forgets_its_registration_and_no_other() -> None:
@@ -271,5 +277,54 @@ def test_the_only_operator_who_dials_zero_hears_that_nobody_is_there() -> None:
         anna, bob = await here.phone("101", "10.0.0.11"), await here.phone("102", "10.0.0.12")
         assert [(await each.register()).status for each in (anna, bob)] == [200, 200]
         assert await status_of(anna, "INVITE", "0") == 480
+
+    in_office(test)
+
+
+def test_a_device_that_must_encrypt_neither_calls_nor_is_called_in_the_clear() -> None:
+    async def test(here: Devices) -> None:
+        desk, secret = here.mint("102", "Desk")
+        here.store.put_device(replace(desk, security="required"))
+        await here.system.devices_changed()
+        anna, bob = await here.phone("101", "10.0.0.11"), await here.phone("102", "10.0.0.12", secret)
+        assert [(await each.register()).status for each in (anna, bob)] == [200, 200]
+        assert await status_of(bob, "INVITE", "101", body=offer("10.0.0.12")) == 488
+
+        call = asyncio.create_task(status_of(anna, "INVITE", "102", until=180, body=offer("10.0.0.11")))
+        await invited(bob)
+        bob.peer.reply(200, headers=[("Contact", bob.contact)], body=offer("10.0.0.12"))
+        assert await call == 488
+
+        here.store.put_device(replace(here.store.devices()[0], security="optional"))
+        await here.system.devices_changed()
+        call = asyncio.create_task(status_of(anna, "INVITE", "102", until=180, body=offer("10.0.0.11")))
+        while (await next_request(bob)).method != "INVITE":
+            pass
+        bob.peer.reply(200, headers=[("Contact", bob.contact)], body=offer("10.0.0.12"))
+        assert await call == 200
+
+    in_office(test)
+
+
+def test_who_listens_hears_of_phones_that_come_and_go_and_not_of_refreshes() -> None:
+    async def test(here: Devices) -> None:
+        heard: list[tuple[str, str, str, str]] = []
+        here.system.bulletin.listen(
+            lambda event: heard.append((event["kind"], event["number"], event["device"], event["remote"]))
+        )
+        desk, secret = here.mint("101", "Desk")
+        await here.system.devices_changed()
+        phone, own = await here.phone("101", "10.0.0.11", secret), await here.phone("101", "10.0.0.12")
+        for each in (phone, own, phone, own):
+            assert (await each.register()).status == 200
+        assert (await own.register(headers=[("Expires", "0")])).status == 200
+        here.store.remove_device(desk.id)
+        await here.system.devices_changed()
+        assert heard == [
+            ("phone.registered", "101", desk.id, "10.0.0.11:5060"),
+            ("phone.registered", "101", "", "10.0.0.12:5060"),
+            ("phone.unregistered", "101", "", "10.0.0.12:5060"),
+            ("phone.unregistered", "101", desk.id, "10.0.0.11:5060"),
+        ]
 
     in_office(test)

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from ringback.net.errors import PortInUse
 from ringback.net.sockets import RealNetwork
-from ringback.pbx.accounts import new_user
+from ringback.pbx.accounts import mint_device, new_user
 from ringback.pbx.process import ServerProcess
 from ringback.server.certificates import CertificateError, local_certificate
 from ringback.server.config_file import ConfigurationError, Loaded, check_file, load_settings
-from ringback.server.control import SOCKET_NAME
+from ringback.server.control import SOCKET_NAME, ask
 from ringback.server.data_directory import DirectoryLock
+from ringback.server.first_start import open_store
 from ringback.sip.flow import Address
 
 PORTS = {"sip_port": 0, "tls_port": 0, "http_port": 0, "https_port": 0}
@@ -58,11 +59,35 @@ async def process(installation: Installation) -> AsyncIterator[ServerProcess]:
     await process.close()
 
 
+async def test_other_processes_make_and_revoke_devices_beside_a_running_server(
+    process: ServerProcess, installation: Installation
+) -> None:
+    """As the console does, which has the database open too."""
+    store, _ = open_store(installation.data)
+    with closing(store):
+        device, password = mint_device(store, "101", name="Desk", kind="phone", realm="127.0.0.1")
+        told = await asyncio.to_thread(ask, installation.data, "devices-changed")
+        assert told["devices"] == 1
+        phone = Phone(address(process), password)
+        await phone.open()
+        assert await phone.register() == 200
+        assert [each["device"] for each in process.system.registrations()] == [device.id]
+        store.remove_device(device.id)
+        heard: list[str] = []
+        process.system.bulletin.listen(lambda event: heard.append(event["kind"]))
+        assert (await asyncio.to_thread(ask, installation.data, "users-changed"))["users"] == 1
+        assert process.system.registrations() == []
+        assert heard == ["phone.unregistered", "users.changed"]
+        assert await phone.register() == 401
+        phone.socket.close()
+
+
 class Phone:
     """Registers over UDP, by hand, again and again."""
 
-    def __init__(self, server: Address) -> None:
+    def __init__(self, server: Address, password: str = "secret") -> None:
         self.server = server
+        self.password = password
         self.answers: asyncio.Queue[str] = asyncio.Queue()
 
     async def open(self) -> None:
@@ -81,7 +106,7 @@ class Phone:
     async def _answered(self, challenge: str) -> str:
         line = next(line for line in challenge.split("\r\n") if line.startswith("WWW-") and "MD5" in line)
         said = dict(re.findall(r'(\w+)="([^"]*)"', line))
-        secret, asked = md5(f"101:{said['realm']}:secret"), md5("REGISTER:sip:127.0.0.1")
+        secret, asked = md5(f"101:{said['realm']}:{self.password}"), md5("REGISTER:sip:127.0.0.1")
         response = md5(f"{secret}:{said['nonce']}:00000001:c:auth:{asked}")
         return await self._ask(
             f'Authorization: Digest username="101", realm="{said["realm"]}", nonce="{said["nonce"]}", '

@@ -107,6 +107,31 @@ def test_a_refusal_is_met_by_translating_and_then_by_the_other_kind_of_security(
     assert attempts(ANNA, BOB, AnchoringPolicy()) == [Attempt("")]
 
 
+def test_a_device_that_must_encrypt_is_offered_nothing_else() -> None:
+    careful = changed(BOB, wish="required")
+    assert reason_to_anchor(ANNA, careful, NEEDED) == "102 must encrypt"
+    assert reason_to_anchor(careful, ANNA, NEEDED) == "102 must encrypt"
+    made = attempts(ANNA, careful, NEEDED)
+    assert [attempt.security for attempt in made] == [Security.SDES, Security.SDES, Security.DTLS]
+    assert made[0].reason == "102 must encrypt"
+    with pytest.raises(UnacceptableSession):
+        check_security(changed(careful, security=Security.PLAIN), NEEDED)
+    check_security(changed(careful, security=Security.SDES), NEEDED)
+    sdes = changed(ANNA, security=Security.SDES)
+    assert reason_to_anchor(sdes, careful, NEEDED) == ""
+
+
+def test_a_device_may_speak_in_the_clear_where_others_must_not() -> None:
+    required = AnchoringPolicy(security="required", is_possible=True)
+    old = changed(BOB, wish="off")
+    check_security(changed(old, security=Security.PLAIN), required)
+    sdes = changed(ANNA, security=Security.SDES)
+    assert reason_to_anchor(sdes, old, required) == "encryption of sound is off for 102"
+    assert attempts(sdes, old, required)[0].security is Security.PLAIN
+    lenient = changed(BOB, wish="optional")
+    check_security(changed(lenient, security=Security.PLAIN), required)
+
+
 def test_keys_are_offered_first_where_the_signalling_is_secret() -> None:
     dtls = changed(ANNA, security=Security.DTLS)
     assert attempts(dtls, BOB, NEEDED)[0].security is Security.PLAIN

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What of JsSIP do we touch that its types do not tell? All of it is here, to look at with every new version.
-import type { RTCSession, TerminateOptions } from "jssip/lib/RTCSession";
+import type { ReInviteEvent, RTCSession, TerminateOptions } from "jssip/lib/RTCSession";
 
 export interface JsSipSession extends RTCSession {
   _request?: { call_id: string; body?: string };
   _from_tag: string;
   _to_tag: string;
+  _rtcOfferConstraints: RTCOfferOptions | null;
+  _rtcAnswerConstraints: RTCOfferOptions | null;
 }
 
 export interface JsSipTransport {
@@ -38,4 +40,26 @@ const REFUSED_OFFERS = ["Hold Failed", "Unhold Failed", "Media Renegotiation Fai
 export function isSurvivable({ cause, reason_phrase }: TerminateOptions): boolean {
   if (cause === "RTP Timeout" || cause === "Connection Error") return true;
   return cause === "WebRTC Error" && REFUSED_OFFERS.includes(reason_phrase ?? "");
+}
+
+/** ICE begins anew in the middle of a call, and JsSIP 3.13 does not see it.
+ *
+ *  Asked for an offer, we will speak with somebody else (a transfer) and MUST restart ICE (RFC 8839 section 9.2);
+ *  JsSIP would offer what it had. Offered new ICE credentials, we answer with new candidates (section 4.4.3);
+ *  JsSIP would not wait for them. */
+export function speakAfresh(session: JsSipSession, event: ReInviteEvent): void {
+  const { body } = event.request as { body?: string };
+  const [offers, answers] = [session._rtcOfferConstraints, session._rtcAnswerConstraints];
+  if (!body) session._rtcOfferConstraints = { ...offers, iceRestart: true };
+  else if (ufragOf(body) !== ufragOf(session.connection.currentRemoteDescription?.sdp ?? "")) {
+    session._rtcAnswerConstraints = { ...answers, iceRestart: true };
+  }
+  event.callback = () => {
+    session._rtcOfferConstraints = offers;
+    session._rtcAnswerConstraints = answers;
+  };
+}
+
+function ufragOf(sdp: string): string {
+  return /^a=ice-ufrag:(\S+)/m.exec(sdp)?.[1] ?? "";
 }

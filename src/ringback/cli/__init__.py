@@ -29,6 +29,7 @@ COMMANDS: dict[str, Row] = {
     "user": Row("ringback.cli.user", "Add, list and remove users, and change their passwords."),
     "device": Row("ringback.cli.device", "Give each phone of a user a password of its own."),
     "setup-link": Row("ringback.cli.setup_link", "Make a link for the set-up, or for a lost password."),
+    "calls": Row("ringback.cli.calls", "Show the calls that are on or were; end, transfer or record one."),
     "registrations": Row("ringback.cli.registrations", "Show which phones are registered."),
     "config": Row("ringback.cli.config", "Check a settings file, or print what is set."),
     "reload": Row("ringback.cli.reload", "Make the running server read its settings again."),

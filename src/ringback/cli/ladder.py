@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ringback ladder FILE`: draw the calls that `ringback serve --trace FILE` wrote down."""
+"""`ringback ladder [CALL-ID | FILE]`: draw a call, from the running server or from a trace in a file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ringback.cli.options import Place, installation_options, place_of_server
 from ringback.cli.output import Failure, note, print_table
 from ringback.cli.text import printable
 
 if TYPE_CHECKING:
     from ringback.server.trace_calls import Exchange
-    from ringback.server.trace_file import TraceContents
+    from ringback.server.trace_file import TraceContents, TraceRecord
 
 HEADINGS = ("TIME", "CALL-ID", "FROM", "TO", "RESULT")
 #: Of a ladder that goes into a file or a program.
@@ -25,55 +26,121 @@ WIDTH_IN_FILES = 132
 #: How short a column may become on a narrow terminal; the time and the result are never cut.
 NARROWEST = 8
 FLEXIBLE = (1, 2, 3)
+#: Messages of a server that are looked at for the list.
+LIMIT = 5_000
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("source", metavar="[CALL-ID | FILE]", default="")
 @click.option("--call-id", metavar="ID", help="Draw this one; the beginning of its Call-ID is enough.")
 @click.option("--last", is_flag=True, help="Draw the newest one.")
 @click.option("--all", "everything", is_flag=True, help="Not only calls: registrations, texts, OPTIONS too.")
 @click.option("--messages", is_flag=True, help="Print the messages whole as well, secrets hidden.")
-def command(file: Path, *, call_id: str | None, last: bool, everything: bool, messages: bool) -> None:
-    """Draw a call from FILE, the trace of a server; or list the calls in it, when there are several.
+@installation_options
+def command(
+    source: str,
+    *,
+    call_id: str | None,
+    last: bool,
+    everything: bool,
+    messages: bool,
+    data: str | None,
+    config: str | None,
+) -> None:
+    """Draw a call that the running server remembers, or list the calls. The beginning of a CALL-ID is enough.
 
-    `ringback serve --trace FILE` writes it. What is in FILE.1 belongs to it.
+    With FILE, which `ringback serve --trace FILE` wrote, of what is in there. What is in FILE.1 belongs to it.
     """
-    from ringback.server.trace_calls import exchanges
-    from ringback.server.trace_file import read_trace
-
     if call_id and last:
         raise click.UsageError("--call-id and --last exclude each other")
-    contents = read_trace(file)
-    found = exchanges(contents.records)
-    _tell_gaps(contents)
+    file = Path(source) if source and _is_file(source) else None
+    if file is None and source and call_id:
+        raise click.UsageError(f"there is no file {source}, and two Call-IDs are too many")
+    if file is not None:
+        found, place = _of_file(file), str(file)
+    else:
+        found, place = (
+            _of_server(place_of_server(data, config), (call_id or source).rstrip("…")),
+            "the server",
+        )
+        call_id = call_id or source or None
     if call_id is not None:
-        _draw(_chosen(found, call_id.rstrip("…"), file), messages=messages)
+        _draw(_chosen(found, call_id.rstrip("…"), place), messages=messages)
         return
     shown = found if everything else [one for one in found if one.is_call]
     if last and shown:
-        _draw(max(shown, key=lambda one: one.records[0].offset), messages=messages)
+        newest = max(shown, key=lambda one: one.records[0].offset)
+        whole = newest if file is not None else _of_server(place_of_server(data, config), newest.call_id)[0]
+        _draw(whole, messages=messages)
     elif len(shown) == 1:
         _draw(shown[0], messages=messages)
     elif shown:
         _list(shown)
     else:
-        _nothing(file, len(found), is_failure=last)
+        _nothing(place, len(found), is_failure=last)
 
 
-def _chosen(found: Sequence[Exchange], beginning: str, file: Path) -> Exchange:
+def _is_file(source: str) -> bool:
+    """What looks like a path is one, so that a file that is missing is told as such."""
+    return "/" in source and "@" not in source or Path(source).exists()
+
+
+def _of_file(file: Path) -> list[Exchange]:
+    from ringback.server.trace_calls import exchanges
+    from ringback.server.trace_file import read_trace
+
+    contents = read_trace(file)
+    found = exchanges(contents.records)
+    _tell_gaps(contents)
+    return found
+
+
+def _of_server(place: Place, call_id: str) -> list[Exchange]:
+    """All legs of one call as one exchange; without a Call-ID everything that is remembered, leg by leg."""
+    from ringback.server.trace_calls import Exchange, exchanges
+
+    if not call_id:
+        return exchanges(_records(_asked(place, "trace", limit=LIMIT)))
+    found = _asked(place, "explain", call_id=call_id)
+    legs = exchanges(_records(_asked(place, "trace", call_ids=found.get("call_ids") or [call_id])))
+    if not legs:
+        return [one for one in _of_server(place, "") if one.call_id.startswith(call_id)]
+    first = next((one for one in legs if one.call_id == call_id), legs[0])
+    both = [pair for one in legs for pair in zip(one.records, one.messages, strict=True)]
+    both.sort(key=lambda pair: pair[0].time)
+    return [Exchange(first.call_id, [record for record, _ in both], [message for _, message in both])]
+
+
+def _asked(place: Place, verb: str, **arguments: object) -> dict[str, Any]:
+    answer = place.ask(verb, **arguments)
+    if answer is None:
+        raise Failure(f"no server is running on {place.directory}; say the FILE of a trace")
+    if answer.get("left_out"):
+        note(f"older messages that are not looked at: {answer['left_out']}")
+    return answer
+
+
+def _records(answer: dict[str, Any]) -> list[TraceRecord]:
+    from ringback.server.trace_file import record_of
+
+    messages = answer["messages"]
+    return [record_of(message, start=messages[0]["at"]) for message in messages]
+
+
+def _chosen(found: Sequence[Exchange], beginning: str, place: str) -> Exchange:
     exact = [one for one in found if one.call_id == beginning]
     near = exact or [one for one in found if one.call_id.startswith(beginning)]
     if len(near) == 1:
         return near[0]
     if near:
-        raise Failure(f"{len(near)} Call-IDs in {file} begin with {beginning!r}; say more of it", code=2)
-    raise Failure(f"there is no message with the Call-ID {beginning!r} in {file}")
+        raise Failure(f"{len(near)} Call-IDs in {place} begin with {beginning!r}; say more of it", code=2)
+    raise Failure(f"there is no message with the Call-ID {beginning!r} in {place}")
 
 
-def _nothing(file: Path, others: int, *, is_failure: bool) -> None:
+def _nothing(place: str, others: int, *, is_failure: bool) -> None:
     what = "messages" if others else "message"
     advice = "; --all shows the registrations, texts and OPTIONS" if others else ""
-    sentence = f"there is no {'call' if others else what} in {file}{advice}"
+    sentence = f"there is no {'call' if others else what} in {place}{advice}"
     if is_failure:
         raise Failure(sentence)
     click.echo(f"{sentence[0].upper()}{sentence[1:]}.")

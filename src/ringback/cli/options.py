@@ -41,12 +41,12 @@ class Place:
             )
         return self
 
-    def ask(self, verb: str) -> dict[str, Any] | None:
+    def ask(self, verb: str, **arguments: object) -> dict[str, Any] | None:
         """The running server's answer; None when no server runs here."""
         from ringback.server.control import NoServer, ask
 
         try:
-            return ask(self.directory, verb)
+            return ask(self.directory, verb, **arguments)
         except NoServer:
             return None
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -42,6 +43,7 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
         ("Users", status["users"]),
         ("Registrations", status["registrations"]),
         ("Store", disk),
+        ("Certificate", _certificate(status["certificate"])),
         *([("Workers", _workers(status["workers"]))] if status.get("workers") else []),
         *([("Media", _media(status["media"]))] if status.get("media") else []),
         *([("Console", _console(status["web"]))] if status.get("web") else []),
@@ -58,6 +60,16 @@ def _call(call: dict[str, Any]) -> str:
     legs = "".join(f"; {leg}" for leg in call["legs"])
     who = f"{call['caller']} to {call['callee']}, {call['state']} for {call['seconds']} s"
     return f"{who}{sound}{verdicts}{legs}"
+
+
+def _certificate(certificate: dict[str, Any]) -> str:
+    """What phones and browsers are shown, and how to know our own authority by its fingerprint."""
+    problem = f"; {certificate['problem']}" if certificate["problem"] else ""
+    if "expires_at" not in certificate:
+        return problem.removeprefix("; ")
+    ends = datetime.fromtimestamp(certificate["expires_at"], UTC).date()
+    authority = f" {certificate['authority']}" if certificate["authority"] else ""
+    return f"until {ends}, {certificate['source']}{authority}{problem}"
 
 
 def _workers(workers: list[dict[str, Any]]) -> str:

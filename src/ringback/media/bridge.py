@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ringback.media.bridge_recording import BridgeRecording
+from ringback.media.errors import UnreadableAudio
 from ringback.media.facilities import Facilities
 from ringback.media.files import read_frames
-from ringback.media.errors import UnreadableAudio
 from ringback.media.join import Join, Speaking
 from ringback.media.leg import Leg
 from ringback.media.leg_numbers import leg_statistics

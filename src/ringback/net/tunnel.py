@@ -24,7 +24,7 @@ HIGH = 131_072
 #: A tunnel in which nothing moves for so long is closed. The web process pings its WebSockets more often.
 IDLE = 120.0
 #: The web process begins to answer in this time after the last byte of the visitor, or it is taken for gone.
-#: While a dead one is replaced, whoever asks waits in the socket's queue: half a second.
+#: While a dead one is replaced, whoever asks waits in the queue of the socket: two seconds.
 PATIENCE = 20.0
 
 AWAY = b"The console is starting, or busy. Try again in a moment.\n"

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from ringback.net.network import Network
 from ringback.pbx import operator
 from ringback.pbx.app import PhoneSystem
+from ringback.pbx.certificate_process import CertificateKeeping
 from ringback.pbx.demo import DemoUser, make_demo_users
 from ringback.pbx.device_upkeep import DeviceUpkeep
 from ringback.pbx.directory import Directory
@@ -32,7 +33,6 @@ from ringback.pbx.web_process import WebProcess
 from ringback.pbx.workers import Workers
 from ringback.server.bulletin import Bulletin
 from ringback.server.call_records.keeper import kept_records
-from ringback.server.certificate_upkeep import CertificateUpkeep
 from ringback.server.certificates import CertificateFiles
 from ringback.server.config import Settings
 from ringback.server.config_file import Loaded
@@ -40,7 +40,6 @@ from ringback.server.control import Answer, ControlServer, Verb
 from ringback.server.data_directory import DirectoryLock, make_directory
 from ringback.server.first_start import (
     Installation,
-    certificate_files,
     data_directory,
     open_store_or_snapshot,
     prepare,
@@ -105,7 +104,9 @@ class ServerProcess:
         self._started = time.monotonic()
         self._reloading = asyncio.Lock()
         self._taking_users = asyncio.Lock()
-        self._upkeep = self._certificate_upkeep()
+        self._certificates = CertificateKeeping(
+            installation, settings=lambda: self._settings, reload=self._certificate_changed
+        )
         self._undo = contextlib.AsyncExitStack()
 
     @classmethod
@@ -145,10 +146,10 @@ class ServerProcess:
         control = ControlServer(self.installation.directory, verbs)
         await control.start()
         undo.push_async_callback(control.close)
-        self.setup_link = await self._web.setup_link()
+        self.setup_link = await self._web.setup_link(self.addresses())
         self._web.begin(verbs, self.system.bulletin, self.addresses())
         undo.push_async_callback(_cancelled, asyncio.create_task(self._catch_up()))
-        undo.push_async_callback(_cancelled, asyncio.create_task(self._upkeep.run()))
+        await undo.enter_async_context(self._certificates.running())
         devices = DeviceUpkeep(store, self.system.directory, self._take_devices)
         undo.push_async_callback(_cancelled, asyncio.create_task(devices.run()))
 
@@ -181,12 +182,12 @@ class ServerProcess:
             found = changes(self._settings, loaded.settings)
             new = applicable(self._settings, loaded.settings)
             files = await asyncio.to_thread(
-                self._certificate_files, new
+                self._certificates.files, new
             )  # raises before anything has changed
             await self.system.reload(new, certificate=files)  # and so does this
             self._settings = new
             await self._web.reload(new)
-            await asyncio.to_thread(self._upkeep.look)
+            await self._certificates.look()
             logging.getLogger("ringback").setLevel(new.log.level.upper())
             for change in found:
                 logger.info("setting changed: %s", change)
@@ -206,6 +207,7 @@ class ServerProcess:
             "data": str(installation.directory),
             "users": len(self.system.directory),
             "registrations": self.system.registered,
+            "certificate": self._certificates.status(),
             "store": {"pending": health.pending, "dropped": health.dropped, "failure": health.failure},
         }
 
@@ -245,11 +247,13 @@ class ServerProcess:
         """One after the other, so that no older snapshot overwrites a newer one."""
         async with self._taking_users:
             await self.system.users_changed()
+            self.system.bulletin.post("users.changed")
             await asyncio.to_thread(self._write_snapshot)
 
     async def _take_devices(self) -> None:
         async with self._taking_users:
             await self.system.devices_changed()
+            self.system.bulletin.post("users.changed")
 
     def _write_snapshot(self) -> None:
         """The users as the store has them, for a start without the store."""
@@ -263,16 +267,10 @@ class ServerProcess:
         if not isinstance(store, SnapshotStore):
             self.installation.snapshot.write(store.users(), values, store.devices())
 
-    def _certificate_upkeep(self) -> CertificateUpkeep:
-        context = self.installation.identity.server_tls
-        assert context is not None, "prepare always makes one"
-        return CertificateUpkeep(context, find=lambda: self._certificate_files(self._settings), clock=_now)
-
-    def _certificate_files(self, settings: Settings) -> CertificateFiles:
-        identity = self.installation.identity
-        return certificate_files(
-            settings, self.installation.directory, (identity.domain, *identity.aliases), now=_now()
-        )
+    async def _certificate_changed(self, files: CertificateFiles) -> None:
+        """Another certificate is in its place: every process shows it from now on."""
+        async with self._reloading:
+            await self.system.reload(self._settings, certificate=files)
 
 
 def _system(installation: Installation, network: Network, media: ServerMedia, web: Path | None) -> System:

@@ -17,8 +17,8 @@ Answer = dict[str, Any]
 
 
 class Verb(NamedTuple):
-    """`perform` answers for one process and raises `RingbackError` to refuse; `merge` takes the answers of all
-    processes, never none.
+    """`perform` answers for one process and raises `RingbackError` to refuse; `merge` takes the answers of
+    all processes, never none.
     """
 
     perform: Callable[[PhoneSystem, Mapping[str, Any]], Awaitable[Answer]]

@@ -118,7 +118,7 @@ class WebProcess:
             "serving": self._kept.is_serving,
         }
 
-    async def setup_link(self) -> str:
+    async def setup_link(self, addresses: Mapping[str, str]) -> str:
         """A new set-up link while there is no owner, else nothing."""
         if self._listening is None:
             return ""
@@ -127,7 +127,7 @@ class WebProcess:
         except StorageError as error:
             logger.warning("there is no set-up link: %s", error)
             return ""
-        return link_to(secret, self._addresses) if secret else ""
+        return link_to(secret, addresses) if secret else ""
 
     # --- what its keeper asks
 

@@ -50,6 +50,8 @@ class End:
     has_ice: bool = False
     has_rtcp_mux: bool = False
     has_bundle: bool = False
+    wish: Literal["", "optional", "required", "off"] = ""
+    """How its device is set to encrypt; "" is as the settings say."""
 
     @classmethod
     def reached_by(cls, name: str, flow: Flow | None, *, contact_host: str = "") -> End:
@@ -107,7 +109,10 @@ def described(end: End, sdp: bytes) -> End:
 
 def check_security(stream_end: End, policy: AnchoringPolicy) -> None:
     """Where encryption is required, nobody speaks without."""
-    if policy.security == "required" and stream_end.security in (Security.PLAIN, Security.OPPORTUNISTIC):
+    if _rule_for(stream_end, policy) == "required" and stream_end.security in (
+        Security.PLAIN,
+        Security.OPPORTUNISTIC,
+    ):
         raise UnacceptableSession(
             "sound must be encrypted here (SRTP)", warning=WarnCode.INCOMPATIBLE_TRANSPORT_PROTOCOL
         )
@@ -143,7 +148,8 @@ def attempts(caller: End, callee: End, policy: AnchoringPolicy) -> list[Attempt]
         return [first]
     refused = f"{callee.name} refuses what {caller.name} offers"
     others = (Security.SDES, Security.PLAIN) if callee.is_secret else (Security.PLAIN, Security.SDES)
-    allowed = [each for each in (wanted, *others, Security.DTLS) if _is_allowed(each, policy)]
+    rule = _rule_for(callee, policy)
+    allowed = [each for each in (wanted, *others, Security.DTLS) if _is_allowed(each, rule)]
     again = [Attempt(reason or refused, each, TRANSLATED_CODECS) for each in dict.fromkeys(allowed)]
     return [first, *again]
 
@@ -191,6 +197,10 @@ def _encrypts(one: End, other: End, policy: AnchoringPolicy) -> str:
     known = {one.security, other.security} - {Security.OPPORTUNISTIC}
     if Security.SDES in known and policy.security == "off":
         return "encryption of sound is off here"
+    if Security.SDES in known and "off" in (one.wish, other.wish):
+        return f"encryption of sound is off for {(one if one.wish == 'off' else other).name}"
+    if Security.PLAIN in known and "required" in (one.wish, other.wish):
+        return f"{(one if one.wish == 'required' else other).name} must encrypt"
     if known == {Security.SDES, Security.PLAIN}:
         ends = (one, other) if one.security is Security.SDES else (other, one)
         return f"{ends[0].name} encrypts (SDES), {ends[1].name} does not"
@@ -226,19 +236,24 @@ def _best_security(caller: End, callee: End, policy: AnchoringPolicy) -> Securit
     """What is offered first to somebody whose media we carry. Keys are only sent where nobody reads along."""
     if callee.speaks_dtls:
         return Security.DTLS
-    if callee.security is not None and _is_allowed(callee.security, policy):
+    if callee.security is not None and _is_allowed(callee.security, _rule_for(callee, policy)):
         return callee.security
-    if policy.security == "off":
+    rule = _rule_for(callee, policy)
+    if rule == "off":
         return Security.PLAIN
-    if policy.security == "required" or caller.security is Security.SDES:
+    if rule == "required" or caller.security is Security.SDES:
         return Security.SDES
     return Security.OPPORTUNISTIC if callee.is_secret else Security.PLAIN
 
 
-def _is_allowed(security: Security, policy: AnchoringPolicy) -> bool:
-    if policy.security == "required":
+def _rule_for(end: End, policy: AnchoringPolicy) -> str:
+    return end.wish or policy.security
+
+
+def _is_allowed(security: Security, rule: str) -> bool:
+    if rule == "required":
         return security in (Security.SDES, Security.DTLS)
-    return policy.security != "off" or security in (Security.PLAIN, Security.DTLS)
+    return rule != "off" or security in (Security.PLAIN, Security.DTLS)
 
 
 def _family(end: End) -> str:

@@ -15,7 +15,8 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ringback.net.dns_client import SystemDns
 from ringback.net.driver import StackDriver
@@ -43,7 +44,9 @@ from ringback.server.proxy import Proxy
 from ringback.server.record_route import OwnRoutes
 from ringback.server.redirect import Redirect
 from ringback.server.registrar import Registrar
+from ringback.server.registration_events import RegistrationEvents
 from ringback.server.routing import Destination, DialPlan, UsersByNumber
+from ringback.server.subscribers import security_of
 from ringback.server.target_set import TargetSet
 from ringback.sip.dialog.session_table import SessionTable
 from ringback.sip.digest_server import DigestServer
@@ -58,8 +61,8 @@ if TYPE_CHECKING:
     from ringback.media.plane import MediaPlane
     from ringback.net.dns import DnsClient
     from ringback.net.endpoint import Endpoint
-    from ringback.server.call_records.record import CallRecord
     from ringback.net.network import Network
+    from ringback.server.call_records.record import CallRecord
     from ringback.server.cluster.membership import Membership
     from ringback.server.config import Settings
     from ringback.server.identity import Identity
@@ -98,6 +101,7 @@ class Server:
         plane: MediaPlane | None = None,
         web: Path | None = None,
         bulletin: Bulletin | None = None,
+        location: Location | None = None,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -106,6 +110,10 @@ class Server:
         self._membership = membership
         self._plane = plane
         self._web = web
+        self._subscribers = subscribers
+        self._applications = applications or NoApplications()
+        self._dial_plan = dial_plan or UsersByNumber(subscribers)
+        self._wall_clock = wall_clock
         self.bulletin = bulletin if bulletin is not None else Bulletin(wall_clock=wall_clock)
         self._sweep: asyncio.TimerHandle | None = None
         self._waking: asyncio.TimerHandle | None = None
@@ -127,27 +135,33 @@ class Server:
         self.sessions = SessionTable(self.stack)
         self.bridged = SessionTable(self.stack, supported=SUPPORTED)
         self.locality = Locality((identity.domain,), (*identity.aliases, *identity.advertised))
-        self.location = Location(store, wall_clock=wall_clock, restore=self.restored)
+        if location is None:
+            location = Location(store, wall_clock=wall_clock, restore=self.restored)
+        self.location = location
+        self.location.watch = RegistrationEvents(
+            self.bulletin,
+            now=time.monotonic,
+            is_ours=membership.looks_after if membership is not None else lambda _: True,
+        )
         self._keep_alive = self._make_keep_alive()
         tokens = FlowTokens(identity.secret, restore=self.restored)
-        dial_plan = dial_plan or UsersByNumber(subscribers)
         self._loops = LoopDetector(identity.secret)
         self._admission = self._make_admission(tokens)
         self._authentication = self._make_authentication(subscribers)
         self._registrar = Registrar(
             self.location, self.locality, policies.registrar_policy(settings), wall_clock=wall_clock
         )
-        self._destination = Destination(dial_plan, self.locality)
+        self._destination = Destination(self._dial_plan, self.locality)
         self._calls = ApplicationCalls(
-            applications or NoApplications(),
+            self._applications,
             self.sessions,
             self.book,
             limit=lambda: self._settings.media.max_calls,
         )
         self._redirect = Redirect(self.location, is_enabled=settings.proxy.redirect_instead_of_proxy)
         self._forwarder = Forwarder(tokens, self.location, policies.forwarding_policy(settings, identity))
-        self._target_set = TargetSet(self.location, self.locality, dial_plan)
-        self._bridge = self._make_bridge()
+        self._target_set = TargetSet(self.location, self.locality, self._dial_plan)
+        self._bridge = self._make_bridge(subscribers)
         self._proxy = self._make_proxy()
         self.pipeline = self._make_pipeline()
         self._gate = OverloadGate(
@@ -204,7 +218,7 @@ class Server:
             book=self.book,
         )
 
-    def _make_bridge(self) -> Bridge:
+    def _make_bridge(self, subscribers: Subscribers) -> Bridge:
         return Bridge(
             self.bridged,
             policies.bridge_policy(self._settings, has_plane=self._plane is not None),
@@ -219,6 +233,7 @@ class Server:
             plane=self._plane,
             decisions=self.decisions,
             book=self.book,
+            security_of=partial(security_of, subscribers),
         )
 
     def _is_elsewhere(self, number: str) -> bool:
@@ -313,6 +328,15 @@ class Server:
         call = self._bridge.call_of(key)
         if call is not None:
             await call.sample()
+
+    @property
+    def identity(self) -> Identity:
+        """Who the server is."""
+        return self._identity
+
+    def tls_failures(self) -> list[dict[str, Any]]:
+        """Whose TLS handshakes failed, and why; the latest first."""
+        return [each.described() for each in self.driver.transports.pool.gate.tls_failures.all()]
 
     async def look_at_calls(self) -> None:
         """Ask for the numbers of the sound that comes through here: `status` shows them."""

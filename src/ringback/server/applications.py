@@ -74,7 +74,6 @@ class IncomingCall:
         elif self.session.ended is None:
             self.driver.perform(self.session.bye)
 
-
     def _note_end(self, event: SessionEnded) -> None:
         """A caller that is lost has ended it; what we refuse or hang up, the number that was dialled."""
         if self.record is not None:

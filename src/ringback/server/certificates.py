@@ -26,6 +26,8 @@ from ringback.server.secret import write_private
 from ringback.server.storage.store import StorageError
 from ringback.sip.errors import RingbackError
 
+#: The certificate of our own authority, in the data directory.
+AUTHORITY = "ca.pem"
 CA_LIFETIME = datetime.timedelta(days=3650)
 LIFETIME = datetime.timedelta(
     days=397
@@ -62,7 +64,7 @@ def local_certificate(directory: Path, names: Sequence[str], *, now: datetime.da
     """The files of a certificate for `names` (host names and IP addresses, the first is the subject), made
     if needed.
     """
-    ca_file, ca_key = directory / "ca.pem", directory / "ca.key"
+    ca_file, ca_key = directory / AUTHORITY, directory / "ca.key"
     file, key_file = directory / "server.pem", directory / "server.key"
     authority = _usable_authority(_load(ca_file, ca_key), now=now)
     if authority is None:
@@ -114,6 +116,35 @@ def expiry(file: Path) -> datetime.datetime:
         return x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
     except (OSError, ValueError) as error:
         raise CertificateError(f"{file} cannot be read: {error}") from error
+
+
+def described(file: Path) -> dict[str, object]:
+    """For people: whose the first certificate of a PEM file is, for which names, until when (seconds since
+    1970).
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CertificateError(f"{file} cannot be read: {error}") from error
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "names": _names_in(certificate),
+        "expires_at": certificate.not_valid_after_utc.timestamp(),
+    }
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Its SHA-256 as browsers print it: pairs of digits with colons."""
+    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def fingerprint_of(file: Path) -> str:
+    """The fingerprint of the first certificate in a PEM file; empty when it cannot be read."""
+    try:
+        return fingerprint(x509.load_pem_x509_certificate(file.read_bytes()))
+    except (OSError, ValueError):
+        return ""
 
 
 def _no_password() -> str:

@@ -243,7 +243,15 @@ FORWARDED = Clause(
 )
 ANSWERED_BY = Clause("proxy", "forking", "chosen", "{0} answered {1}", "it has the call", "RFC 3261 16.7")
 BRANCH_FAILED = Clause("proxy", "forking", "noted", "{0} answered {1}", "others are asked, if there are any")
-BRANCH_SILENT = Clause("proxy", "forking", "noted", "{0} said nothing, or cannot be reached", "counts as {1}")
+
+
+def _silent(name: str, status: int) -> Words:
+    """Nothing came from a phone: what it counts as was made here."""
+    what = "said nothing" if status == 408 else "cannot be reached: its connection is lost"
+    return Words(f"{name} {what}", f"counts as {status}", (), "RFC 3261 16.8")
+
+
+BRANCH_SILENT = Clause("proxy", "forking", "noted", words=_silent)
 GAVE_UP = Clause("proxy", "forking", "noted", "the caller gave up", "what rings is told to stop")
 OUTCOME = Clause("proxy", "forking", "refused", "nobody took the call", "{0}", "RFC 3261 16.7 step 6")
 
@@ -297,7 +305,7 @@ def _leg_refused(name: str, status: int, phrase: str, warning: str) -> Words:
 
 LEG_REFUSED = Clause("bridge", "search", "noted", words=_leg_refused)
 LEG_UNUSABLE = Clause("bridge", "search", "noted", "what {0} says cannot be taken: {1}", "it is not asked")
-LEG_GONE = Clause("bridge", "search", "noted", "{0}: its connection is lost", "counts as 430", "RFC 5626 5.3")
+LEG_SILENT = Clause("bridge", "search", "noted", words=_silent)
 LEG_ANSWERED = Clause("bridge", "search", "chosen", "{0} answered", "it has the call", "RFC 3261 16.7")
 NOBODY_ANSWERED = Clause(
     "bridge",

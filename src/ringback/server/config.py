@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from ringback.server.acme.settings import AcmeSettings
 from ringback.server.call_records.settings import RecordSettings
 from ringback.server.conference_settings import checked_room
 from ringback.server.config_types import (
@@ -286,6 +287,7 @@ class Settings(Section):
     sip: SipSettings = SipSettings()
     web: WebSettings = WebSettings()
     tls: TlsSettings = TlsSettings()
+    acme: AcmeSettings = AcmeSettings()
     authentication: AuthenticationSettings = AuthenticationSettings()
     registrar: RegistrarSettings = RegistrarSettings()
     proxy: ProxySettings = ProxySettings()
@@ -327,7 +329,23 @@ def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
                 "has two addresses of one family; one for IPv4 and one for IPv6 can be told",
             )
         )
-    return found + _port_clashes(settings)
+    return found + _acme_needs(settings) + _port_clashes(settings)
+
+
+def _acme_needs(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
+    """A certificate from an authority needs a way to show that the name is ours."""
+    acme = settings.acme
+    if not acme.enabled:
+        return []
+    if settings.tls.certificate is not None:
+        return [
+            (("acme", "enabled"), "is on, and tls.certificate brings a certificate; one of them is enough")
+        ]
+    if acme.challenge == "dns" and acme.dns_hook is None:
+        return [(("acme", "challenge"), "is dns, which needs acme.dns_hook")]
+    if acme.challenge == "http" and not settings.web.console:
+        return [(("acme", "challenge"), "is http, which needs web.console")]
+    return []
 
 
 def _port_clashes(settings: Settings) -> list[tuple[tuple[str, ...], str]]:

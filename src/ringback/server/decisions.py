@@ -153,6 +153,11 @@ class Decisions:
         notes = self._calls.notes.get(call_id)
         return str(notes[2][0]) if notes and notes[1] is OTHER_HALF else call_id
 
+    def legs_of(self, call_id: str) -> list[str]:
+        """The Call-IDs of the other legs. Looks at all calls: for people only."""
+        of_others = [OTHER_HALF, (call_id,)]
+        return [leg for leg, notes in self._calls.notes.items() if notes[1:3] == of_others]
+
     def knows(self, call_id: str) -> bool:
         """True if anything was decided about it."""
         return any(call_id in shelf.notes for shelf in self._shelves())

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringback.net.network import Network
+from ringback.server.acme.upkeep import usable_acme_files
 from ringback.server.addresses import Choice, advertised_addresses, domain, other_names
 from ringback.server.certificates import (
+    AUTHORITY,
     CertificateFiles,
     brought_certificate,
     local_certificate,
@@ -160,10 +162,22 @@ def settle_realm(store: Store, domain_now: str) -> tuple[str, list[str]]:
 def certificate_files(
     settings: Settings, directory: Path, names: tuple[str, ...], *, now: datetime.datetime
 ) -> CertificateFiles:
-    """The owner's certificate if one was brought, else one of our own authority."""
+    """The owner's certificate if one was brought, one that a public authority gave, else one of our own."""
     if settings.tls.certificate and settings.tls.key:
         return brought_certificate(settings.tls.certificate, settings.tls.key)
+    given = usable_acme_files(settings, directory, now=now)
+    if given is not None:
+        return given
     return local_certificate(directory, names, now=now)
+
+
+def shown_authority(settings: Settings, directory: Path) -> Path | None:
+    """The certificate of our own authority, if what is shown now was signed by it."""
+    if settings.tls.certificate and settings.tls.key:
+        return None
+    if usable_acme_files(settings, directory, now=datetime.datetime.now(datetime.UTC)) is not None:
+        return None
+    return directory / AUTHORITY
 
 
 def _planned_addresses(settings: Settings, host: str) -> dict[str, str]:

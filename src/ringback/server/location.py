@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ringback.server.binding import Binding, flow_of, from_record, to_record
 from ringback.server.calendar import Calendar
@@ -38,6 +38,12 @@ TARGET_SETS = 10_000
 Changed = Callable[[str, Sequence[Binding], Sequence[str]], None]
 
 
+class Watch(Protocol):
+    """Told when a contact comes that was not there, and when one goes."""
+
+    def __call__(self, binding: Binding, *, is_here: bool) -> None: ...
+
+
 class Location:
     """Address of record (a user's number) -> bindings."""
 
@@ -54,6 +60,7 @@ class Location:
         "_wall_clock",
         "on_bound",
         "on_changed",
+        "watch",
     )
 
     def __init__(
@@ -66,6 +73,7 @@ class Location:
         self.on_bound: list[Callable[[Binding], None]] = []
         #: Told of each change of this process: what `apply` of another process takes.
         self.on_changed: list[Changed] = []
+        self.watch: Watch | None = None
         #: Nearly all users have one phone: those have no list of their own (60 bytes less for each).
         self._by_user: dict[str, Binding | tuple[Binding, ...]] = {}
         self._by_handle: dict[bytes, Binding] = {}
@@ -151,7 +159,10 @@ class Location:
         self._targets.pop(user, None)
         for key in remove:
             self._forget(user, key)
+        watch = self.watch
         for binding in put:
+            if watch is not None and binding.handle not in self._by_handle:
+                watch(binding, is_here=True)
             self._remember(binding)
             for tell in self.on_bound:
                 tell(binding)
@@ -251,6 +262,8 @@ class Location:
         for binding in known:
             if binding.key == key:
                 del self._by_handle[binding.handle]
+                if self.watch is not None:
+                    self.watch(binding, is_here=False)
                 self._expiring.leave(binding.handle, binding.due)
         if len(left) == 1:
             self._by_user[user] = left[0]

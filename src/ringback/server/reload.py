@@ -11,7 +11,19 @@ from ringback.server.config_schema import all_settings
 
 #: Sections that are read again while the server runs. Everything else is fixed when sockets are opened.
 LIVE_SECTIONS = frozenset(
-    {"authentication", "registrar", "proxy", "nat", "calls", "tls", "overload", "log", "trace", "records"}
+    {
+        "authentication",
+        "registrar",
+        "proxy",
+        "nat",
+        "calls",
+        "tls",
+        "acme",
+        "overload",
+        "log",
+        "trace",
+        "records",
+    }
 )
 
 #: ... and single settings of the others.

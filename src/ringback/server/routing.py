@@ -96,8 +96,10 @@ class Destination:
         user, method, caller = self._locality.user_of(uri), exchange.request.method, exchange.principal
         decision = self._dial_plan.decide(user, method=method, caller=caller)
         exchange.decision = decision
-        exchange.decide(clauses.DIALLED, self._dial_plan, user, method, caller, decision)
+        facts = (self._dial_plan, user, method, caller, decision)
         if isinstance(decision, Refusal):
+            exchange.decide(clauses.NUMBER_REFUSED, *facts)
             exchange.respond(decision.status, decision.reason)
             return True
+        exchange.decide(clauses.DIALLED, *facts)
         return False

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from ringback.server.storage.devices import DeviceRecord
+from ringback.server.storage.devices import DeviceRecord, Security
 
 
 @dataclass(slots=True)
@@ -56,3 +56,11 @@ class Principal(NamedTuple):
     name: str = ""
     device: str = ""
     may_call: str = ""
+
+
+def security_of(subscribers: Subscribers, principal: Principal | None) -> Security:
+    """How the sound of the device this user has is to be encrypted; "" is as the settings say."""
+    if principal is None or not principal.device:
+        return ""
+    subscriber = subscribers.find(principal.number) or NOBODY
+    return next((each.security for each in subscriber.devices if each.id == principal.device), "")

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ringback.sip.errors import RingbackError
 from ringback.sip.flow import Address, Flow, Transport
@@ -103,6 +103,17 @@ def parse_line(line: bytes) -> TraceRecord | Missing:
     if not math.isfinite(offset):
         raise ValueError("no offset")
     return TraceRecord(time, offset, sent, flow, data)
+
+
+def record_of(message: Mapping[str, Any], *, start: float) -> TraceRecord:
+    """What a server answered as a message (`tracing/message.py`), `start` being the time of the first one."""
+    flow = Flow(
+        Transport(message["transport"]),
+        _parsed_address(message["local"]),
+        _parsed_address(message["remote"]),
+    )
+    data = str(message["text"]).encode("utf-8")
+    return TraceRecord(message["at"], message["at"] - start, message["direction"] == "sent", flow, data)
 
 
 def read_trace(file: Path) -> TraceContents:

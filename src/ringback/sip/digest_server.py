@@ -7,7 +7,8 @@ source it was given to; whoever brings it back proves that we made it. What is s
 nonce counts for each nonce that was used with a right password, in a table with a limit: nobody without an
 account makes it grow, and when it overflows the oldest nonces become stale instead of replayable.
 
-An unknown user costs the same work (but for half a microsecond) and gets the same answer as a wrong password.
+An unknown user costs the same work (but for half a microsecond, and 2 for each further secret of a user who has
+some) and gets the same answer as a wrong password.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ class DigestServer:
         further: FurtherSecrets = lambda user, algorithm: (),
     ) -> Verdict:
         """Judge the parameters of credentials that are ours. `further` is asked when `ha1_for` does not fit:
-        users with one secret cost what they did, each other secret costs 1.5 us.
+        users with one secret cost what they did, each other secret costs 2 us.
         """
         proof = self._proof(claim, method, body)
         if isinstance(proof, str):

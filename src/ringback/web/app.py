@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from ringback.version import VERSION
-from ringback.web import events, health, pages
+from ringback.web import events, health, pages, trust
 from ringback.web.api import ROUTERS as API
 from ringback.web.api import docs
 from ringback.web.barriers import BoundedBody, OnlyEncrypted, SecureHeaders
@@ -32,7 +32,7 @@ def make_app(house: House) -> FastAPI:
     )
     app.state.house = house
     add_problems(app)
-    for router in (*ROUTERS, *API, docs.router, events.router, health.router, pages.router):
+    for router in (*ROUTERS, *API, docs.router, events.router, health.router, trust.router, pages.router):
         app.include_router(router)
     return app
 

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringback.web.problems import problem
-from ringback.web.security_headers import SECURITY_HEADERS
+from ringback.web.security_headers import SECURITY_HEADERS, policy_for
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -37,6 +37,9 @@ class SecureHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                headers.setdefault(
+                    "Content-Security-Policy", policy_for(Headers(scope=scope).get("host", ""))
+                )
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 if scope["path"].startswith("/api/"):

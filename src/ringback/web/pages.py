@@ -26,6 +26,21 @@ router = APIRouter(include_in_schema=False)
 CONSOLE, PHONE, GUEST = "index.html", "phone.html", "guest.html"
 #: What never is a page: a wrong address there must not be answered with one.
 NO_PAGES = ("/api/", "/assets/", "/events", "/ws", "/.well-known/")
+FILES = (
+    ".css",
+    ".html",
+    ".ico",
+    ".jpg",
+    ".js",
+    ".json",
+    ".map",
+    ".php",
+    ".png",
+    ".svg",
+    ".txt",
+    ".webmanifest",
+    ".xml",
+)
 #: Files whose names hold a hash of their content.
 IMMUTABLE = "/assets/"
 FOR_A_YEAR, ASK_AGAIN = "public, max-age=31536000, immutable", "no-cache"
@@ -37,7 +52,7 @@ mimetypes.add_type("application/manifest+json", ".webmanifest")
 mimetypes.add_type("font/woff2", ".woff2")
 
 NOT_BUILT = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Ringback</title>
-<p>The pages of the console are not built. In a clone: <code>make frontend</code>, then start Ringback again.</p>
+<p>The pages of the console are not built. In a clone: <code>make frontend</code>, then start again.</p>
 """
 
 
@@ -61,7 +76,7 @@ class Pages:
         """The file of this path; else the page that answers there."""
         if path in self._pages and path != f"/{CONSOLE}":
             return path, self._pages[path]
-        if path.startswith(NO_PAGES):
+        if path.startswith(NO_PAGES) or path.endswith(FILES):
             return None
         name = f"/{_page_at(path)}"
         return name, self._pages.get(name) or _ready(NOT_BUILT, "text/html; charset=utf-8")

@@ -10,11 +10,9 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import uvicorn
 
 from ringback.server.cluster.link import Answer, Link, LinkLost, Verb
 from ringback.server.config import Settings
@@ -25,25 +23,16 @@ from ringback.server.storage.people import PeopleStore
 from ringback.server.storage.records import RecordStore
 from ringback.server.storage.sqlite import FILE_NAME, SqliteStore
 from ringback.server.storage.webhooks import WebhookStore
-from ringback.web.app import make_app
 from ringback.web.events import Events
 from ringback.web.house import House
-from ringback.web.introduced import Introduced
 from ringback.web.passwords import Passwords
 from ringback.web.problems import ServerAway
+from ringback.web.serving import PATIENCE_AT_CLOSE, Uvicorn, configuration
 from ringback.web.throttle import Throttle
 from ringback.web.webhook_deliveries import Deliveries
 from ringback.web.webhook_post import Sender
 
 logger = logging.getLogger("ringback.process")
-
-#: Connections at once; more are answered with 503.
-MOST_CONNECTIONS = 2_000
-#: An idle connection of a browser is kept so long.
-KEEP_ALIVE = 60
-#: A head of a request, and a message of a page to /events.
-LARGEST_HEAD, LARGEST_MESSAGE = 32_768, 16_384
-PATIENCE_AT_CLOSE = 2
 
 
 class LinkedServer:
@@ -68,7 +57,7 @@ class WebServer:
         self._ended = asyncio.Event()
         self._events = Events()
         self._house: House | None = None
-        self._server: _Uvicorn | None = None
+        self._server: Uvicorn | None = None
         self._serving: asyncio.Task[None] | None = None
         self._undo = contextlib.AsyncExitStack()
 
@@ -114,7 +103,7 @@ class WebServer:
         self._undo.callback(house.store.close)
         self._undo.push_async_callback(house.deliveries.close)
         await house.deliveries.start()
-        self._server = _Uvicorn(_configuration(house))
+        self._server = Uvicorn(configuration(house))
         listening = socket.socket(fileno=arguments["listening"])
         listening.setblocking(False)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
@@ -142,34 +131,6 @@ class WebServer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(serving, PATIENCE_AT_CLOSE + 1)
         await self._undo.aclose()
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn in a loop that is not its own: signals are for the supervisor."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """None."""
-        yield
-
-
-def _configuration(house: House) -> uvicorn.Config:
-    return uvicorn.Config(
-        make_app(house),
-        http=Introduced,
-        ws="websockets-sansio",
-        ws_max_size=LARGEST_MESSAGE,
-        ws_per_message_deflate=False,
-        h11_max_incomplete_event_size=LARGEST_HEAD,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # the listener says who the visitor is; what visitors say counts nothing
-        server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=PATIENCE_AT_CLOSE,
-    )
 
 
 def _house(

@@ -19,10 +19,10 @@ from ringback.server.b2bua.call import BridgedCall, Work
 from ringback.server.b2bua.commands import CallCommands, CommandRefused
 from ringback.server.b2bua.invitation import Invitation
 from ringback.server.b2bua.media import CallMedia
-from ringback.server.b2bua.records import ended_in_words
 from ringback.server.b2bua.placing import Placing
-from ringback.server.b2bua.record_keeping import note_asked
 from ringback.server.b2bua.reception import Reception
+from ringback.server.b2bua.record_keeping import note_asked
+from ringback.server.b2bua.records import ended_in_words
 from ringback.server.decisions import Decisions
 from ringback.server.routing import Refusal, ToApplication, ToUri, ToUser, ToUsers
 from ringback.server.subscribers import Principal
@@ -31,19 +31,20 @@ from ringback.sip.message.uri import SipUri
 from ringback.sip.transfer_fields import replaced_by
 
 if TYPE_CHECKING:
-    from ringback.server.b2bua.bridge_policy import BridgePolicy
-    from ringback.server.binding import Binding
-    from ringback.server.call_records.book import CallBook
-    from ringback.server.call_records.record import CallRecord
     from ringback.media.plane import MediaEvent, MediaPlane
     from ringback.net.driver import StackDriver
     from ringback.server.applications import ApplicationCalls, IncomingCall
+    from ringback.server.b2bua.bridge_policy import BridgePolicy
     from ringback.server.b2bua.leg import BridgeLeg
+    from ringback.server.binding import Binding
     from ringback.server.branch import ForkingPolicy
+    from ringback.server.call_records.book import CallBook
+    from ringback.server.call_records.record import CallRecord
     from ringback.server.location import Location
     from ringback.server.loop_detection import LoopDetector
     from ringback.server.pipeline import Exchange
     from ringback.server.routing import Decision
+    from ringback.server.storage.devices import Security
     from ringback.server.target_set import TargetSet
     from ringback.server.targets import Target
     from ringback.sip.dialog.invite_session import InviteSession
@@ -80,7 +81,9 @@ class Bridge:
         plane: MediaPlane | None = None,
         decisions: Decisions | None = None,
         book: CallBook,
+        security_of: Callable[[Principal | None], Security] = lambda _: "",
     ) -> None:
+        self.security_of = security_of
         self.decisions = Decisions() if decisions is None else decisions
         self.book = book
         """Where calls are written down."""
@@ -243,11 +246,12 @@ class Bridge:
         if not leg.is_fresh:
             self.legs.pop(leg.session, None)
 
-    def in_background(self, work: Coroutine[Any, Any, object]) -> None:
+    def in_background(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
         """Something that nobody waits for."""
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     def ended(self, call: BridgedCall) -> None:
         """A call is over."""

@@ -100,6 +100,7 @@ class CallMedia:
     async def answer(self, source: BridgeLeg, target: BridgeLeg, sdp: bytes) -> bytes:
         """The answer of `source` to the offer that `target` made."""
         source.end = described(source.end, sdp)
+        check_security(source.end, self.policy)
         streams = target.offered_streams
         if not self._is_anchored(source, target):
             check_answer(source.end, target.end)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ringback.media.errors import MediaError
 from ringback.sdp.security import Security
@@ -24,7 +24,6 @@ from ringback.server.b2bua.leg import BridgeLeg
 from ringback.server.b2bua.record_keeping import note_answer, party_of
 from ringback.server.b2bua.search import Search
 from ringback.server.b2bua.transfer import Transfer
-from ringback.server.call_records.record import LegRecord
 from ringback.server.forwarding import likely_flow
 from ringback.server.routing import ToApplication, ToUser
 from ringback.server.subscribers import Principal
@@ -91,7 +90,7 @@ class Placing:
         self._flow = _way_to(call, self._targets[0])
         call.caller = Nobody(call, "nobody", End("nobody", security=Security.PLAIN), call.driver)
         call.names["nobody"] = "nobody"
-        self._tone: asyncio.Task[None] | None = None
+        self._tone: asyncio.Task[Any] | None = None
         self._to = to
         self._policy = call.media.policy
 
@@ -138,8 +137,7 @@ class Placing:
         leg.attempt = None
         call.record.caller = party_of(call, leg, call.record.caller)
         call.record.note(f"{leg.end.name} picked up, and {self._to} is called")
-        self._tone = asyncio.get_running_loop().create_task(self._ring(leg))
-        call.bridge.in_background(self._tone)
+        self._tone = call.bridge.in_background(self._ring(leg))
         call.transfer = self._second_half(leg)
         await call.transfer.begin()
 

@@ -7,6 +7,7 @@ Such a leg begins a call, or moves into one that is on (Replaces: RFC 3891).
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ringback.sdp.errors import UnacceptableSession
@@ -86,6 +87,8 @@ class Reception:
         """What the caller says of how it takes media; None when that cannot be taken, which it was told."""
         request, flow, principal = exchange.request, exchange.flow, exchange.principal
         end = End.reached_by(principal.number if principal is not None else _name_of(request.from_uri), flow)
+        if wish := self._bridge.security_of(principal):
+            end = replace(end, wish=wish)
         sdp, policy = session_description(request), self._bridge.policy.anchoring
         if sdp is None:
             return end

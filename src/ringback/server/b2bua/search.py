@@ -124,7 +124,9 @@ class Search:
         elif isinstance(event, SessionEstablished):
             await self._succeed(leg)
         elif isinstance(event, SessionEnded):
-            await self._fail(leg, _response_of(event, leg))
+            response = _response_of(event, leg)
+            self._note_failure(leg, response, was_heard=event.response is response)
+            await self._fail(leg, response)
 
     # --- what those who are asked say
 
@@ -185,6 +187,13 @@ class Search:
         leg.end_call(488, cause="SIP;cause=488", headers=[])
         await self._fail(leg, refusal)
 
+    def _note_failure(self, leg: BridgeLeg, response: Response, *, was_heard: bool) -> None:
+        if leg in self.ringing and was_heard:
+            warning = response.reading.get("Warning") or ""
+            self._call.decide(clauses.LEG_REFUSED, leg.end.name, response.status, response.reason, warning)
+        elif leg in self.ringing:
+            self._call.decide(clauses.LEG_SILENT, leg.end.name, response.status)
+
     async def _fail(self, leg: BridgeLeg, response: Response) -> None:
         """16.7 steps 4 to 6: another way to the same phone, other phones, or one failure more."""
         if self.ringing.pop(leg, None) is None or self.is_over:
@@ -194,8 +203,6 @@ class Search:
         later = list(leg.attempts)
         if leg.record is not None:
             leg.record.status = response.status
-        warning = response.reading.get("Warning") or ""
-        self._call.decide(clauses.LEG_REFUSED, leg.end.name, response.status, response.reason, warning)
         self._call.forget(leg)
         if response.status in DESCRIPTION_REFUSED and later:
             await self._launch(target, leg.breadth, later)
@@ -249,7 +256,7 @@ class Search:
             target = replace(first, alternates=tuple(others))
         if target.is_gone:
             self._failures.append(Response(430))
-            self._call.decide(clauses.LEG_GONE, target.text)
+            self._call.decide(clauses.LEG_SILENT, target.text, 430)
             return
         leg = self._leg_for(target, breadth)
         if later is not None:
@@ -263,7 +270,7 @@ class Search:
         end = End.reached_by(name, target.flow, contact_host=contact_host)
         owner = self._call.bridge.owner_of(target.handle) if target.is_registered else None
         if owner is not None:
-            end = replace(end, name=owner.number)
+            end = replace(end, name=owner.number, wish=self._call.bridge.security_of(owner))
         leg = self._call.new_leg("callee", end)
         leg.target, leg.breadth, leg.handle, leg.principal = target, breadth, target.handle, owner
         policy = self._call.media.policy

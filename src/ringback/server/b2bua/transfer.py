@@ -15,8 +15,8 @@ from ringback.server import clauses
 from ringback.server.b2bua.application_transfer import ApplicationTransfer, Extension
 from ringback.server.b2bua.descriptions import without_hold
 from ringback.server.b2bua.invitation import Invitation
-from ringback.server.b2bua.referral_report import ReferralReport
 from ringback.server.b2bua.record_keeping import note_moved
+from ringback.server.b2bua.referral_report import ReferralReport
 from ringback.server.b2bua.search import Search
 from ringback.server.routing import Refusal, ToApplication
 from ringback.sip.errors import PeerError

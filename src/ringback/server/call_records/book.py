@@ -247,10 +247,9 @@ def _leg_of_caller(exchange: Exchange, caller: Party) -> LegRecord:
 def _stranger(request: Request) -> tuple[str, str]:
     """Who somebody without an account here says to be."""
     uri = request.from_uri
+    number = str(uri)
     if isinstance(uri, SipUri):
         number = f"{uri.user}@{uri.host}" if uri.user else uri.host
-    else:
-        number = str(uri)
     value = request.from_
     return _clean(number), _clean(value.display_name or "") if isinstance(value, NameAddr) else ""
 

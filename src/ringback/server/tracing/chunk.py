@@ -2,14 +2,16 @@
 """How do some hundred messages lie in memory? Packed: their octets in one piece, what is known of each in arrays.
 
 Objects of their own would cost 300 octets a message more, and the garbage collector would look at each. Packing
-costs 0.25 us a message.
+costs 0.2 us a message, since no loop of ours looks at it; with one it was 0.6 us.
 """
 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from ringback.sip.flow import Address, Flow
@@ -17,12 +19,14 @@ from ringback.sip.flow import Address, Flow
 #: Sockets bound to these hear on every address of the machine.
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared, not bound)
 
-#: What arrays, a list and the object itself take besides the messages.
-FIXED = 800
-#: For each message: its end, time, and flow.
-EACH = 4 + 8 + 4
+#: What arrays, a tuple and the object itself take besides the messages.
+FIXED = 1000
+#: For each message: its end and its flow; for each batch: beginning, time, direction.
+EACH, EACH_BATCH = 4 + 8, 4 + 8 + 1
 #: For each flow: it may be alive only because we refer to it.
 FLOW = 700
+#: No SIP message is shorter; keep-alives are (RFC 5626 3.5.1).
+SHORTEST = 16
 
 #: (time of the loop, True when we sent them, the messages)
 Batch = tuple[float, bool, Sequence[tuple[bytes, Flow]]]
@@ -57,18 +61,17 @@ class Chunk:
     """The number of the first message, counted since the server began."""
     data: bytes
     ends: array[int]
+    flows: tuple[Flow, ...]
+    firsts: array[int]
+    """The place of the first message of each batch."""
     times: array[float]
-    """By the clock of the loop, which nobody sets."""
-    ways: array[int]
-    """The place of each message's flow in `flows`, times two, plus one when we sent it."""
-    flows: list[Flow]
+    """Of each batch, by the clock of the loop, which nobody sets."""
+    ways: bytes
+    """Of each batch: 1 where we sent it."""
     wall: float
     """What the wall clock was ahead of the clock of the loop."""
-
-    @property
-    def size(self) -> int:
-        """Octets of memory."""
-        return FIXED + len(self.data) + EACH * len(self.ends) + FLOW * len(self.flows)
+    size: int
+    """Octets of memory."""
 
     @property
     def last_at(self) -> float:
@@ -80,12 +83,12 @@ class Chunk:
 
     def message(self, index: int) -> Kept:
         """One of them."""
-        way = self.ways[index]
+        batch = bisect_right(self.firsts, index) - 1
         start = self.ends[index - 1] if index else 0
         return Kept(
-            self.times[index] + self.wall,
-            bool(way & 1),
-            self.flows[way >> 1],
+            self.times[batch] + self.wall,
+            bool(self.ways[batch]),
+            self.flows[index],
             self.data[start : self.ends[index]],
         )
 
@@ -106,27 +109,36 @@ class Chunk:
 
 
 def packed(batches: Sequence[Batch], *, first: int, wall: float) -> Chunk | None:
-    """A chunk of what was collected; None if that was nothing but keep-alives (RFC 5626 3.5.1)."""
-    pieces: list[bytes] = []
-    times: list[float] = []
-    ends: list[int] = []
-    ways: list[int] = []
-    flows: list[Flow] = []
-    places: dict[int, int] = {}  # by identity: the hash of a flow takes 1 us
-    end = 0
-    for at, sent, batch in batches:
-        for data, flow in batch:
-            if data.isspace():
-                continue
-            place = places.get(id(flow))
-            if place is None:
-                place = places[id(flow)] = len(flows) << 1
-                flows.append(flow)
-            end += len(data)
-            pieces.append(data)
-            ends.append(end)
-            times.append(at)
-            ways.append(place + sent)
-    if not pieces:
+    """A chunk of what was collected; None if that was nothing but keep-alives."""
+    messages = list(chain.from_iterable(batch for _, _, batch in batches))
+    if not messages:
         return None
-    return Chunk(first, b"".join(pieces), array("I", ends), array("d", times), array("I", ways), flows, wall)
+    pieces, flows = zip(*messages, strict=True)
+    sizes = list(map(len, pieces))
+    if min(sizes) < SHORTEST:
+        return packed(_without_keep_alives(batches), first=first, wall=wall)
+    data = b"".join(pieces)
+    counts = accumulate((len(batch) for _, _, batch in batches), initial=0)
+    return Chunk(
+        first,
+        data,
+        array("I", accumulate(sizes)),
+        flows,
+        array("I", list(counts)[:-1]),
+        array("d", [at for at, _, _ in batches]),
+        bytes([sent for _, sent, _ in batches]),
+        wall,
+        FIXED
+        + len(data)
+        + EACH * len(messages)
+        + EACH_BATCH * len(batches)
+        + FLOW * len(set(map(id, flows))),  # by identity: the hash of a flow takes 1 us
+    )
+
+
+def _without_keep_alives(batches: Sequence[Batch]) -> list[Batch]:
+    kept = [
+        (at, sent, [message for message in batch if len(message[0]) >= SHORTEST])
+        for at, sent, batch in batches
+    ]
+    return [batch for batch in kept if batch[2]]

@@ -66,15 +66,16 @@ class FileSink:
     def _formatted(self, chunk: Chunk) -> list[bytes]:
         """Two pieces for each message that is written."""
         pieces: list[bytes] = []
-        addresses = [
-            f"{flow.transport} {our_end(flow)} {flow.remote}".encode("ascii", "replace")
-            for flow in chunk.flows
-        ]
-        for index, message in enumerate(chunk.messages()):
+        addresses: dict[int, bytes] = {}
+        for message in chunk.messages():
+            flow = message.flow
+            address = addresses.get(id(flow))
+            if address is None:
+                text = f"{flow.transport} {our_end(flow)} {flow.remote}"
+                address = addresses[id(flow)] = text.encode("ascii", "replace")
             data = without_secrets(message.data)
             way = b">" if message.sent else b"<"
-            line = b"%.6f %b %b %d\n" % (message.at, way, addresses[chunk.ways[index] >> 1], len(data))
-            pieces += (line, data + b"\n")
+            pieces += (b"%.6f %b %b %d\n" % (message.at, way, address, len(data)), data + b"\n")
         return pieces
 
     def _append(self, data: bytes) -> None:

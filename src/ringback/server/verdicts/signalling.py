@@ -20,61 +20,64 @@ NO_ACK = Diagnostic(
     5001,
     "The answer was never acknowledged",
     "error",
-    "The phone that calls gets the 200 and sends its ACK to the Contact in it. That address cannot be reached from"
-    " where the phone is, or a router or firewall on the way swallows the ACK. The answer is repeated for 32"
-    " seconds, then the call is given up: people hear that their calls drop after half a minute.",
-    "Make sure that the address in our Contact can be reached by this phone: set sip.advertise to the address"
-    " that phones outside use. Switch off SIP ALG in the router, or let the phone use TLS.",
+    "The phone that calls gets the 200 and sends its ACK to the Contact in it. That address cannot be"
+    " reached from where the phone is, or a router or firewall on the way swallows the ACK. The answer is"
+    " repeated for 32 seconds, then the call is given up: people hear that their calls drop after half a"
+    " minute.",
+    "Make sure that the address in our Contact can be reached by this phone: set sip.advertise to the"
+    " address that phones outside use. Switch off SIP ALG in the router, or let the phone use TLS.",
 )
 ACK_UNHEARD = Diagnostic(
     5002,
     "The other phone does not hear the acknowledgement",
     "error",
-    "The phone that was called repeats its 200 although an ACK was sent to it, so the ACK does not arrive. It"
-    " goes to the Contact that this phone gave, or along the Route.",
-    "Look at the Contact of this phone: it must be an address that can be reached from here. Behind a NAT let it"
-    " use rport and keep-alives, STUN, or TCP or TLS.",
+    "The phone that was called repeats its 200 although an ACK was sent to it, so the ACK does not"
+    " arrive. It goes to the Contact that this phone gave, or along the Route.",
+    "Look at the Contact of this phone: it must be an address that can be reached from here. Behind a NAT"
+    " let it use rport and keep-alives, STUN, or TCP or TLS.",
 )
 NO_ANSWER_AT_ALL = Diagnostic(
     5003,
     "Nothing comes back",
     "error",
-    "A request was repeated until the end and not one response came: the phone is gone, its router has closed"
-    " the way, or a firewall drops the packets.",
-    "See whether the phone is on and registered. Behind a NAT, a shorter nat.keepalive or TCP keeps the way open.",
+    "A request was repeated until the end and not one response came: the phone is gone, its router has"
+    " closed the way, or a firewall drops the packets.",
+    "See whether the phone is on and registered. Behind a NAT, a shorter nat.keepalive or TCP keeps the"
+    " way open.",
 )
 ANSWERS_UNHEARD = Diagnostic(
     5004,
     "Our answers do not arrive",
     "error",
-    "The same request comes again and again although it was answered each time: our responses get lost on the"
-    " way to the phone.",
-    "Responses go to where the request came from. A firewall between, or a router that rewrites SIP (ALG), is the"
-    " usual reason; TLS on port 5061 passes both.",
+    "The same request comes again and again although it was answered each time: our responses get lost on"
+    " the way to the phone.",
+    "Responses go to where the request came from. A firewall between, or a router that rewrites SIP"
+    " (ALG), is the usual reason; TLS on port 5061 passes both.",
 )
 PACKETS_LOST = Diagnostic(
     5005,
     "Packets of the signalling get lost",
     "warning",
-    "Several requests had to be repeated before they were answered. The network loses packets, or one side is"
-    " overloaded.",
+    "Several requests had to be repeated before they were answered. The network loses packets, or one"
+    " side is overloaded.",
     "Look at the line and the Wi-Fi of this phone. TCP or TLS repairs loss by itself.",
 )
 TOO_LARGE = Diagnostic(
     5006,
     "A message is too large for UDP",
     "error",
-    "A message of more than 1300 octets travels over UDP in pieces, and routers and firewalls often drop pieces.",
+    "A message of more than 1300 octets travels over UDP in pieces, and routers and firewalls often drop"
+    " pieces.",
     "Let the phone use TCP or TLS, or offer fewer codecs and candidates so that the message gets smaller.",
 )
 REWRITTEN = Diagnostic(
     5007,
     "A router rewrites SIP (SIP ALG)",
     "warning",
-    "A message came in a form that no phone sends: part of its addresses were changed on the way. Home routers do"
-    " so to help, and break calls.",
-    "Turn off SIP ALG (also: SIP helper, SIP passthrough) in the router, or let the phone use TLS, which a router"
-    " cannot read.",
+    "A message came in a form that no phone sends: part of its addresses were changed on the way. Home"
+    " routers do so to help, and break calls.",
+    "Turn off SIP ALG (also: SIP helper, SIP passthrough) in the router, or let the phone use TLS, which"
+    " a router cannot read.",
 )
 PRIVATE_CONTACT = Diagnostic(
     5008,
@@ -87,17 +90,17 @@ SESSION_EXPIRED = Diagnostic(
     5009,
     "The session timer ended the call",
     "error",
-    "Both sides had agreed (RFC 4028) to show a sign of life in time. None came from the one whose task it was, so"
-    " the call was taken for dead. Typical are calls that end after 15 or 30 minutes.",
-    "Update the phone or switch off its session timer. If it sends re-INVITEs or UPDATEs that do not arrive, see"
-    " the advice for answers that do not arrive.",
+    "Both sides had agreed (RFC 4028) to show a sign of life in time. None came from the one whose task"
+    " it was, so the call was taken for dead. Typical are calls that end after 15 or 30 minutes.",
+    "Update the phone or switch off its session timer. If it sends re-INVITEs or UPDATEs that do not"
+    " arrive, see the advice for answers that do not arrive.",
 )
 FORGOTTEN = Diagnostic(
     5010,
     "One end had forgotten the call",
     "warning",
-    "A request inside the call was answered with 481: that phone or server was restarted, or the request went to"
-    " another one.",
+    "A request inside the call was answered with 481: that phone or server was restarted, or the request"
+    " went to another one.",
     "Look whether the phone was restarted during the call; several servers behind one name must share calls.",
 )
 
@@ -188,9 +191,7 @@ def _answers_unheard(story: Story, transaction: Transaction) -> Verdict | None:
     answered_at = transaction.responses[0].at
     later = [each for each in transaction.requests if each.at > answered_at + 0.3]
     failures = [each for each in transaction.finals if each.status >= 300]
-    is_unacknowledged = (
-        transaction.method == "INVITE" and not transaction.acks and len(failures) >= REPEATED
-    )
+    is_unacknowledged = transaction.method == "INVITE" and not transaction.acks and len(failures) >= REPEATED
     if len(later) < LOSSY and not is_unacknowledged:
         return None
     request, response = transaction.request, transaction.responses[0]
@@ -226,7 +227,8 @@ def _packets_lost(story: Story, troubled: list[Transaction]) -> Iterator[Verdict
     if len(repeated) > 1 and len(again) >= LOSSY:
         total = sum(len(each.requests) for each in story.transactions)
         yield PACKETS_LOST.verdict(
-            f"{len(again)} of {total} requests were repetitions, in {len(repeated)} transactions.", _indices(again)
+            f"{len(again)} of {total} requests were repetitions, in {len(repeated)} transactions.",
+            _indices(again),
         )
 
 
@@ -262,7 +264,12 @@ def _signs_of_rewriting(seen: Seen) -> str:
     """A body that is not as long as it says (UDP: 18.3), or half of a description that was repaired."""
     stated = seen.header("content-length")
     length = len(seen.body[0].encode("utf-8", "replace")) if seen.body else 0
-    if seen.transport == "UDP" and stated.isdecimal() and int(stated[:9]) > length and "(hidden" not in seen.text:
+    if (
+        seen.transport == "UDP"
+        and stated.isdecimal()
+        and int(stated[:9]) > length
+        and "(hidden" not in seen.text
+    ):
         return f"its body has {length} octets and says that it has {stated}"
     sound = seen.sound
     if sound is None or not (is_numeric(sound.origin_host) and is_numeric(sound.host)):

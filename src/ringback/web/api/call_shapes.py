@@ -40,6 +40,11 @@ class Leg(Shape):
     display: str = ""
     address: str = ""
     """Where the phone is reached; empty for those who may not know."""
+    call_id: str = ""
+    status: int = 0
+    """With which it refused; 0 when it did not."""
+    media_address: str = ""
+    """Where its sound comes from."""
     security: str = ""
     suite: str = ""
     streams: list[Stream] = []
@@ -85,6 +90,8 @@ class Verdict(Shape):
     advice: str = ""
     evidence: list[int] = []
     """Indexes into the messages of the call's trace."""
+    page: str = ""
+    """Where the manual explains it."""
 
 
 class Call(Shape):
@@ -150,10 +157,10 @@ def numbers_of(call: dict[str, Any]) -> set[str]:
 
 def as_seen_by_a_party(call: dict[str, Any], number: str) -> dict[str, Any]:
     """The call without what only those who look after the office may know: where the other side is, and what
-    the server thought about it.
+    the server decided.
     """
     legs = [
-        leg if leg.get("number") == number else {**leg, "address": "", "call_id": ""}
+        leg if leg.get("number") == number else {**leg, "address": "", "media_address": "", "call_id": ""}
         for leg in call.get("legs") or ()
     ]
     return {**call, "legs": legs, "decisions": [], "call_ids": []}

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -11,7 +10,6 @@ from fastapi import Depends
 from ringback.web.api.access import TheHouse, missing, routes, sees_all
 from ringback.web.api.call_shapes import Call, Calls, as_seen_by_a_party, numbers_of
 from ringback.web.api.people_shapes import CallRequest, Placed, PlayRequest, RecordRequest, TransferRequest
-from ringback.web.api.prompts import prompt_argument
 from ringback.web.api.shapes import Done, IdInPath, SearchText
 from ringback.web.house import House
 from ringback.web.problems import ApiProblem
@@ -73,8 +71,7 @@ async def record_call(house: TheHouse, visitor: Operator, call_id: IdInPath, wis
 @router.post("/calls/{call_id}/play")
 async def play_into_call(house: TheHouse, visitor: Operator, call_id: IdInPath, wish: PlayRequest) -> Done:
     """Play a prompt to one side of a call."""
-    path = await asyncio.to_thread(prompt_argument, house.directory / "prompts", wish.prompt)
-    await _command(house, visitor, call_id, "call-play", leg=wish.leg, path=path)
+    await _command(house, visitor, call_id, "call-play", leg=wish.leg, path=wish.prompt)
     return Done()
 
 

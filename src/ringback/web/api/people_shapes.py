@@ -317,10 +317,10 @@ class CallRequest(Given):
 
 
 class TransferRequest(Given):
-    """Connect the other side of `leg` (or the callee) with somebody else."""
+    """Connect who is at this side of the call (the callee if nothing is said) with somebody else."""
 
     to: Dialled
-    leg: Annotated[str, Field(max_length=128)] = ""
+    leg: Literal["", "caller", "callee"] = ""
 
 
 class RecordRequest(Given):
@@ -333,7 +333,7 @@ class PlayRequest(Given):
     """Play a prompt into one side of a call."""
 
     prompt: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
-    leg: Annotated[str, Field(max_length=128)] = ""
+    leg: Literal["", "caller", "callee"] = ""
 
 
 class Placed(Shape):

@@ -12,11 +12,11 @@ from fastapi.responses import FileResponse
 
 from ringback.server.storage.records import CSV_HEADINGS, Search
 from ringback.web.api.access import TheHouse, missing, routes, sees_all
-from ringback.web.api.call_records import explained, find_record, trace_of
+from ringback.web.api.call_records import explanation_of, find_record, trace_of
 from ringback.web.api.call_shapes import AskedRecordPage, AskedRecords, Call, Records
 from ringback.web.api.calls import is_visible, shown
 from ringback.web.api.csv_text import csv_download
-from ringback.web.api.prompts import file_inside
+from ringback.web.api.file_inside import file_inside
 from ringback.web.api.shapes import IdInPath
 from ringback.web.api.trace_shapes import CallTrace
 from ringback.web.house import House
@@ -59,7 +59,8 @@ async def download_calls(
 async def read_record(house: TheHouse, visitor: Reader, record_id: IdInPath) -> Call:
     """One call, with what the server decided and what was wrong."""
     record = await _record(house, visitor, record_id)
-    return shown(await explained(house, record), visitor)
+    found = await explanation_of(house, record)
+    return shown({**record, "decisions": found["decisions"], "verdicts": found["verdicts"]}, visitor)
 
 
 @router.get("/records/{record_id}/trace")

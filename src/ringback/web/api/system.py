@@ -26,9 +26,12 @@ MAX_FILES = 10_000
 async def read_system(house: TheHouse, _: Reader) -> SystemState:
     """What `ringback status` shows, with certificate and disk."""
     status = await house.server.ask("status")
+    failures = (await house.server.ask("tls-failures"))["failures"]
     disk = await asyncio.to_thread(disk_of, house.directory)
     known = {name: value for name, value in status.items() if name in SystemState.model_fields}
-    return SystemState.model_validate({**known, **_of_workers(status), "disk": disk})
+    return SystemState.model_validate(
+        {**known, **_of_workers(status), "disk": disk, "tls_failures": failures}
+    )
 
 
 def disk_of(directory: Path) -> DiskState:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ringback.web.api.call_shapes import Verdict
 from ringback.web.api.shapes import Given, Page, Shape
 
 SettingValue = bool | int | float | str | list[str] | None
@@ -68,6 +69,8 @@ class CertificateState(Shape):
     expires_at: float | None = None
     source: str = ""
     """Who made it: "own authority", "file" or "ACME"."""
+    authority: str = ""
+    """SHA-256 fingerprint of our own authority, if that made it. Devices learn to trust it at /trust."""
     problem: str = ""
 
 
@@ -78,6 +81,21 @@ class DiskState(Shape):
     free: int = 0
     database: int = 0
     recordings: int = 0
+
+
+class TlsFailure(Shape):
+    """A phone or browser with which no encrypted connection came about."""
+
+    remote: str = ""
+    local: str = ""
+    kind: str = ""
+    detail: str = ""
+    server_name: str = ""
+    we_called: bool = False
+    first_at: float = 0.0
+    last_at: float = 0.0
+    count: int = 1
+    verdict: Verdict | None = None
 
 
 class SystemState(Shape):
@@ -102,6 +120,7 @@ class SystemState(Shape):
     conferences: dict[str, Any] = {}
     trace: dict[str, Any] = {}
     web: dict[str, Any] = {}
+    tls_failures: list[TlsFailure] = []
 
 
 class Token(Shape):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ class TraceMessage(Shape):
     status: int = 0
     summary: str = ""
     cseq: str = ""
+    from_: Annotated[str, Field(alias="from", serialization_alias="from")] = ""
+    to: str = ""
     from_tag: str = ""
     to_tag: str = ""
     text: str = ""
@@ -81,14 +83,40 @@ class CallTrace(Shape):
 
     messages: list[TraceMessage] = []
     picture: Picture = Picture()
+    verdicts: list[Verdict] = []
+    left_out: int = 0
     dropped: int = 0
 
 
 class Traces(Shape):
-    """Messages that were asked for."""
+    """Messages that were asked for, the oldest first. `left_out`: how many more there are; `dropped`: how
+    many were forgotten since the start.
+    """
 
     messages: list[TraceMessage] = []
+    left_out: int = 0
     dropped: int = 0
+
+
+class TracedCall(Shape):
+    """A line for each Call-ID in the trace."""
+
+    call_id: str
+    method: str = ""
+    from_: Annotated[str, Field(alias="from", serialization_alias="from")] = ""
+    to: str = ""
+    remote: str = ""
+    began_at: float = 0.0
+    last_at: float = 0.0
+    messages: int = 0
+    status: int = 0
+
+
+class TracedCalls(Shape):
+    """Calls in the trace, the newest first."""
+
+    items: list[TracedCall] = []
+    total: int = 0
 
 
 class AskedTraces(Asked):
@@ -109,6 +137,7 @@ class TraceSwitch(Given):
     sampling: Annotated[float, Field(ge=0, le=1)] | None = None
     domains: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=100)] | None = None
     users: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=1000)] | None = None
+    devices: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=1000)] | None = None
 
 
 class TraceStatus(Shape):
@@ -118,9 +147,16 @@ class TraceStatus(Shape):
     sampling: float = 1.0
     domains: list[str] = []
     users: list[str] = []
+    devices: list[str] = []
     messages: int = 0
+    """How many are in memory; `seen` is how many passed since the start."""
+    seen: int = 0
+    bytes: int = 0
     memory: int = 0
     dropped: int = 0
+    oldest_at: float | None = None
+    sinks: dict[str, Any] = {}
+    """Where messages go besides: files, HEP."""
 
 
 class DryRun(Given):
@@ -151,5 +187,8 @@ class DryRunResult(Shape):
 class Explanation(Shape):
     """Why a call went where it went, and what was wrong with it."""
 
+    call_ids: list[str] = []
     decisions: list[Decision] = []
     verdicts: list[Verdict] = []
+    messages: list[TraceMessage] = []
+    """Those that the evidence of the verdicts points into."""

@@ -8,12 +8,14 @@ from typing import Annotated
 from fastapi import Depends, Query
 
 from ringback.web.api.access import TheHouse, missing, routes
+from ringback.web.api.call_records import explanation_of, find_record
 from ringback.web.api.shapes import IdInPath
 from ringback.web.api.trace_shapes import (
     AskedTraces,
     DryRun,
     DryRunResult,
     Explanation,
+    TracedCalls,
     Traces,
     TraceStatus,
     TraceSwitch,
@@ -31,6 +33,16 @@ async def search_traces(house: TheHouse, _: Reader, asked: Annotated[AskedTraces
     """Messages by Call-ID, by who sent the request or who it was for, and by time."""
     wanted = {name: value for name, value in asked.model_dump(by_alias=True).items() if value}
     return Traces.model_validate(await house.server.ask("trace", **wanted))
+
+
+@router.get("/traces/calls")
+async def list_traced_calls(
+    house: TheHouse, _: Reader, asked: Annotated[AskedTraces, Query()]
+) -> TracedCalls:
+    """What is in the trace, a line for each Call-ID, the newest first."""
+    wanted = {name: value for name, value in asked.model_dump(by_alias=True).items() if value}
+    items = (await house.server.ask("trace-calls", **wanted))["calls"]
+    return TracedCalls.model_validate({"items": items, "total": len(items)})
 
 
 @router.get("/traces/status")
@@ -51,7 +63,10 @@ async def switch_trace(house: TheHouse, visitor: Writer, wish: TraceSwitch) -> T
 @router.get("/explain/{call_id:path}")
 async def explain_call(house: TheHouse, _: Reader, call_id: IdInPath) -> Explanation:
     """Why did it go there, and what was wrong? `call_id` is a call's id here or a Call-ID."""
-    answer = await house.server.ask("explain", call_id=call_id, id=call_id)
+    record = await find_record(house, call_id)
+    if record is not None:
+        return Explanation.model_validate(await explanation_of(house, record))
+    answer = await house.server.ask("explain", call_id=call_id)
     if not answer.get("found"):
         raise missing("call", call_id)
     return Explanation.model_validate(answer)
