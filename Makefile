@@ -85,6 +85,7 @@ format: $(TOOLS)
 docs: $(INSTALLED)
 	$(BIN)/ringback config reference > docs/settings.md
 	$(BIN)/python tools/draw_state_machines.py
+	$(BIN)/python tools/write_diagnostics.py
 
 bench: $(TOOLS)
 	@tools/install_peers.sh bench

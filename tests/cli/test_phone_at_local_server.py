@@ -25,7 +25,12 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("RINGBACK_")}
-        self.environment = {**variables, "RINGBACK_DATA": str(folder / "data"), "PYTHONUNBUFFERED": "1"}
+        self.environment = {
+            **variables,
+            "RINGBACK_WEB__CONSOLE": "false",
+            "RINGBACK_DATA": str(folder / "data"),
+            "PYTHONUNBUFFERED": "1",
+        }
         ready = folder / "ready.json"
         ports = [word for name in ("sip", "tls", "http", "https") for word in (f"--{name}-port", "0")]
         self.running = [

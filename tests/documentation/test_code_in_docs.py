@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(?:<!-- test: (\w+) -->\n+)?```(\w+)\n(.*?)```", re.DOTALL)
-SUBCOMMANDS = ("user", "config")
+SUBCOMMANDS = ("user", "device", "config")
 
 
 @dataclass(frozen=True, slots=True)

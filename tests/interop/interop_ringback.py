@@ -30,6 +30,7 @@ class Ringback:
         config: str = "",
         place: Place = HERE,
         traced: bool = True,
+        console: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -42,6 +43,8 @@ class Ringback:
         self.config = folder / "ringback.toml"
         self.config.write_text(config)
         self.traces.append(self.trace)
+        #: The web process takes a second of its own to start: only for those who want it.
+        self.environment = {"RINGBACK_WEB__CONSOLE": str(console).lower()}
         self.starts = 0
         self.start()
 
@@ -55,6 +58,7 @@ class Ringback:
              "--host", self.place.host, "--advertise", self.place.host, "--config", str(self.config), *ports, "--ready-file", str(ready),
              *self.arguments],
             self.folder / f"serve-{self.starts}.log",
+            env=self.environment,
         )  # fmt: skip
 
         def is_ready() -> bool:

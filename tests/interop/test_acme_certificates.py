@@ -57,7 +57,7 @@ def is_answered(connection: ssl.SSLSocket) -> bool:
 def test_a_certificate_is_fetched_by_http_and_shown_while_old_connections_stay(
     tmp_path: Path, authority: Pebble
 ):
-    server = Ringback(tmp_path / "office", "--http-port", str(authority.http_port), domain=NAME)
+    server = Ringback(tmp_path / "office", "--http-port", str(authority.http_port), domain=NAME, console=True)
     try:
         assert "Ringback local authority" in issuer(server.tls)
         with connected(server.tls) as before:
@@ -97,7 +97,7 @@ def test_two_workers_show_the_certificate_that_a_dns_record_won(tmp_path: Path, 
 
 def test_an_authority_that_refuses_is_quoted_and_the_old_certificate_stays(tmp_path: Path, authority: Pebble):
     # nobody listens where the authority looks for the page
-    server = Ringback(tmp_path / "office", domain=NAME, config=authority.settings())
+    server = Ringback(tmp_path / "office", domain=NAME, config=authority.settings(), console=True)
     try:
         wait_until(
             lambda: "no certificate from the authority" in server.program.output,

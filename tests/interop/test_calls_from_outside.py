@@ -48,7 +48,9 @@ def channels(file: Path, folder: Path) -> tuple[Path, Path]:
         path = folder / f"channel-{side}.wav"
         with wave.open(str(path), "wb") as mono:
             mono.setparams((1, 2, rate, 0, "NONE", ""))
-            mono.writeframes(b"".join(frames[at + 2 * side : at + 2 * side + 2] for at in range(0, len(frames), 4)))
+            mono.writeframes(
+                b"".join(frames[at + 2 * side : at + 2 * side + 2] for at in range(0, len(frames), 4))
+            )
         made.append(path)
     return made[0], made[1]
 

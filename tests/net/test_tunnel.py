@@ -210,6 +210,20 @@ async def test_one_that_never_answers_is_given_up(web: Web, port: Element, monke
     await leave(writer)
 
 
+async def test_an_answer_before_the_end_of_the_question_arrives(web: Web, port: Element):
+    async def interrupt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(len(GET))
+        writer.write(OK)
+        await writer.drain()
+
+    await web.serve(interrupt)
+    for _ in range(10):
+        reader, writer = await visit(port)
+        writer.write(GET + bytes(3_000_000))
+        assert await asyncio.wait_for(reader.readexactly(len(OK)), 5) == OK
+        writer.transport.abort()
+
+
 async def test_a_tunnel_in_which_nothing_moves_is_closed(
     web: Web, port: Element, monkeypatch: pytest.MonkeyPatch
 ):

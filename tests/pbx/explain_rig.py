@@ -9,6 +9,9 @@ from typing import Any
 
 from server_rig import DOMAIN, SECRET, USERS, Device, Leg, Rig
 
+from ringback.media.facilities import Facilities
+from ringback.media.local_plane import LocalPlane
+from ringback.media.ports import PortRange
 from ringback.pbx.accounts import new_user
 from ringback.pbx.app import PhoneSystem
 from ringback.server.config import Settings
@@ -29,11 +32,17 @@ class ExplainedOffice(Rig):
 
     system: PhoneSystem
 
-    def __init__(self, *, calls: str = "bridge", max_bridged: int = 100, advertised: str = "10.0.0.1", **settings: Any) -> None:
+    def __init__(
+        self, *, calls: str = "bridge", max_bridged: int = 100, advertised: str = "10.0.0.1", **settings: Any
+    ) -> None:
         super().__init__()
         self.advertised = advertised
         self.settings = Settings.model_validate(
-            {"sip": {"domain": DOMAIN, "host": ["10.0.0.1"]}, "calls": {"mode": calls, "max_bridged": max_bridged}, **settings}
+            {
+                "sip": {"domain": DOMAIN, "host": ["10.0.0.1"]},
+                "calls": {"mode": calls, "max_bridged": max_bridged},
+                **settings,
+            }
         )
         self.plane: Any = None
 
@@ -52,6 +61,10 @@ class ExplainedOffice(Rig):
         )
         await self.system.start()
         self.server = self.system.server
+        self.ended: list[dict[str, Any]] = []
+        self.system.bulletin.listen(
+            lambda event: self.ended.append(event["call"]) if event["kind"] == "call.ended" else None
+        )
         return self
 
     async def explain(self, call_id: str, **arguments: Any) -> dict[str, Any]:
@@ -65,15 +78,25 @@ class ExplainedOffice(Rig):
         return {verdict["code"]: verdict for verdict in answer["verdicts"]}
 
 
-def in_an_office(test: Callable[[ExplainedOffice], Awaitable[None]], **settings: Any) -> None:
-    """Run a test in virtual time."""
+def in_an_office(
+    test: Callable[[ExplainedOffice], Awaitable[None]], *, has_plane: bool = False, **settings: Any
+) -> None:
+    """Run a test in virtual time; with a plane, sound can come through the server."""
 
     async def main() -> None:
-        office = await ExplainedOffice(**settings).start()
+        office = ExplainedOffice(**settings)
+        if has_plane:
+            office.plane = LocalPlane(
+                Facilities(office.server_host, host="10.0.0.1", ports=PortRange(20_000, 30_000))
+            )
+            await office.plane.start()
+        await office.start()
         try:
             await test(office)
         finally:
             await office.system.close()
+            if has_plane:
+                await office.plane.close()
 
     run(main())
 

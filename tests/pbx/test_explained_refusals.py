@@ -54,7 +54,7 @@ def test_a_call_that_one_of_two_phones_refused_and_the_other_took_has_no_verdict
 
 
 @MODES
-def test_a_call_that_was_answered_elsewhere_and_one_that_is_cancelled_say_just_that(mode: str) -> None:
+def test_a_call_that_its_caller_cancels_says_just_that(mode: str) -> None:
     async def check(office: ExplainedOffice) -> None:
         anna, bob = await office.phone("101", "10.0.0.11"), await office.phone("102", "10.0.0.12")
         leg = await anna.call(f"sip:102@{DOMAIN}", body=sound("10.0.0.11"))
@@ -150,7 +150,9 @@ def test_a_phone_whose_connection_is_lost_is_told_from_one_that_never_registered
 def test_a_number_that_nobody_has_is_unknown() -> None:
     async def check(office: ExplainedOffice) -> None:
         eve = await office.device("999", "10.0.0.66")
-        sent = eve.send("INVITE", f"sip:777@{DOMAIN}", from_="<sip:eve@elsewhere.example>;tag=e", call_id="unknown")
+        sent = eve.send(
+            "INVITE", f"sip:777@{DOMAIN}", from_="<sip:eve@elsewhere.example>;tag=e", call_id="unknown"
+        )
         eve.peer.send(ack_to(sent, await final(eve.peer)), SERVER)
         await asyncio.sleep(1)
         answer = await office.explain("unknown")
@@ -181,7 +183,9 @@ def test_a_forbidden_destination_is_told_with_its_setting(mode: str) -> None:
 def test_a_stranger_is_told_by_the_setting_that_keeps_strangers_out() -> None:
     async def check(office: ExplainedOffice) -> None:
         eve = await office.device("999", "10.0.0.66")
-        sent = eve.send("INVITE", f"sip:102@{DOMAIN}", from_="<sip:eve@elsewhere.example>;tag=e", call_id="eve")
+        sent = eve.send(
+            "INVITE", f"sip:102@{DOMAIN}", from_="<sip:eve@elsewhere.example>;tag=e", call_id="eve"
+        )
         eve.peer.send(ack_to(sent, await final(eve.peer)), SERVER)
         await asyncio.sleep(1)
         verdicts = await office.verdicts("eve")
@@ -228,7 +232,9 @@ def test_a_transfer_that_is_not_allowed_is_told() -> None:
     async def check(office: ExplainedOffice) -> None:
         anna, bob = await office.phone("101", "10.0.0.11"), await office.phone("102", "10.0.0.12")
         leg, _ = await talk(office, anna, bob)
-        leg.request("REFER", headers=[("Refer-To", "<sip:x@expensive.example>"), ("Contact", f"<{anna.contact}>")])
+        leg.request(
+            "REFER", headers=[("Refer-To", "<sip:x@expensive.example>"), ("Contact", f"<{anna.contact}>")]
+        )
         await anna.peer.expect(403)
         await asyncio.sleep(1)
         verdicts = await office.verdicts(call_id_of(leg.invite))

@@ -177,6 +177,28 @@ def test_a_guest_calls_its_target_and_nothing_else(mode: str) -> None:
     in_office(test, calls={"mode": mode})
 
 
+def test_a_guest_makes_one_call_at_a_time() -> None:
+    async def test(here: Devices) -> None:
+        record, secret = here.mint_guest()
+        await here.system.devices_changed()
+        bob = await here.phone("102", "10.0.0.12")
+        assert (await bob.register()).status == 200
+        guest = await here.phone(record.number, "10.0.0.14", secret)
+        await guest.ask("INVITE", f"sip:102@{DOMAIN}", until=100, body=offer("10.0.0.14"))
+        await invited(bob)
+        again = await here.phone(record.number, "10.0.0.15", secret)
+        assert await status_of(again, "INVITE", "102", body=offer("10.0.0.15")) == 403
+        bob.peer.reply(486)
+        guest.acknowledge(await guest.heard(400))
+        assert (await next_request(bob)).method == "ACK"
+        call = asyncio.create_task(status_of(again, "INVITE", "102", until=180, body=offer("10.0.0.15")))
+        await invited(bob)
+        bob.peer.reply(180)
+        assert await call == 180
+
+    in_office(test)
+
+
 def test_nobody_calls_a_guest_and_no_guest_speaks_for_another() -> None:
     async def test(here: Devices) -> None:
         (one, secret), (other, _) = here.mint_guest(), here.mint_guest()

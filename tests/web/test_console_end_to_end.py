@@ -72,7 +72,9 @@ async def serving(folder: Path, *arguments: str) -> AsyncIterator[Serving]:
                 text += line.decode()
             while not ready.exists():
                 await asyncio.sleep(0.01)
-        yield Serving(json.loads(ready.read_text()), text)
+        server = Serving(json.loads(ready.read_text()), text)
+        assert f"Finish set-up  {server.ready['setup']}   (valid 15 min)" in text
+        yield server
         process.terminate()
         rest, _ = await asyncio.wait_for(process.communicate(), 20)
         assert process.returncode == 0, rest.decode()
@@ -140,6 +142,10 @@ async def test_a_killed_web_process_comes_back_and_calls_do_not_notice(tmp_path:
             assert (web["starts"], web["serving"]) == (2, True)
             assert web["process"] != killed
             assert phone.calls == [call]
+            assert re.search(
+                rf"Console +serving \(process {web['process']}; 1 replaced\)",
+                (await program(server, "status"))[1],
+            )
             calls = (await asyncio.to_thread(ask, server.data, "status"))["server"]["applications"]
             assert calls == 1
 
@@ -147,8 +153,8 @@ async def test_a_killed_web_process_comes_back_and_calls_do_not_notice(tmp_path:
 async def test_a_lost_password_is_replaced_with_a_link_from_the_command_line(tmp_path: Path):
     async with serving(tmp_path) as server, server.browser() as browser:
         await signed_in(server, browser)
-        refused, _ = await setup_link(server)
-        link = (await setup_link(server, "--reset"))[1]
+        refused, _ = await program(server, "setup-link")
+        link = (await program(server, "setup-link", "--reset"))[1]
         assert refused == 1
         assert re.fullmatch(rf"https://{server.ready['wss']}/setup/[2-9A-Z]{{4}}-[2-9A-Z]{{4}}", link)
         token = link.rpartition("/")[2]
@@ -164,9 +170,9 @@ async def test_a_lost_password_is_replaced_with_a_link_from_the_command_line(tmp
             assert (await response.json())["person"] is None
 
 
-async def setup_link(server: Serving, *arguments: str) -> tuple[int | None, str]:
+async def program(server: Serving, *arguments: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ringback", "setup-link", "--data", str(server.data), *arguments,
+        sys.executable, "-m", "ringback", *arguments, "--data", str(server.data),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=CLEAN,
     )  # fmt: skip
     out, _ = await process.communicate()

@@ -25,6 +25,7 @@ export const PAGES: Page[] = [
   { path: "/people", title: "People", icon: "people", key: "p", group: "office", role: "operator", load: () => import("./people/People.svelte") },
   { path: "/people/:number", title: "Person", role: "operator", load: () => import("./people/Person.svelte") },
   { path: "/phones", title: "Phones", icon: "phones", key: "r", group: "office", role: "operator", load: () => import("./phones/Phones.svelte") },
+  { path: "/office", title: "Office", icon: "office", key: "o", group: "care", role: "admin", load: () => import("./office/OfficePage.svelte") },
   { path: "/system", title: "System", icon: "system", key: "s", group: "care", role: "operator", load: () => import("./system/System.svelte") },
   { path: "/settings", title: "Settings", icon: "settings", key: "e", group: "care", role: "admin", load: () => import("./settings/Settings.svelte") },
   { path: "/guests", title: "Guest pages", icon: "guest", key: "u", group: "more", role: "admin", load: () => import("./guests/Guests.svelte") },

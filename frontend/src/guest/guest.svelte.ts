@@ -40,9 +40,9 @@ export class Guest {
 
   async load(): Promise<void> {
     try {
-      const page = await api.get<{ title: string; enabled: boolean }>(`/guest/${encodeURIComponent(this.#page)}`, {}, { quiet: true });
+      const page = await api.get<{ title: string }>(`/guest/${encodeURIComponent(this.#page)}`, {}, { quiet: true });
       this.title = page.title;
-      this.step = page.enabled ? "ready" : "closed";
+      this.step = "ready";
     } catch (reason) {
       this.step = "closed";
       if (reason instanceof Problem && reason.status !== 404) this.problem = reason.message;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// How do we say it? Times, lengths and sizes as people say them, in the language of their browser.
+// How do we say it? Times, lengths and sizes as people say them.
 
 const SECOND = 1000;
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-const clockTime = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const fullTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-const dayOnly = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const dayAndYear = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+/** The pages speak English: of the English the browser asks for, else the one with a 24-hour clock. */
+const LANGUAGE = navigator.languages.find((language) => language.startsWith("en-")) ?? "en-GB";
+const relative = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
+const fullDay = new Intl.DateTimeFormat(LANGUAGE, { weekday: "long", day: "numeric", month: "long" });
+const clockTime = new Intl.DateTimeFormat(LANGUAGE, { hour: "2-digit", minute: "2-digit" });
+const fullTime = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "medium" });
+const dayOnly = new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short" });
+const dayAndYear = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium" });
 
 /** "3 min ago", "yesterday": how long before `now` (both in seconds since 1970). */
 export function ago(at: number, now = Date.now() / SECOND): string {
@@ -32,6 +35,11 @@ export function exactly(at: number): string {
 
 export function day(at: number): string {
   return dayAndYear.format(new Date(at * SECOND));
+}
+
+/** "Saturday 21 November". */
+export function weekday(date = new Date()): string {
+  return fullDay.format(date);
 }
 
 /** "1:03", "1:02:03": a length that runs. */

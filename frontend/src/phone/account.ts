@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // With which credentials does this browser register? The server mints them for the person who is signed in.
-import { api, useCsrf } from "$lib/api";
+import { api, Problem, useCsrf } from "$lib/api";
 import { keep, kept } from "./keeping";
 import type { Account } from "./line";
 
@@ -24,16 +24,23 @@ interface MintedForGuest extends Minted {
 /** The credentials live in this page's memory only; what is kept is the device's id, so that the next visit gets
  *  a new secret for the same device and not one device more. */
 export async function mintAccount(): Promise<Account> {
-  const { csrf } = await api.get<{ csrf: string }>("/session");
-  useCsrf(csrf);
+  if (!(await useSession())) throw new Problem(401, "Sign in to use the phone.");
   const minted = await api.post<Minted>("/phone", { device: kept("device", ""), name: browserName() });
   keep("device", minted.device);
   return accountOf(minted, true);
 }
 
+/** A guest needs no session; who has one proves that this page may use it. */
 export async function mintGuest(page: string): Promise<{ account: Account; target: string; name: string }> {
+  await useSession();
   const minted = await api.post<MintedForGuest>(`/guest/${encodeURIComponent(page)}`, {}, { quiet: true });
   return { account: accountOf(minted, false), target: minted.target, name: minted.target_name ?? "" };
+}
+
+async function useSession(): Promise<boolean> {
+  const { person, csrf } = await api.get<{ person: unknown; csrf: string }>("/session", {}, { quiet: true });
+  useCsrf(csrf);
+  return person !== null;
 }
 
 function accountOf(minted: Minted, isReachable: boolean): Account {

@@ -5,6 +5,7 @@ import { DTMF_TRANSPORT } from "jssip/lib/Constants";
 import type { IncomingRequest, IncomingResponse } from "jssip/lib/SIPMessage";
 import { type Call, type CallNumbers, type CallView, LineProblem, type Party } from "./line";
 import { numbersOf } from "./call_numbers";
+import { dtlsOf, offersVideo } from "./descriptions";
 import { isSurvivable, type JsSipSession, speakAfresh, type Replaced, replacedBy } from "./jssip_inside";
 import { callWords } from "./words";
 
@@ -17,6 +18,9 @@ const OFFER_AGAIN = 400;
 const OFFER_WITHIN = 10_000;
 /** Candidates that take longer than this (a STUN server that does not answer) are done without. */
 const GATHER_WITHIN = 700;
+/** How long to wait after both sides offered at once, and how often to try. */
+const COLLISION = 900;
+const MOST_REFUSALS = 4;
 const JOIN_AGAIN = 250;
 const TRANSFER_WITHIN = 60_000;
 
@@ -35,6 +39,9 @@ export class JsSipCall implements Call {
   #hiccup = 0;
   #deadline = 0;
   #connection: RTCPeerConnection | null = null;
+  #fingerprint = "";
+  /** Offers of ours that were refused since the last one that was not. */
+  #refusals = 0;
 
   constructor(session: RTCSession, party: Party, around: CallSurroundings, media: MediaStream | null) {
     this.id = session.id;
@@ -107,7 +114,8 @@ export class JsSipCall implements Call {
       await video.sender.replaceTrack(track);
       video.direction = track ? "sendrecv" : "recvonly";
     } else if (track) {
-      connection.addTransceiver(track, { direction: "sendrecv", streams: this.#local ? [this.#local] : [] });
+      // not addTransceiver: when both want to show something at once, theirs and ours become one (RFC 8829 5.10)
+      connection.addTrack(track, ...(this.#local ? [this.#local] : []));
     }
     this.#show({ localVideo: track });
     await this.#offer((done) => this.session.renegotiate({}, done));
@@ -147,8 +155,20 @@ export class JsSipCall implements Call {
   }
 
   #survive(cause: string): void {
-    if (cause === "WebRTC Error") void this.#connection?.setLocalDescription({ type: "rollback" }).catch(() => {});
+    if (cause === "WebRTC Error") void this.#takeBack();
     else void this.restartIce().catch(() => {});
+  }
+
+  /** An offer was refused: mostly because both offered at once (491). RFC 3261 section 14.1: by chance one is first. */
+  async #takeBack(): Promise<void> {
+    await this.#connection?.setLocalDescription({ type: "rollback" }).catch(() => {});
+    this.#refusals += 1;
+    if (this.#refusals > MOST_REFUSALS) {
+      this.#view.localVideo?.stop();
+      return this.#show({ localVideo: null });
+    }
+    await pause(COLLISION * (0.5 + Math.random()) * this.#refusals);
+    await this.#offer((done) => this.session.renegotiate({}, done)).catch(() => {});
   }
 
   #listen(): void {
@@ -162,7 +182,6 @@ export class JsSipCall implements Call {
     session.on("reinvite", (event) => {
       this.#renamed(event.request);
       speakAfresh(this.session, event);
-      if (!event.request.body) this.#joinSoon();
     });
     session.on("update", ({ request }) => this.#renamed(request));
     session.on("ended", ({ cause, message }) => this.#over(cause, message, true));
@@ -198,22 +217,26 @@ export class JsSipCall implements Call {
       track.onmute = track.onunmute = track.onended = shown;
       shown();
     });
+    connection.addEventListener("signalingstatechange", () => this.#agreed(connection));
     connection.addEventListener("iceconnectionstatechange", () => this.#iceChanged(connection.iceConnectionState));
   }
 
-  /** A transfer joins us with somebody else. While that is agreed on, Chromium 156 pairs our new addresses with those
-   *  of the one who leaves, and keeps that pair until it is dead: 3 s of silence. Beginning once more, now that only
-   *  the right ones are left, it takes 0.4 s. */
-  #joinSoon(): void {
-    const connection = this.#connection;
-    const changed = () => {
-      if (connection?.signalingState !== "stable") return;
-      connection.removeEventListener("signalingstatechange", changed);
-      setTimeout(() => {
+  /** A transfer joined us with somebody else: another certificate. Chromium 156 keeps to the addresses of the one
+   *  who left until those are dead, 3 to 8 s; beginning once more, now that only the right ones are left, it takes
+   *  half a second. The side that speaks first in DTLS does it, the other one only if that did not help. */
+  #agreed(connection: RTCPeerConnection): void {
+    if (connection.signalingState !== "stable") return;
+    const { fingerprint, isClient } = dtlsOf(connection);
+    const isSomebodyElse = this.#fingerprint !== "" && this.#fingerprint !== fingerprint;
+    this.#fingerprint = fingerprint;
+    if (connection.currentLocalDescription?.type === "offer") this.#refusals = 0;
+    if (!isSomebodyElse) return;
+    setTimeout(
+      () => {
         if (connection.connectionState === "connecting") void this.#offerNewAddresses().catch(() => {});
-      }, JOIN_AGAIN);
-    };
-    connection?.addEventListener("signalingstatechange", changed);
+      },
+      isClient ? JOIN_AGAIN : 2 * JOIN_AGAIN,
+    );
   }
 
   #iceChanged(state: RTCIceConnectionState): void {
@@ -332,7 +355,7 @@ function freshView(session: RTCSession, party: Party, media: MediaStream | null)
     isMuted: false,
     isMending: false,
     hasEarlySound: false,
-    offersVideo: isIncoming && /^m=video [1-9]/m.test(offered),
+    offersVideo: isIncoming && offersVideo(offered),
     localVideo: media?.getVideoTracks()[0] ?? null,
     remoteVideo: null,
     remoteAudio: null,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What of JsSIP do we touch that its types do not tell? All of it is here, to look at with every new version.
 import type { ReInviteEvent, RTCSession, TerminateOptions } from "jssip/lib/RTCSession";
+import { ufragOf } from "./descriptions";
 
 export interface JsSipSession extends RTCSession {
   _request?: { call_id: string; body?: string };
@@ -58,8 +59,4 @@ export function speakAfresh(session: JsSipSession, event: ReInviteEvent): void {
     session._rtcOfferConstraints = offers;
     session._rtcAnswerConstraints = answers;
   };
-}
-
-function ufragOf(sdp: string): string {
-  return /^a=ice-ufrag:(\S+)/m.exec(sdp)?.[1] ?? "";
 }

@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Draw a call that the running server remembers, or list the calls. The beginning of a CALL-ID is enough.
 
-    With FILE, which `ringback serve --trace FILE` wrote, of what is in there. What is in FILE.1 belongs to it.
+    With FILE, which `ringback serve --trace FILE` wrote, it draws from there. FILE.1 belongs to it.
     """
     if call_id and last:
         raise click.UsageError("--call-id and --last exclude each other")
@@ -82,7 +82,7 @@ def command(
 
 def _is_file(source: str) -> bool:
     """What looks like a path is one, so that a file that is missing is told as such."""
-    return "/" in source and "@" not in source or Path(source).exists()
+    return ("/" in source and "@" not in source) or Path(source).exists()
 
 
 def _of_file(file: Path) -> list[Exchange]:

@@ -41,7 +41,7 @@ class Place:
             )
         return self
 
-    def ask(self, verb: str, **arguments: object) -> dict[str, Any] | None:
+    def ask(self, verb: str, **arguments: Any) -> dict[str, Any] | None:
         """The running server's answer; None when no server runs here."""
         from ringback.server.control import NoServer, ask
 

@@ -104,9 +104,7 @@ class StackDriver:
         )
         self._loop = asyncio.get_running_loop()
         self._watchers: list[Watcher] = []
-        #: Hears of every batch that is worked on or sent; it keeps the lists, and it never raises. Unlike
-        #: watchers it costs a call for a batch, and leaves the door as it is.
-        self.tap: Tap | None = None
+        self.tap: Tap | None = None  # is given every batch to keep; never raises; leaves the door as it is
         #: Called once with each flow whose connection ended (RFC 5626 4.4: register anew).
         self.on_flow_lost: list[Callable[[Flow], None]] = []
         self._timer: asyncio.TimerHandle | None = None

@@ -2,14 +2,15 @@
 """How does a browser reach the web process through our port? Its bytes, decrypted, over a local socket.
 
 A connection to the HTTP port whose first request is no WebSocket for SIP belongs to the web process. That
-gets one line about who is at the other end (the PROXY protocol, with the scheme added), then the bytes as they
-come, in both directions, until either side ends. Whoever reads slowly slows the other side down: no more than
-about `HIGH` bytes wait in either direction.
+gets one line about who is at the other end (the PROXY protocol, with the scheme added), then the bytes as
+they come, in both directions, until either side ends. Whoever reads slowly slows the other side down: no more
+than about `HIGH` bytes wait in either direction.
 
     PROXY TCP4 192.0.2.7 192.168.1.20 51234 8443 https
 """
 
 import asyncio
+import contextlib
 import logging
 from pathlib import Path
 
@@ -213,9 +214,20 @@ class _WebSide(asyncio.Protocol):
             self._tunnel.web_is_full(full=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._is_ended:
-            self._is_ended = True
-            self._tunnel.web_ended()
+        if self._is_ended:
+            return
+        if exc is not None:
+            self._take_last_words()
+        self._is_ended = True
+        self._tunnel.web_ended()
+
+    def _take_last_words(self) -> None:
+        """It answered and closed while the visitor still spoke (413): writing failed before we had read."""
+        assert self._transport is not None
+        with contextlib.suppress(OSError), self._transport.get_extra_info("socket").dup() as sock:
+            sock.setblocking(False)
+            while data := sock.recv(HIGH):
+                self._tunnel.web_said(data)
 
 
 def _introduction(stream: Stream, transport: Transport) -> bytes:

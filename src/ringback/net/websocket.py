@@ -178,7 +178,7 @@ class WebSocketServer(WebSocketFraming):
 def _is_for_the_web(head: bytes, path: str) -> bool:
     """A request of HTTP/1 that is not for SIP. What is no such request is refused as ever."""
     line = REQUEST_LINE.match(head)
-    if line is None or not head.endswith(b"\r\n\r\n"):
+    if line is None or not head.endswith(b"\r\n\r\n") or len(head) > LARGEST_HEAD:
         return False
     return line[1].partition(b"?")[0] != path.encode() or not UPGRADE.search(head)
 

@@ -107,6 +107,7 @@ class PhoneSystem:
         self.tracing = Tracing()
         place = Place(data_directory(settings) / "trace", *_position(membership)) if owns_process else None
         self.recorder = Recorder(settings.trace, place, wall_clock=wall_clock)
+        self.judge = Judge(self.bulletin, partial(verdicts_on, self))
         self._waking: asyncio.TimerHandle | None = None
         self._collector = Collector(lambda: self.server.stack.statistics.received) if owns_process else None
 

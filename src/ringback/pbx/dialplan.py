@@ -9,6 +9,7 @@ explanation as well as for a decision.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,6 +40,10 @@ class Ruling(NamedTuple):
     decision: Decision
     rule: str
     reason: str
+    place: str = ""
+    """File and line of the rule."""
+    passed_over: tuple[str, ...] = ()
+    """The rules that were asked before and did not apply."""
 
 
 class Rule(NamedTuple):
@@ -150,7 +155,10 @@ RULES: tuple[Rule, ...] = (
 def rule_on(dialled: Dialled, subscribers: Subscribers) -> Ruling:
     """Where `dialled` leads, and why."""
     rule, decision = _first_rule(dialled, subscribers)
-    return Ruling(decision, rule.name, rule.because(dialled, decision))
+    code = rule.decide.__code__
+    place = f"pbx/{PurePath(code.co_filename).name}:{code.co_firstlineno}"
+    before = tuple(each.name for each in RULES[: RULES.index(rule)])
+    return Ruling(decision, rule.name, rule.because(dialled, decision), place, before)
 
 
 def _first_rule(dialled: Dialled, subscribers: Subscribers) -> tuple[Rule, Decision]:

@@ -89,6 +89,12 @@ async def _record(system: PhoneSystem, key: str, given: object) -> Mapping[str, 
     return live.described()
 
 
+async def verdicts_on(system: PhoneSystem, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is wrong with a call of which this is the record."""
+    found: list[dict[str, Any]] = (await explained(system, "", record))["verdicts"]
+    return found
+
+
 def _merged(answers: Sequence[Answer]) -> Answer:
     """Of several processes the one that decided; its messages, and those that another one saw."""
     found = [answer for answer in answers if answer.get("found")]

@@ -60,12 +60,15 @@ class KeptProcess:
         command: Sequence[str],
         owner: Owner,
         verbs: Mapping[str, Verb] | None = None,
+        *,
+        delays: Sequence[float] = DELAYS,
     ) -> None:
         self.link: Link | None = None
         self._name = name
         self._command = command
         self._owner = owner
         self._verbs = verbs or {}
+        self._delays = delays
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._has_begun = False
@@ -142,7 +145,8 @@ class KeptProcess:
                 await self._end()
                 logger.error("%s has ended (%s) and is replaced", self._name, _reason(code))
             failures = 0 if time.monotonic() - begun > LONG_LIFE else failures + 1
-            await asyncio.sleep(DELAYS[min(failures, len(DELAYS)) - 1] if failures else 0.0)
+            delays = self._delays
+            await asyncio.sleep(delays[min(failures, len(delays)) - 1] if failures else 0.0)
             begun = time.monotonic()
             await self._has_started()
 

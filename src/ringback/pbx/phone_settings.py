@@ -32,8 +32,8 @@ class PhoneSettings:
 
     @property
     def host(self) -> str:
-        """Where the phone connects to, without a port."""
-        return self.server.addresses.get("udp", f"{self.domain}:5060").rpartition(":")[0]
+        """Where the phone connects to, with the port where it is not the usual one."""
+        return self.server.addresses.get("udp", self.domain).removesuffix(":5060")
 
     @property
     def address(self) -> str:

@@ -23,6 +23,7 @@ from ringback.net.network import Network
 from ringback.pbx import operator
 from ringback.pbx.app import PhoneSystem
 from ringback.pbx.certificate_process import CertificateKeeping
+from ringback.pbx.decision_places import located
 from ringback.pbx.demo import DemoUser, make_demo_users
 from ringback.pbx.device_upkeep import DeviceUpkeep
 from ringback.pbx.directory import Directory
@@ -35,7 +36,7 @@ from ringback.server.bulletin import Bulletin
 from ringback.server.call_records.keeper import kept_records
 from ringback.server.certificates import CertificateFiles
 from ringback.server.config import Settings
-from ringback.server.config_file import Loaded
+from ringback.server.config_file import ConfigurationError, Loaded
 from ringback.server.control import Answer, ControlServer, Verb
 from ringback.server.data_directory import DirectoryLock, make_directory
 from ringback.server.first_start import (
@@ -241,7 +242,17 @@ class ServerProcess:
             "reload": reload,
             **self._settings_verbs.verbs(),
             **{verb: partial(self.system.ask, verb) for verb in VERBS},
+            **{verb: partial(self._located, verb) for verb in ("explain", "dry-run")},
         }
+
+    async def _located(self, verb: str, arguments: Mapping[str, Any]) -> Answer:
+        """Decisions with file and line of the settings they follow, as the file is now."""
+        answer = await self.system.ask(verb, arguments)
+        try:
+            origins = (await asyncio.to_thread(self._load)).origins
+        except ConfigurationError:
+            origins = {}
+        return located(answer, self._settings, origins)
 
     async def _take_users(self) -> None:
         """One after the other, so that no older snapshot overwrites a newer one."""

@@ -40,6 +40,8 @@ SOCKET_NAME = "web.sock"
 BACKLOG = 128
 #: A socket address holds 107 bytes on Linux; deep directories need another place.
 LONGEST_PATH = 100
+#: A start costs 1.5 s of CPU: while it must fail (the disk is full), it is not tried more often than this.
+DELAYS = (0.0, 0.2, 1.0, 5.0, 15.0, 30.0)
 #: How long a set-up link works.
 LINK_LIFETIME = 900.0
 
@@ -85,7 +87,9 @@ class WebProcess:
         if self._listening is None:
             return
         self._addresses = addresses
-        self._kept = KeptProcess("the web process", self._command, self, {**verbs, "ping": _pong})
+        self._kept = KeptProcess(
+            "the web process", self._command, self, {**verbs, "ping": _pong}, delays=DELAYS
+        )
         self._stop_hearing = bulletin.listen(self._tell)
         self._kept.begin()
 

@@ -26,6 +26,7 @@ from ringback.server.admission import Admission
 from ringback.server.applications import ApplicationCalls, Applications, NoApplications
 from ringback.server.authentication import Authentication
 from ringback.server.b2bua.bridge import SUPPORTED, Bridge
+from ringback.server.b2bua.record_keeping import CallSound
 from ringback.server.b2bua.records import described_call
 from ringback.server.backoff import FailureTable
 from ringback.server.bulletin import Bulletin
@@ -125,48 +126,49 @@ class Server:
             server_transactions=settings.limits.max_transactions,
         )
         self.decisions = Decisions(clock=lambda: self.driver.now, wall_clock=wall_clock)
-        self.book = CallBook(
-            self.bulletin,
-            subscribers=subscribers,
-            make_id=self.stack.identifiers.session_id,
-            decisions_of=self.decisions.of,
-            wall_clock=wall_clock,
-        )
+        self.book = self._make_book()
         self.sessions = SessionTable(self.stack)
         self.bridged = SessionTable(self.stack, supported=SUPPORTED)
         self.locality = Locality((identity.domain,), (*identity.aliases, *identity.advertised))
-        if location is None:
-            location = Location(store, wall_clock=wall_clock, restore=self.restored)
-        self.location = location
-        self.location.watch = RegistrationEvents(
-            self.bulletin,
-            now=time.monotonic,
-            is_ours=membership.looks_after if membership is not None else lambda _: True,
-        )
+        self.location = location if location is not None else self._make_location(store)
         self._keep_alive = self._make_keep_alive()
         tokens = FlowTokens(identity.secret, restore=self.restored)
         self._loops = LoopDetector(identity.secret)
         self._admission = self._make_admission(tokens)
         self._authentication = self._make_authentication(subscribers)
-        self._registrar = Registrar(
-            self.location, self.locality, policies.registrar_policy(settings), wall_clock=wall_clock
-        )
+        self._registrar = self._make_registrar()
         self._destination = Destination(self._dial_plan, self.locality)
-        self._calls = ApplicationCalls(
-            self._applications,
-            self.sessions,
-            self.book,
-            limit=lambda: self._settings.media.max_calls,
-        )
+        self._calls = self._make_application_calls()
         self._redirect = Redirect(self.location, is_enabled=settings.proxy.redirect_instead_of_proxy)
         self._forwarder = Forwarder(tokens, self.location, policies.forwarding_policy(settings, identity))
         self._target_set = TargetSet(self.location, self.locality, self._dial_plan)
-        self._bridge = self._make_bridge(subscribers)
+        self._bridge = self._make_bridge()
         self._proxy = self._make_proxy()
         self.pipeline = self._make_pipeline()
-        self._gate = OverloadGate(
-            policies.overload_policy(settings), secret=random_bytes(16), wall_clock=wall_clock
+        self._gate = self._make_gate()
+
+    def _make_book(self) -> CallBook:
+        return CallBook(
+            self.bulletin,
+            subscribers=self._subscribers,
+            make_id=self.stack.identifiers.session_id,
+            decisions_of=self.decisions.of,
+            wall_clock=self._wall_clock,
         )
+
+    def _make_application_calls(self) -> ApplicationCalls:
+        def limit() -> int:
+            return self._settings.media.max_calls
+
+        return ApplicationCalls(self._applications, self.sessions, self.book, limit=limit)
+
+    def _make_registrar(self) -> Registrar:
+        policy = policies.registrar_policy(self._settings)
+        return Registrar(self.location, self.locality, policy, wall_clock=self._wall_clock)
+
+    def _make_gate(self) -> OverloadGate:
+        policy = policies.overload_policy(self._settings)
+        return OverloadGate(policy, secret=self._random_bytes(16), wall_clock=self._wall_clock)
 
     def _make_pipeline(self) -> Pipeline:
         return Pipeline(
@@ -183,6 +185,14 @@ class Server:
             self.decisions,
             self.book,
         )
+
+    def _make_location(self, store: Store) -> Location:
+        """Of several workers, which all know each phone, one says that it came or went."""
+        membership = self._membership
+        is_ours = membership.looks_after if membership is not None else lambda _: True
+        location = Location(store, wall_clock=self._wall_clock, restore=self.restored)
+        location.watch = RegistrationEvents(self.bulletin, now=time.monotonic, is_ours=is_ours)
+        return location
 
     def _make_admission(self, tokens: FlowTokens) -> Admission:
         routes = OwnRoutes(self.locality, tokens)
@@ -218,7 +228,7 @@ class Server:
             book=self.book,
         )
 
-    def _make_bridge(self, subscribers: Subscribers) -> Bridge:
+    def _make_bridge(self) -> Bridge:
         return Bridge(
             self.bridged,
             policies.bridge_policy(self._settings, has_plane=self._plane is not None),
@@ -233,7 +243,7 @@ class Server:
             plane=self._plane,
             decisions=self.decisions,
             book=self.book,
-            security_of=partial(security_of, subscribers),
+            security_of=partial(security_of, self._subscribers),
         )
 
     def _is_elsewhere(self, number: str) -> bool:
@@ -327,7 +337,7 @@ class Server:
         """The same as `look_at_calls` for one of them."""
         call = self._bridge.call_of(key)
         if call is not None:
-            await call.sample()
+            await CallSound(call).sample()
 
     @property
     def identity(self) -> Identity:

@@ -183,15 +183,7 @@ class Authentication:
         account = claim.get("username", "")
         wait = self._failures.wait(source, account, now=now)
         if wait > 0 and not self._is_known_flow(account, exchange.flow):
-            delay = str(int(wait) + 1)
-            exchange.refuse(
-                503,
-                clauses.TOO_MANY_FAILURES,
-                account,
-                source,
-                delay,
-                headers=[("Retry-After", delay)],
-            )
+            self._send_away(exchange, account, int(wait) + 1)
             return None
         target = self._target_of(request, claim.get("uri", ""))
         subscriber = self._subscribers.find(account) or NOBODY
@@ -215,6 +207,11 @@ class Authentication:
             self._note_failure(exchange, claim, source, verdict.detail)
         self._challenge(exchange, status, source, stale=verdict.stale)
         return None
+
+    def _send_away(self, exchange: Exchange, account: str, delay: int) -> None:
+        """Somebody guesses passwords."""
+        facts = (account, exchange.flow.remote.host, str(delay))
+        exchange.refuse(503, clauses.TOO_MANY_FAILURES, *facts, headers=[("Retry-After", str(delay))])
 
     def _credentials(self, exchange: Exchange) -> list[Credentials]:
         """Those for our realm; what is meant for others is not ours to judge (22.3)."""

@@ -133,7 +133,12 @@ STRANGER_MAY_NOT = Clause(
 )
 
 GUEST_MAY_NOT = Clause(
-    "authentication", "guest", "refused", "guest {0} sends {1}", "403: it may only call {2}", "pbx/accounts.py"
+    "authentication",
+    "guest",
+    "refused",
+    "guest {0} sends {1}",
+    "403: it may only call {2}",
+    "pbx/accounts.py",
 )
 
 # --- registrar ----------------------------------------------------------------------------------------
@@ -238,9 +243,6 @@ NO_TARGETS = Clause("target set", "phones", "refused", words=_targets)
 
 # --- proxy --------------------------------------------------------------------------------------------
 
-FORWARDED = Clause(
-    "proxy", "mode", "chosen", "calls are passed on here", "{0} is asked", "setting calls.mode"
-)
 ANSWERED_BY = Clause("proxy", "forking", "chosen", "{0} answered {1}", "it has the call", "RFC 3261 16.7")
 BRANCH_FAILED = Clause("proxy", "forking", "noted", "{0} answered {1}", "others are asked, if there are any")
 
@@ -265,6 +267,9 @@ BRIDGED = Clause(
     "the server is a party to it, as call {1}",
     "setting calls.mode",
 )
+GUEST_IS_BUSY = Clause(
+    "bridge", "guest", "refused", "the guest has a call already", "403: one call at a time", "pbx/accounts.py"
+)
 TOO_MANY_CALLS = Clause(
     "bridge", "calls", "refused", "{0} calls are on", "503: no room", "setting calls.max_bridged"
 )
@@ -276,7 +281,9 @@ def _refused_offer(name: str, detail: str, status: int, security: str) -> Words:
 
 
 OFFER_REFUSED = Clause("bridge", "description", "refused", words=_refused_offer)
-TAKEOVER = Clause("bridge", "Replaces", "noted", "{0} takes over a call", "{1}", "RFC 3891 3")
+TAKEOVER = Clause(
+    "bridge", "Replaces", "chosen", "{0} replaces {1} in its call", "it has the call", "RFC 3891 3"
+)
 
 
 def _attempt(name: str, attempt: Attempt, later: Sequence[Attempt]) -> Words:

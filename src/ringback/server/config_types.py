@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is a value of a setting, and what is a section? The types that the sections in `config.py` are made of."""
+"""What is a value of a setting, and what is a section? What the classes in `config.py` are made of."""
 
 import re
 from ipaddress import ip_address

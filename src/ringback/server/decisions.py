@@ -165,10 +165,10 @@ class Decisions:
     def of(self, call_id: str) -> list[dict[str, Any]]:
         """All that was decided about a call, in order, in words."""
         call_id = self.main(call_id)
-        lists = [notes for shelf in self._shelves() if (notes := shelf.notes.get(call_id))]
+        lists = [notes for shelf in self._shelves()[::-1] if (notes := shelf.notes.get(call_id))]
         rows = sorted((row for notes in lists for row in _rows(notes)), key=lambda row: row[0])
         ahead = self._wall_clock() - self._clock()
-        return [clause.decision(now + ahead, facts) for now, clause, facts in rows]
+        return [clause.decision(round(now + ahead, 3), facts) for now, clause, facts in rows]
 
     def beginning_with(self, beginning: str, *, limit: int = 10) -> list[str]:
         """Call-IDs that begin so, the newest first; for people, who do not type them whole."""

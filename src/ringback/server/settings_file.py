@@ -179,12 +179,14 @@ def _problems(values: dict[str, Any], loaded: Loaded) -> Problems:
 
 
 def _found(error: ValidationError) -> Iterator[tuple[str, str]]:
-    for detail in error.errors(include_url=False):
+    """A list that is short only because its elements are wrong is not called short."""
+    details = error.errors(include_url=False)
+    around_wrong_elements = {detail["loc"][:-1] for detail in details}
+    for detail in details:
         path = tuple(detail["loc"])
-        yield (
-            ".".join(part for part in path if isinstance(part, str)),
-            explain(path, detail) if path else str(detail["msg"]),
-        )
+        if detail["type"] != "too_short" or path not in around_wrong_elements:
+            name = ".".join(part for part in path if isinstance(part, str))
+            yield name, explain(path, detail) if path else str(detail["msg"])
 
 
 def plain(value: object) -> Value:

@@ -78,6 +78,8 @@ class TargetSet:
 
     def left_out(self, decision: Decision | None, *, driver: StackDriver, secure: bool) -> tuple[str, ...]:
         """Why a user has no targets, for people: what is registered and cannot be used, what has expired."""
+        if isinstance(decision, ToUsers):
+            return ("nobody who answers for the office has a registered phone",)
         if not isinstance(decision, ToUser):
             return ()
         now, found = driver.stack.now, []

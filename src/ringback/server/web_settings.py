@@ -25,10 +25,10 @@ class WebSettings(Section):
     spoken on these ports."""
 
     session_hours: Annotated[float, Field(ge=0.1, le=8760)] = 168.0
-    """How long people stay signed in without coming by, in hours."""
+    """How long people stay signed in without coming by, in hours. A change holds at once."""
 
     webhook_allow: Annotated[
         tuple[Annotated[str, AfterValidator(checked_network)], ...], Field(max_length=100)
     ] = ()
     """Networks inside of yours that webhooks may be sent to, as "192.168.1.0/24". All others that are not
-    public are refused, so that nobody makes this server ask your other machines."""
+    public are refused, so that nobody makes this server ask your other machines. A change holds at once."""

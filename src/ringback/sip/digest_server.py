@@ -7,8 +7,8 @@ source it was given to; whoever brings it back proves that we made it. What is s
 nonce counts for each nonce that was used with a right password, in a table with a limit: nobody without an
 account makes it grow, and when it overflows the oldest nonces become stale instead of replayable.
 
-An unknown user costs the same work (but for half a microsecond, and 2 for each further secret of a user who has
-some) and gets the same answer as a wrong password.
+An unknown user gets the same answer as a wrong password and costs the same work, but for half a
+microsecond, and 2 for each further secret of a user who has some.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
@@ -37,7 +39,7 @@ def make_app(house: House) -> FastAPI:
     return app
 
 
-def _https_host(house: House):  # type: ignore[no-untyped-def]
+def _https_host(house: House) -> Callable[[str], str]:
     """The same host name with the port of https."""
 
     def https_host(host: str) -> str:

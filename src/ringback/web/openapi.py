@@ -13,7 +13,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 
 from ringback.version import VERSION
 from ringback.web.api import ROUTERS as API
@@ -55,14 +54,6 @@ def document() -> Document:
         for operation in path.values():
             _say_how_it_fails(operation)
     return found
-
-
-def operations() -> list[APIRoute]:
-    """Every route of the API."""
-    app = FastAPI()
-    for router in (*ROUTERS, *API):
-        app.include_router(router)
-    return [route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema]
 
 
 def printed() -> str:

@@ -107,6 +107,7 @@ class WebServer:
         listening = socket.socket(fileno=arguments["listening"])
         listening.setblocking(False)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
+        self._serving.add_done_callback(lambda _: self._ended.set())
         return {"process": os.getpid()}
 
     async def _settings(self, arguments: Mapping[str, Any]) -> Answer:
@@ -167,7 +168,7 @@ def _house(
 
 def _set_log_level(settings: Settings) -> None:
     logging.getLogger("ringback").setLevel(settings.log.level.upper())
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger("ringback").level))
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings are about what strangers send
 
 
 def _allow_many_sockets() -> None:

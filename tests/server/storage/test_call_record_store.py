@@ -113,3 +113,13 @@ def test_a_formula_stays_text_in_a_spreadsheet(store: RecordStore) -> None:
     assert (row["caller"], row["dialled"], row["seconds"]) == ("'+49123", "'@x", "63")
     assert row["began"] == time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(1001))
     assert dict(zip(headings, second, strict=True))["seconds"] == "0"
+
+
+def test_verdicts_that_come_later_are_in_the_record(store: RecordStore) -> None:
+    verdict = {"code": "RB-1001", "text": "one-way"}
+    kept(store, record(1))
+    store.judge(f"{1:016x}", [verdict])
+    store.judge("of nobody", [verdict])
+    assert store.flush()
+    assert store.record(f"{1:016x}") == record(1, verdicts=[verdict])
+    assert store.search()[1] == 1

@@ -175,7 +175,7 @@ class Office:
         if self.house.people.person(person.id) is None:
             self.house.people.add_person(person)
         cookie, session = self.house.sessions.make(
-            person.id, now=self.house.clock(), lifetime=3600, address="192.0.2.7", agent="test"
+            person.id, now=self.house.clock(), lifetime=1e9, address="192.0.2.7", agent="test"
         )
         headers = {"cookie": f"{COOKIE}={cookie}", "x-ringback-csrf": session.csrf}
         return Visitor(self.app, headers, person)

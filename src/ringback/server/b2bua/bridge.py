@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ringback.server import clauses
@@ -23,8 +23,9 @@ from ringback.server.b2bua.placing import Placing
 from ringback.server.b2bua.reception import Reception
 from ringback.server.b2bua.record_keeping import note_asked
 from ringback.server.b2bua.records import ended_in_words
+from ringback.server.b2bua.ways import Ways
 from ringback.server.decisions import Decisions
-from ringback.server.routing import Refusal, ToApplication, ToUri, ToUser, ToUsers
+from ringback.server.routing import ToUri, ToUser, ToUsers
 from ringback.server.subscribers import Principal
 from ringback.sip.dialog.identifier import DialogId
 from ringback.sip.message.uri import SipUri
@@ -36,21 +37,17 @@ if TYPE_CHECKING:
     from ringback.server.applications import ApplicationCalls, IncomingCall
     from ringback.server.b2bua.bridge_policy import BridgePolicy
     from ringback.server.b2bua.leg import BridgeLeg
-    from ringback.server.binding import Binding
     from ringback.server.branch import ForkingPolicy
     from ringback.server.call_records.book import CallBook
     from ringback.server.call_records.record import CallRecord
     from ringback.server.location import Location
     from ringback.server.loop_detection import LoopDetector
     from ringback.server.pipeline import Exchange
-    from ringback.server.routing import Decision
     from ringback.server.storage.devices import Security
     from ringback.server.target_set import TargetSet
     from ringback.server.targets import Target
     from ringback.sip.dialog.invite_session import InviteSession
     from ringback.sip.dialog.session_table import SessionTable
-    from ringback.sip.flow import Flow
-    from ringback.sip.message.message import Response
     from ringback.sip.message.values import DialogReference
 
 logger = logging.getLogger("ringback.calls")
@@ -97,15 +94,13 @@ class Bridge:
         self.is_closing = False
         self._reception = Reception(self, sessions, location)
         self._target_set = target_set
-        self._location = location
         self._loops = loops
         self._applications = applications
-        self._is_elsewhere = is_elsewhere
+        self.ways = Ways(self, target_set, location, is_elsewhere)
         self._plane = plane
         self._calls: dict[str, BridgedCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[Any]] = set()
-        self._driver: StackDriver | None = None
         if plane is not None:
             plane.on_event = self._hear_of_media
 
@@ -118,7 +113,7 @@ class Bridge:
             return False
         if exchange.to_tag is not None or not isinstance(exchange.decision, ToUser | ToUsers | ToUri):
             return False
-        self._driver = exchange.driver
+        self.ways.driver = exchange.driver
         reference = replaced_by(request)
         if reference is None or not self._reception.serve_takeover(exchange, reference):
             self._serve_call(exchange)
@@ -148,7 +143,7 @@ class Bridge:
 
     def place(self, driver: StackDriver, caller: str, to: str) -> CallRecord:
         """Ring the phones of a user, then call somebody for them."""
-        self._driver = driver
+        self.ways.driver = driver
         if not self.policy.is_enabled or len(self._calls) >= self.policy.max_calls:
             raise CommandRefused("no calls are placed here now (calls.mode, calls.max_bridged)")
         call = self._new_call(driver)
@@ -188,32 +183,6 @@ class Bridge:
         self.decisions.link(request.call_id, call.call_id, call.driver.now)
         note_asked(leg, request.call_id)
 
-    def targets(self, decision: Decision | None, *, secure: bool) -> Sequence[Target]:
-        """The targets of a decision."""
-        assert self._driver is not None
-        return self._target_set.of(decision, driver=self._driver, secure=secure)
-
-    def redirected(self, invitation: Invitation, response: Response) -> Sequence[Target]:
-        """Where a 3xx leads, if we follow it."""
-        if not self.policy.recurses or self._driver is None:
-            return ()
-        return self._target_set.of_redirection(
-            response,
-            method="INVITE",
-            caller=invitation.principal,
-            driver=self._driver,
-            secure=invitation.is_secure,
-        )
-
-    def decide(self, principal: Principal | None, uri: SipUri) -> Decision:
-        """Where a call to `uri` would lead if `principal` made it: for those who have others call. No leg of
-        ours can go to an application of another worker, such as a room that is there.
-        """
-        decision = self._target_set.decide(uri, method="REFER", caller=principal)
-        if isinstance(decision, ToApplication) and self._is_elsewhere(uri.user or ""):
-            return Refusal(501)
-        return decision
-
     def run_application(self, name: str, call: IncomingCall) -> int:
         """Let an application have somebody who was in a call; the status of a refusal if it cannot."""
         return self._applications.take(name, call)
@@ -225,21 +194,6 @@ class Bridge:
         )
         session = self._sessions.find(dialog_id)
         return None if session is None else self.legs.get(session)
-
-    def owner_of(self, handle: bytes) -> Principal | None:
-        """The user whose phone this registration is."""
-        binding = self.binding_of(handle)
-        return None if binding is None else Principal(binding.user, device=binding.device)
-
-    def binding_of(self, handle: bytes) -> Binding | None:
-        """The registration of this name."""
-        return self._location.find(handle, now=self._now) if handle else None
-
-    def flow_of(self, handle: bytes) -> Flow | None:
-        """The connection by which a registered phone is reached now."""
-        binding = self.binding_of(handle)
-        flow = None if binding is None else binding.flow
-        return flow if flow is not None and self._driver is not None and self._driver.is_alive(flow) else None
 
     def unlist(self, leg: BridgeLeg) -> None:
         """A leg is of no call any more."""
@@ -263,16 +217,12 @@ class Bridge:
 
     # --- inside
 
-    @property
-    def _now(self) -> float:
-        return self._driver.now if self._driver is not None else 0.0
-
-    def may_call(self, principal: Principal | None, uri: SipUri) -> bool:
-        """Whether `principal` may have somebody call `uri`."""
-        is_inside = not isinstance(self._target_set.decide(uri, method="INVITE", caller=principal), ToUri)
-        if principal is None:
-            return is_inside and self.policy.strangers_may_call
-        return is_inside or (self.policy.users_may_call_out and not principal.may_call)
+    def _is_busy_guest(self, principal: Principal | None) -> bool:
+        """Anybody can be a guest: one call each, so that nobody rings a phone a hundred times at once."""
+        if principal is None or not principal.may_call:
+            return False
+        callers = (call.caller.principal for call in self._calls.values())
+        return any(each is not None and each.number == principal.number for each in callers)
 
     def _serve_call(self, exchange: Exchange) -> None:
         loop_hash = self._loops.round_hash_of(exchange.request)
@@ -283,8 +233,11 @@ class Bridge:
             running = len(self._calls)
             exchange.refuse(503, clauses.TOO_MANY_CALLS, running, headers=[("Retry-After", "10")])
             return
+        if self._is_busy_guest(exchange.principal):
+            exchange.refuse(403, clauses.GUEST_IS_BUSY, reason="One Call At A Time")
+            return
         secure = isinstance(exchange.request.uri, SipUri) and exchange.request.uri.secure
-        targets = self.targets(exchange.decision, secure=secure)
+        targets = self.ways.targets(exchange.decision, secure=secure)
         if not targets:
             left_out = self._target_set.left_out(exchange.decision, driver=exchange.driver, secure=secure)
             exchange.refuse(480, clauses.NO_TARGETS, exchange.decision, (), left_out)

@@ -210,17 +210,6 @@ class BridgedCall:
         if event.kind == "lost" and self.media.reason:
             await self.renegotiate()
 
-    @property
-    def has_sound_here(self) -> bool:
-        """True while its sound can be asked for."""
-        return self.media.is_open and not self.is_over
-
-    async def sample(self) -> None:
-        """Ask how the sound is, and write it down."""
-        await self.media.look()
-        if self.media.numbers is not None and not self.is_over:
-            self.record.measured(self.media.numbers)
-
     # --- the two who speak
 
     def partner_of(self, leg: BridgeLeg) -> BridgeLeg | None:

@@ -165,9 +165,9 @@ def where(call: BridgedCall, to: str, principal: Principal | None) -> tuple[SipU
         uri = SipUri.parse(to) if ":" in to else SipUri(to, bridge.domain)
     except (PeerError, ValueError):
         raise CommandRefused(f"{to!r} is no number and no address") from None
-    decision = bridge.decide(principal, uri)
+    decision = bridge.ways.decide(principal, uri)
     if isinstance(decision, Refusal):
         raise CommandRefused(f"{to} cannot be called ({decision.status})")
-    if isinstance(decision, ToUri) and not bridge.may_call(principal, uri):
+    if isinstance(decision, ToUri) and not bridge.ways.may_call(principal, uri):
         raise CommandRefused(f"{to} may not be called from here")
     return uri, decision

@@ -191,6 +191,6 @@ class BridgeLeg:
         flow = None if self.is_fresh else self.session.pinned_flow
         if flow is None or self.call is None:
             return
-        newer = self.call.bridge.flow_of(self.handle)
+        newer = self.call.bridge.ways.flow_of(self.handle)
         if newer is not None and newer != flow:
             self.session.move_to(newer)

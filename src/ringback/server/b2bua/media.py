@@ -232,7 +232,7 @@ async def _in_time(answer: Awaitable[Result]) -> Result:
 
 _WORDS = {
     MediaEventKind.NO_RTP: "no RTP from {name} for 10 s",
-    MediaEventKind.ONE_WAY: "one-way: {name} is heard, the other is not",
+    MediaEventKind.ONE_WAY: "one-way: {name} is not heard, the other is",
     MediaEventKind.RESUMED: "RTP from {name} again",
     MediaEventKind.LOST: "the process that carried the sound was lost",
 }

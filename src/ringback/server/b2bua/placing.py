@@ -84,7 +84,7 @@ class Placing:
         self._call = call
         self._principal = Principal(caller, party.name)
         self._uri, self._decision = where(call, to, self._principal)
-        self._targets = bridge.targets(ToUser(caller), secure=False)
+        self._targets = bridge.ways.targets(ToUser(caller), secure=False)
         if not self._targets:
             raise CommandRefused(f"{caller} has no phone that is registered")
         self._flow = _way_to(call, self._targets[0])

@@ -64,6 +64,7 @@ class Reception:
         else:
             leg = self.take(exchange, call)
             if leg is not None:
+                exchange.decide(clauses.TAKEOVER, leg.end.name, old.end.name)
                 call.put(take_over, call, old, leg)
         return True
 

@@ -37,7 +37,7 @@ def note_asked(leg: BridgeLeg, call_id: str) -> None:
         leg.record.call_id, leg.record.number = call_id, leg.end.name
         flow = leg.target.flow if leg.target is not None else None
         if flow is not None:
-            leg.record.address = f"{flow.remote} ({flow.transport.value})"
+            leg.record.way = flow
 
 
 def note_answer(call: BridgedCall) -> None:
@@ -58,7 +58,7 @@ def note_answer(call: BridgedCall) -> None:
 
 def party_of(call: BridgedCall, leg: BridgeLeg, known: Party) -> Party:
     """Who has this phone."""
-    book, binding = call.bridge.book, call.bridge.binding_of(leg.handle)
+    book, binding = call.bridge.book, call.bridge.ways.binding_of(leg.handle)
     if binding is not None:
         party = book.party_of(binding)
     elif leg.principal is not None:
@@ -108,7 +108,28 @@ def note_moved(call: BridgedCall, text: str) -> None:
 def _look_at_sound(call: BridgedCall) -> None:
     if call.media.reason and not call.is_sampled:
         call.is_sampled = True
-        call.bridge.book.sampler.watch(call)
+        call.bridge.book.sampler.watch(CallSound(call))
+
+
+class CallSound:
+    """The sound of a call, for the `Sampler`."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: BridgedCall) -> None:
+        self._call = call
+
+    @property
+    def has_sound_here(self) -> bool:
+        """True while it can be asked for."""
+        return self._call.media.is_open and not self._call.is_over
+
+    async def sample(self) -> None:
+        """Ask how the sound is, and write it down."""
+        call = self._call
+        await call.media.look()
+        if call.media.numbers is not None and not call.is_over:
+            call.record.measured(call.media.numbers)
 
 
 def note_end(call: BridgedCall, leg: BridgeLeg, event: SessionEnded) -> None:

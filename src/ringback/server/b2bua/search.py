@@ -209,7 +209,9 @@ class Search:
         elif response.status == 430 and target.alternates:
             first, *others = target.alternates
             await self._launch(replace(first, alternates=tuple(others)), leg.breadth)
-        elif response.status < 400 and (further := self._call.bridge.redirected(self.invitation, response)):
+        elif response.status < 400 and (
+            further := self._call.bridge.ways.redirected(self.invitation, response)
+        ):
             await self._launch_all(further)
         else:
             self._failures.append(response)
@@ -268,7 +270,7 @@ class Search:
         name = (uri.user or uri.host) if isinstance(uri, SipUri) else target.text
         contact_host = uri.host if isinstance(uri, SipUri) and target.is_registered else ""
         end = End.reached_by(name, target.flow, contact_host=contact_host)
-        owner = self._call.bridge.owner_of(target.handle) if target.is_registered else None
+        owner = self._call.bridge.ways.owner_of(target.handle) if target.is_registered else None
         if owner is not None:
             end = replace(end, name=owner.number, wish=self._call.bridge.security_of(owner))
         leg = self._call.new_leg("callee", end)

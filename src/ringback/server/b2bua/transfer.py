@@ -108,9 +108,9 @@ def _judge(
         if found is not None:
             transfer.other = found
             return (202, transfer) if _is_of_one_hand(leg, found) and found.call is not call else (403, None)
-    if not call.bridge.may_call(leg.principal, target.uri):
+    if not call.bridge.ways.may_call(leg.principal, target.uri):
         return 403, None
-    decision = call.bridge.decide(leg.principal, target.uri)
+    decision = call.bridge.ways.decide(leg.principal, target.uri)
     if isinstance(decision, ToApplication):  # a call there that it replaces is the referrer's to hang up
         extension = Extension(target.uri.user or "", decision.name)
         return 202, ApplicationTransfer(call, leg, staying, report, extension)
@@ -186,7 +186,7 @@ class Transfer:
             return
         assert self._invitation is not None, "it was aimed"
         bridge = self._call.bridge
-        targets = bridge.targets(self._decision, secure=self._invitation.is_secure)
+        targets = bridge.ways.targets(self._decision, secure=self._invitation.is_secure)
         self.search = Search(self._call, self._invitation, targets, bridge.forking, self)
         await self.search.start()
 

@@ -12,12 +12,12 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from ringback.server.call_records.parties import LONGEST_CALL_ID, claimed, clean, dialled, user_agent
 from ringback.server.call_records.quality import Sampler
 from ringback.server.call_records.record import CallRecord, LegRecord, Party
 from ringback.server.call_records.words import ended_in_words
 from ringback.server.routing import ToUser
 from ringback.sip.message.names import reason_phrase
-from ringback.sip.message.uri import NameAddr, SipUri
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,6 @@ EXPLAINED_RATE, EXPLAINED_BURST = 50.0, 500.0
 
 STOPPED = "this server was stopped"
 
-LONGEST_NAME = 80
 SHORTEST_CALL_ID = 4
 #: Who is asked for a password has not been refused yet.
 CHALLENGES = (401, 407)
@@ -89,7 +88,7 @@ class CallBook:
         self._subscribers = subscribers
         self._make_id = make_id
         self._wall_clock = wall_clock
-        self._passed_on: OrderedDict[str, tuple[CallRecord, str]] = OrderedDict()
+        self._passed_on: OrderedDict[str, tuple[CallRecord, str | None]] = OrderedDict()
         self._live_events = Budget(LIVE_RATE, LIVE_BURST)
         self._strangers = Budget(STRANGERS_RATE, STRANGERS_BURST)
         self._refusals = Budget(REFUSALS_RATE, REFUSALS_BURST)
@@ -139,7 +138,7 @@ class CallBook:
     def pass_on(self, exchange: Exchange) -> CallRecord:
         """The proxy has sent it further."""
         record = self.open(exchange, mode="proxy")
-        self._passed_on[exchange.request.call_id] = record, exchange.request.from_.tag or ""
+        self._passed_on[record.legs[0].call_id] = record, exchange.request.from_tag
         if len(self._passed_on) > MOST_PASSED_ON:
             _, (oldest, _) = self._passed_on.popitem(last=False)
             oldest.end(0, by="", why="its end was not seen here")
@@ -154,16 +153,16 @@ class CallBook:
         if 200 <= exchange.status < 300:
             record.answered()
             return
-        self._passed_on.pop(exchange.request.call_id, None)
+        self._passed_on.pop(record.legs[0].call_id, None)
         status = exchange.status if exchange.status >= 300 else 500
         record.end(status, by="caller" if status == 487 else "callee")
         self.closed(record)
 
     def passed_bye(self, request: Request) -> None:
         """A BYE goes through here: perhaps of a call that is in the book."""
-        record, caller_tag = self._passed_on.pop(request.call_id, (None, ""))
+        record, caller_tag = self._passed_on.pop(clean(request.call_id, LONGEST_CALL_ID), (None, None))
         if record is not None:
-            record.end(200, by="caller" if request.from_.tag == caller_tag else "callee")
+            record.end(200, by="caller" if request.from_tag == caller_tag else "callee")
             self.closed(record)
 
     # --- who they are
@@ -172,12 +171,12 @@ class CallBook:
         """A user here, or whoever has that number."""
         known = self._subscribers.find(number) if number else None
         name = known.name if known is not None else ""
-        device = getattr(principal, "device", "") or ""
-        return Party(_clean(number), _clean(name), _clean(device), _clean(user_agent))
+        device = principal.device if principal is not None else ""
+        return Party(clean(number), name, device, user_agent)
 
     def party_of(self, binding: Binding) -> Party:
         """The owner of a registered phone."""
-        party = self.party(binding.user, user_agent=binding.user_agent)
+        party = self.party(binding.user, user_agent=clean(binding.user_agent))
         party.device = binding.device
         return party
 
@@ -224,44 +223,19 @@ class CallBook:
 
     def _record_of(self, exchange: Exchange, mode: str, key: str = "") -> CallRecord:
         request, principal = exchange.request, exchange.principal
-        agent = _clean(request.reading.get("User-Agent") or "")
+        agent = user_agent(exchange)
         if principal is not None:
             caller = self.party(principal.number, principal=principal, user_agent=agent)
         else:
-            number, name = _stranger(request)
-            caller = Party(number, name, user_agent=agent)
-        dialled = _dialled(request)
-        decision = exchange.decision
-        callee = self.party(decision.number if isinstance(decision, ToUser) else dialled)
-        record = self._new(caller, callee, dialled, mode, key)
+            number, name = claimed(request)
+            caller = Party(number, name, "", agent)
+        number, decision = dialled(request), exchange.decision
+        callee = self.party(decision.number if isinstance(decision, ToUser) else number)
+        record = self._new(caller, callee, number, mode, key)
         exchange.record = record
         return record
 
 
 def _leg_of_caller(exchange: Exchange, caller: Party) -> LegRecord:
-    flow = exchange.flow
-    address = f"{flow.remote} ({flow.transport.value})"
-    return LegRecord("caller", caller.number, address, _clean(exchange.request.call_id), caller.name)
-
-
-def _stranger(request: Request) -> tuple[str, str]:
-    """Who somebody without an account here says to be."""
-    uri = request.from_uri
-    number = str(uri)
-    if isinstance(uri, SipUri):
-        number = f"{uri.user}@{uri.host}" if uri.user else uri.host
-    value = request.from_
-    return _clean(number), _clean(value.display_name or "") if isinstance(value, NameAddr) else ""
-
-
-def _dialled(request: Request) -> str:
-    uri = request.uri
-    if isinstance(uri, SipUri):
-        return _clean(uri.user or uri.host)
-    return _clean(str(uri).partition(":")[2])
-
-
-def _clean(text: str) -> str:
-    """What strangers wrote: not too long, and no bytes that are no UTF-8."""
-    text = text[:LONGEST_NAME]
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    call_id = clean(exchange.request.call_id, LONGEST_CALL_ID)
+    return LegRecord("caller", caller.number, exchange.flow, call_id, caller.name)

@@ -35,7 +35,7 @@ TRIM_AFTER, TRIM_EVERY = 1000, 3600.0
 
 
 class RecordKeeper:
-    """Writes what is posted as "call.ended"."""
+    """Writes what is posted as "call.ended", and the verdicts that follow as "call.judged"."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class RecordKeeper:
         self._store = store
         self._wall_clock = wall_clock
         self._since_trim = 0
-        self._stop = bulletin.listen(self._hear, only=("call.ended",))
+        self._stop = bulletin.listen(self._hear, only=("call.ended", "call.judged"))
 
     async def run(self) -> None:
         """Forget what is too old, now and once an hour."""
@@ -66,6 +66,9 @@ class RecordKeeper:
 
     def _hear(self, event: dict[str, Any]) -> None:
         if not self._settings().enabled:
+            return
+        if event["kind"] == "call.judged":
+            self._store.judge(event["id"], event["verdicts"])
             return
         if not self._store.put(event["call"]):
             self.left_out += 1

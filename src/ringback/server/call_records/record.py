@@ -16,6 +16,7 @@ from ringback.server.call_records.words import result_of
 
 if TYPE_CHECKING:
     from ringback.media.plane import BridgeStatistics, LegStatistics
+    from ringback.sip.flow import Flow
 
 #: What one call may make grow.
 MOST_LEGS = 64
@@ -52,13 +53,20 @@ class LegRecord:
 
     name: str
     number: str
-    address: str = ""
+    way: Flow | str = ""
+    """By what its signalling comes."""
     call_id: str = ""
     display: str = ""
     status: int = 0
     """With which it refused."""
     codec: str = ""
     """As it was agreed, for sound that does not pass here."""
+
+    @property
+    def address(self) -> str:
+        """Where its signalling comes from."""
+        way = self.way
+        return way if isinstance(way, str) else f"{way.remote} ({way.transport.value})"
 
     def described(self, numbers: LegStatistics | None) -> dict[str, Any]:
         plain = [{"kind": "audio", "codec": self.codec, **NOT_MEASURED}] if self.codec else []

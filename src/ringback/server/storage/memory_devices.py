@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a store that forgets keep devices and guest pages? The half of `MemoryStore` that implements
+"""How does a store that forgets keep devices and guest pages? The part of `MemoryStore` that implements
 `DeviceStore`.
 """
 
@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ringback.server.storage.devices import DeviceRecord, GuestPage, Kind
+from ringback.server.storage.memory_bindings import MemoryBindings
 
 
-class MemoryDevices:
+class MemoryDevices(MemoryBindings):
     """Devices in dictionaries."""
 
     __slots__ = ("_devices", "_guest_pages")
 
     def __init__(self) -> None:
+        super().__init__()
         self._devices: dict[str, DeviceRecord] = {}
         self._guest_pages: dict[str, GuestPage] = {}
 
@@ -31,7 +33,16 @@ class MemoryDevices:
         self._devices[device.id] = replace(device, created_at=old.created_at, last_seen=old.last_seen)
 
     def remove_device(self, device: str) -> bool:
-        return self._devices.pop(device, None) is not None
+        known = self._devices.pop(device, None)
+        if known is not None:
+            self.remove_bindings_of(known.number, device=device)
+        return known is not None
+
+    def see_devices(self) -> None:
+        for binding in self._bindings.values():
+            known = self._devices.get(binding.device)
+            if known is not None and known.last_seen < binding.registered_at:
+                self._devices[known.id] = replace(known, last_seen=binding.registered_at)
 
     def guest_pages(self) -> Sequence[GuestPage]:
         return [self._guest_pages[name] for name in sorted(self._guest_pages)]

@@ -77,6 +77,18 @@ class RecordStore(SqliteFile):
         self._writer.put_row(("record", record["id"]), _write_records, record)
         return True
 
+    def judge(self, key: str, verdicts: list[dict[str, Any]]) -> None:
+        """What was found out about a call when it was over. Queued, like `put`."""
+
+        def statement(connection: sqlite3.Connection) -> None:
+            row = connection.execute("SELECT record FROM records WHERE id = ?", (key,)).fetchone()
+            if row is not None:
+                record = {**_read(row[0]), "verdicts": verdicts}
+                connection.execute("UPDATE records SET record = ? WHERE id = ?", (_written(record), key))
+
+        if self._writer.health().pending < MOST_WAITING:
+            self._writer.put(("verdicts", key), statement)
+
     def trim(self, *, before: float, most: int) -> None:
         """Forget what began before that time, and what is too much. Queued, like `put`."""
 
@@ -150,8 +162,12 @@ def _row(record: Record) -> tuple[object, ...]:
         record["result"],
         f" {' '.join(numbers)} ",
         words,
-        zlib.compress(json.dumps(record, separators=(",", ":")).encode("ascii"), 1),
+        _written(record),
     )
+
+
+def _written(record: Record) -> bytes:
+    return zlib.compress(json.dumps(record, separators=(",", ":")).encode("ascii"), 1)
 
 
 def _read(data: bytes) -> Record:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How do messages get to a disk or a collector without a call waiting for it? By a thread, and a queue with an end.
+"""How do messages get to a disk or a collector without a call waiting? By a thread and a bounded queue.
 
 When the sink is slower than the calls, or does not work, the oldest messages in the queue are dropped and
 counted; the sink tells of the gap when it works again.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How do some hundred messages lie in memory? Packed: their octets in one piece, what is known of each in arrays.
+"""How do some hundred messages lie in memory? Packed: their octets in one piece, all else in arrays.
 
-Objects of their own would cost 300 octets a message more, and the garbage collector would look at each. Packing
-costs 0.2 us a message, since no loop of ours looks at it; with one it was 0.6 us.
+Objects of their own would cost 300 octets a message more, and the garbage collector would look at each.
+Packing costs 0.2 us a message, since no loop of ours looks at it; with one it was 0.6 us.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ def _rows(arrows: list[Mapping[str, Any]], places: Mapping[str, int]) -> Iterato
         yield f'<text class="quiet" x="4" y="{y + 4}">+{arrow["offset"]:.3f} s</text>'
         yield (
             f'<a href="#m{arrow["index"]}">{_words(middle, y - 5, label, "", ROOM)}'
-            f'<path class="arrow {arrow["kind"]}" d="M{start} {y}H{end}M{back} {y - 4}L{end} {y}L{back} {y + 4}"/></a>'
+            f'<path class="arrow {arrow["kind"]}" '
+            f'd="M{start} {y}H{end}M{back} {y - 4}L{end} {y}L{back} {y + 4}"/></a>'
         )
         if arrow["note"]:
             yield _words(middle, y + 14, arrow["note"], "note", ROOM + 8)

@@ -5,9 +5,9 @@
     SIP/2.0 200 OK
     ...
 
-A line for each message (> we sent it, < we received it; the size in octets), then the message, secrets hidden,
-and a line end. `- 12` stands where twelve messages could not be written. The format is plain to grep in, and
-five times as fast as JSON.
+A line for each message (> we sent it, < we received it; the size in octets), then the message, secrets
+hidden, and a line end. `- 12` stands where twelve messages could not be written. The format is plain to grep
+in, and five times as fast as JSON.
 """
 
 from __future__ import annotations
@@ -85,15 +85,19 @@ class FileSink:
             self.close()
         if self._descriptor == CLOSED or not os.fstat(self._descriptor).st_nlink:  # somebody removed it
             self._begin()
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        """All of it or nothing."""
+        written = 0
         try:
             written = os.write(self._descriptor, data)
-        except OSError:
-            self.close()
-            raise
+        finally:
+            if written < len(data):
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, self._size)
+                self.close()
         if written < len(data):
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
-            self.close()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += written
 
@@ -105,13 +109,19 @@ class FileSink:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(self._place.path(self._place.next_number()), flags, 0o600)
-        self._size = os.write(self._descriptor, FIRST_LINE)
+        path = self._place.path(self._place.next_number())
+        self._descriptor = os.open(path, flags, 0o600)
+        self._size = 0
+        try:
+            self._write(FIRST_LINE)
+        except OSError:
+            path.unlink()
+            raise
 
 
 def read_messages(path: Path, containing: Sequence[bytes] = ()) -> Iterator[Kept]:
-    """What is in one file, as far as it is whole, if the file has any of these octets in it. May block; a file
-    that is not ours gives nothing.
+    """What is in one file, as far as it is whole, if the file has any of these octets in it. May block; a
+    file that is not ours gives nothing.
     """
     try:
         content = path.read_bytes()

@@ -103,9 +103,11 @@ class HepSink:
             return self._socket
         self.close()
         host, _, port = self._collector.rpartition(":")
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_DGRAM
-        )[0]
+        try:
+            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
+        except UnicodeError as error:  # a name with an empty or endless label
+            raise OSError(f"{host} is no name") from error
+        family, kind, protocol, _, address = found[0]
         self._socket = socket.socket(family, kind, protocol)
         self._socket.connect(address)
         self._looked_up = now

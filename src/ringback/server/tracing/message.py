@@ -3,10 +3,11 @@
 
     {"at": 1767225600.25, "direction": "received", "transport": "UDP", "local": "192.0.2.1:5060",
      "remote": "192.0.2.9:5060", "call_id": "a84b4c76e66710", "method": "INVITE",
-     "summary": "INVITE sip:102@example.com SIP/2.0", "cseq": "1 INVITE", "from_tag": "1928301774", "to_tag": "",
+     "summary": "INVITE sip:102@example.com SIP/2.0", "cseq": "1 INVITE", "from_tag": "192830", "to_tag": "",
      "from": "sip:101@example.com", "to": "sip:102@example.com", "size": 812, "text": "INVITE sip:102@..."}
 
-A response has "status" (a number) instead of "method". All texts come from strangers: whoever shows them escapes.
+A response has "status" (a number) instead of "method". All texts come from strangers: whoever shows them
+escapes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ Message = dict[str, Any]
 COMPACT = {"i": "call-id", "f": "from", "t": "to", "c": "content-type"}
 WANTED = frozenset({"call-id", "cseq", "from", "to"})
 
+_END_OF_HEAD = re.compile(r"\r?\n\r?\n")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _FIELD = re.compile(r"([A-Za-z0-9.!%*_+`'~-]{1,64})[ \t]*:[ \t]*(.*)")
 _STATUS = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: |$)", re.IGNORECASE)
@@ -55,8 +57,8 @@ def described(text: str) -> Message:
 
 def head_of(text: str) -> tuple[str, dict[str, str]]:
     """The start line, and the first of each wanted field."""
-    head = re.split(r"\r?\n\r?\n", text.lstrip("\r\n"), maxsplit=1)[0]
-    start, *lines = _FOLD.sub(" ", head).splitlines() if head else [""]
+    head = parted(text.lstrip("\r\n"))[0]
+    start, *lines = _lines(head) or [""]
     fields: dict[str, str] = {}
     for line in lines:
         found = _FIELD.fullmatch(line)
@@ -70,18 +72,30 @@ def head_of(text: str) -> tuple[str, dict[str, str]]:
 
 def header(message: Message, *names: str) -> str:
     """A header field of a message by its names, written small; empty where there is none."""
-    head = re.split(r"\r?\n\r?\n", str(message["text"]), maxsplit=1)[0]
-    for line in _FOLD.sub(" ", head).splitlines()[1:]:
+    head = parted(str(message["text"]))[0]
+    for line in _lines(head)[1:]:
         found = _FIELD.fullmatch(line)
         if found is not None and found[1].lower() in names:
             return found[2].strip(" \t")
     return ""
 
 
+def _lines(head: str) -> list[str]:
+    """Header fields, those on several lines (RFC 3261 7.3.1) on one. Not `splitlines`, which knows more line
+    ends than SIP does.
+    """
+    return _FOLD.sub(" ", head.rstrip("\r\n")).replace("\r\n", "\n").split("\n")
+
+
 def body(message: Message) -> str:
     """What follows the empty line."""
-    parts = re.split(r"\r?\n\r?\n", str(message["text"]), maxsplit=1)
-    return parts[1] if len(parts) > 1 else ""
+    return parted(str(message["text"]))[1]
+
+
+def parted(text: str) -> tuple[str, str]:
+    """The head with its empty line, and the body."""
+    end = _END_OF_HEAD.search(text)
+    return (text[: end.end()], text[end.end() :]) if end else (text, "")
 
 
 def method_of(message: Message) -> str:

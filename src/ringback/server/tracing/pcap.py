@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are messages opened in Wireshark? As a pcap file, with the packets made up around them.
 
-The file has raw IP packets (LINKTYPE_RAW). UDP stays UDP. A connection, also an encrypted one, becomes a TCP stream
-in clear with the ports it had, except that our TLS and WebSocket ports are written as 5060, or Wireshark would try
-to decrypt. Secrets are hidden, so lengths may differ from the wire.
+The file has raw IP packets (LINKTYPE_RAW). UDP stays UDP. A connection, also an encrypted one, becomes a TCP
+stream in clear with the ports it had, except that our TLS and WebSocket ports are written as 5060, or
+Wireshark would try to decrypt.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from ringback.server.tracing.message import Message
+from ringback.server.tracing.message import Message, parted
 
 LINKTYPE_RAW = 101
 SNAPLEN = 262_144
@@ -21,6 +22,8 @@ UDP, TCP = 17, 6
 #: A message in a packet; longer ones become several, as TCP would send them.
 LARGEST_UDP, SEGMENT = 65_000, 1_400
 PLAIN_PORT = 5060
+
+_CONTENT_LENGTH = re.compile(r"(?im)^(?:content-length|l)[ \t]*:[ \t]*[0-9]+")
 
 SYN, ACK, PUSH = 0x02, 0x10, 0x08
 WINDOW = 65_535
@@ -38,7 +41,7 @@ def pcap(messages: Sequence[Message]) -> bytes:
     connections: dict[frozenset[End], _Connection] = {}
     packets: list[bytes] = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, SNAPLEN, LINKTYPE_RAW)]
     for message in messages:
-        data = str(message["text"]).encode("utf-8")
+        data = _payload(message)
         local, remote = _end(message["local"]), _end(message["remote"])
         if message["transport"] == "UDP":
             source, target = (local, remote) if message["direction"] == "sent" else (remote, local)
@@ -50,6 +53,15 @@ def pcap(messages: Sequence[Message]) -> bytes:
             datagrams = connection.packets(source, target, data)
         packets += [_captured(message["at"], datagram) for datagram in datagrams]
     return b"".join(packets)
+
+
+def _payload(message: Message) -> bytes:
+    """The message with the Content-Length it has now: where a key was struck out of a body it is another one,
+    and a stream could not be read on (RFC 3261 18.3).
+    """
+    head, body = parted(str(message["text"]))
+    length = f"Content-Length: {len(body.encode())}"
+    return f"{_CONTENT_LENGTH.sub(length, head, count=1)}{body}".encode()
 
 
 @dataclass(slots=True)

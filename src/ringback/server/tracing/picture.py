@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What does a call look like? Columns for who took part, arrows for messages, lanes for the sound: data for those
-who draw it, on a page, in a terminal or in a download.
+"""What does a call look like? Columns for who took part, arrows for messages, lanes for the sound.
 
-    picture(messages, record) -> {"columns": [{"id", "label", "address"}],
-                                  "arrows": [{"at", "offset", "from", "to", "label", "kind", "index", "repeats", "note"}],
-                                  "lanes": [{"leg", "from", "to", "began", "ended", "codec", "loss", "jitter_ms", "mos",
-                                             "series", "held"}]}
+It is data for those who draw it, on a page, in a terminal or in a download.
+
+    picture(messages, record) -> {
+        "columns": [{"id", "label", "address"}],
+        "arrows": [{"at", "offset", "from", "to", "label", "kind", "index", "repeats", "note"}],
+        "lanes": [{"leg", "from", "to", "began", "ended", "codec", "loss", "jitter_ms", "mos",
+                   "series", "held"}]}
 
 Times are seconds since 1970, `offset` seconds since the first message; `index` is the place of the message in
 `messages`. What was sent again is one arrow, which says how often. Labels come from strangers: escape them.
@@ -24,6 +26,9 @@ from ringback.server.tracing.picture_notes import notes_of
 Arrow = dict[str, Any]
 Picture = dict[str, Any]
 
+#: After 64*T1 nobody sends a message again (RFC 3261 17.1.1.2): later it is another one that looks the same.
+LONGEST_RESENDING = 34.0
+
 KINDS = ((200, "provisional"), (300, "success"), (400, "redirect"))
 
 
@@ -39,15 +44,17 @@ def picture(messages: Sequence[Message], record: Mapping[str, Any] | None = None
 
 
 def _arrows(messages: Sequence[Message], notes: Sequence[str], ids: Mapping[str, str]) -> list[Arrow]:
+    drawn: list[Arrow] = []
     arrows: dict[tuple[str, str, str], Arrow] = {}
     for index, (message, note) in enumerate(zip(messages, notes, strict=True)):
         key = (message["direction"], message["remote"], message["text"])
         first = arrows.get(key)
-        if first is None:
+        if first is None or message["at"] - first["at"] > LONGEST_RESENDING:
             arrows[key] = _arrow(messages[0]["at"], message, note, ids) | {"index": index}
+            drawn.append(arrows[key])
         else:
             _fold(first, message["at"])
-    return list(arrows.values())
+    return drawn
 
 
 def _arrow(start: float, message: Message, note: str, ids: Mapping[str, str]) -> Arrow:

@@ -48,8 +48,8 @@ def visible(text: str) -> str:
 
 
 def _party(message: Message) -> str:
-    """Who the peer of a message is: requests come from the one in From, and go to the one in To; responses come
-    from the one in To.
+    """Who the peer of a message is: requests come from the one in From, and go to the one in To; responses
+    come from the one in To.
     """
     is_request = "status" not in message
     is_sender = message["direction"] == ("received" if is_request else "sent")

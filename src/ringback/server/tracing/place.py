@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where do the files of a trace lie, and which of them are whose?
 
-`trace/0-00000012.sip` is the twelfth file of worker 0. Every worker writes, reads and removes its own; those of
-workers that there are no more belong to worker 0.
+`trace/0-00000012.sip` is the twelfth file of worker 0. Every worker writes, reads and removes its own; those
+of workers that there are no more belong to worker 0.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
     recorder.close()
 
 A batch of messages costs one call of `take`, which refers to the batch. Some 200 messages later, or half a
-second, they are packed into a chunk, which goes into the ring and to the sinks (files, HEP), each of which has a
+second, they are packed into a chunk, which goes into the ring and to the sinks (files, HEP). Each sink has a
 thread.
 """
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which messages are worth keeping? By sampling, domains, users and devices; always whole calls.
 
-Whether a call is kept shows in one of its messages: a User-Agent in the INVITE, the caller in From. From then on
-everything with its Call-ID is kept.
+Whether a call is kept shows in one of its messages: a User-Agent in the INVITE, the caller in From. From then
+on everything with its Call-ID is kept.
 """
 
 from __future__ import annotations

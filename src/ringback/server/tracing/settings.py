@@ -24,8 +24,8 @@ def _collector(text: str) -> str:
 
 class TraceSettings(Section):
     """Every SIP message that is sent or received is kept for a while, readable also where it was encrypted on
-    the wire, so that a call can be looked at when somebody complains. Passwords and keys are struck out before
-    anything leaves the memory of the server.
+    the wire, so that a call can be looked at when somebody complains. Passwords and keys are struck out
+    before anything leaves the memory of the server.
     """
 
     enabled: bool = True
@@ -40,8 +40,9 @@ class TraceSettings(Section):
 
     files: Annotated[int, Field(ge=0, le=10_000)] = 10
     """How many files are kept in the directory `trace` of the data directory, for what is older than the
-    memory or than a restart. 0: no message is written to the disk. With more than some 200 calls a second writing
-    pauses, so that it never costs more than 2 % of a processor; keep a part of the calls then (`sampling`)."""
+    memory or than a restart. 0: no message is written to the disk. With more than some 200 calls a second
+    writing pauses, so that it costs no more than 2 % of a processor; keep a part of the calls then
+    (`sampling`)."""
 
     file_size: Annotated[int, Field(ge=100_000, le=1_000_000_000)] = 10_000_000
     """How large a file becomes, in bytes, before the next one is begun."""

@@ -15,6 +15,8 @@ logger = logging.getLogger("ringback.verdicts")
 
 #: Messages of one call that are looked at; more is no call that anybody reads.
 MESSAGES = 2000
+#: Seconds before and after a call in which a failed handshake may have to do with it.
+NEARBY = 60.0
 
 FAMILIES: tuple[tuple[str, str, tuple[Diagnostic, ...]], ...] = (
     ("Sound", "Why is there no sound, or bad sound?", media.TABLE),
@@ -46,10 +48,18 @@ def diagnose(
     """
     story = Story(messages[:MESSAGES], record, registrations)
     found = [verdict for rule in RULES for verdict in _guarded(rule, story)]
-    if not story.is_answered:
-        hosts = frozenset(each.remote_host for each in story.seen if each.remote)
-        found += encryption.concerning(tls_failures, hosts)
+    if not any(verdict["severity"] == "note" for verdict in found):
+        found += _handshakes(story, tls_failures)
     return sorted(found, key=lambda verdict: (ORDER.index(verdict["severity"]), verdict["code"]))
+
+
+def _handshakes(story: Story, failures: Iterable[Mapping[str, Any]]) -> list[Verdict]:
+    """Handshakes that failed about that time, with those who were in a call that did not come about."""
+    if story.is_answered or not story.seen:
+        return []
+    begin, end = story.seen[0].at - NEARBY, story.seen[-1].at + NEARBY
+    nearby = [each for each in failures if begin <= float(each.get("last_at") or begin) <= end]
+    return encryption.concerning(nearby, frozenset(each.remote_host for each in story.seen if each.remote))
 
 
 def _guarded(rule: Callable[[Story], Iterator[Verdict]], story: Story) -> list[Verdict]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is a numbered diagnostic, and what a verdict? A row of the tables, and the row found true of a call."""
+"""What is a numbered diagnostic, and what a verdict? A row of the tables, and that row true of a call."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why did TLS not come about? RB-4xxx: from the list of failed handshakes, ours and those of who called us."""
+"""Why did TLS not come about? RB-4xxx: from the list of handshakes that failed, ours and others'."""
 
 from __future__ import annotations
 

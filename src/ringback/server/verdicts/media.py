@@ -178,8 +178,8 @@ def _silence(story: Story) -> Iterator[Verdict]:
         if not other[1][0]:
             return  # that one had nothing to send, and this one perhaps neither
         yield ONE_WAY.verdict(
-            f"{story.leg_name(other[0])} is heard ({other[1][0]} packets), {story.leg_name(leg)} is not: nothing"
-            f" came from it in {story.talked:.0f} s.{_where(story, silent)}"
+            f"{story.leg_name(other[0])} is heard ({other[1][0]} packets), {story.leg_name(leg)} is not:"
+            f" nothing came from it in {story.talked:.0f} s.{_where(story, silent)}"
         )
     else:
         yield from _fell_silent(story)
@@ -235,7 +235,8 @@ def _other_ports(story: Story) -> Iterator[Verdict]:
             continue
         if (host, port) != (sound.host, str(sound.port)):
             yield OTHER_PORT.verdict(
-                f"{story.leg_name(leg)} sends its sound from {media}, but its description says {sound.address}."
+                f"{story.leg_name(leg)} sends its sound from {media}, but its description says"
+                f" {sound.address}."
             )
 
 
@@ -356,7 +357,8 @@ def _refused_sound(story: Story) -> Iterator[Verdict]:
         assert story.first is not None
         offered = story.first.request.sound
         yield SOUND_REFUSED.verdict(
-            f"The call was offered with {_list(list(offered.codecs) if offered else [])}; the answer took no sound.",
+            f"The call was offered with {_list(list(offered.codecs) if offered else [])}; the answer took no"
+            " sound.",
             [story.first.request.index, final.index],
         )
 

@@ -121,8 +121,8 @@ def _passwords(story: Story, tries: list[Transaction]) -> Iterator[Verdict]:
     proofs = [each for each in tries if _has_credentials(each)]
     if not proofs:
         yield NO_PASSWORD.verdict(
-            f"{request.method} of {name} from {request.remote} was answered {last.status} {len(tries)} times, and"
-            " no credentials came.",
+            f"{request.method} of {name} from {request.remote} was answered {last.status} {len(tries)} times,"
+            " and no credentials came.",
             [request.index, final.index],
         )
     elif all(_is_stale(each) for each in proofs):
@@ -133,8 +133,8 @@ def _passwords(story: Story, tries: list[Transaction]) -> Iterator[Verdict]:
             )
     else:
         yield WRONG_PASSWORD.verdict(
-            f"{request.method} of {name} from {request.remote} came {len(proofs)} times with credentials that do"
-            f" not fit{_detail(story)}.",
+            f"{request.method} of {name} from {request.remote} came {len(proofs)} times with credentials that"
+            f" do not fit{_detail(story)}.",
             [index for each in proofs for index in (each.request.index, each.finals[0].index)],
         )
 

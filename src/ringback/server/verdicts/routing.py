@@ -43,6 +43,13 @@ NOT_ITS_NAME = Diagnostic(
     "The phone proved to be one user and wrote another one into From.",
     "Enter the number of the account as the user name of the phone, also as caller ID.",
 )
+ONE_NUMBER_ONLY = Diagnostic(
+    2005,
+    "A guest called more than it may",
+    "error",
+    "Guests of a page such as /call/NAME may call the one number of that page, once at a time.",
+    "Nothing is wrong, unless the page should lead to another number.",
+)
 UNKNOWN_NUMBER = Diagnostic(
     2010,
     "Nobody has this number",
@@ -149,6 +156,7 @@ TABLE = (
     NO_CALLS_OUT,
     NO_STRANGERS,
     NOT_ITS_NAME,
+    ONE_NUMBER_ONLY,
     UNKNOWN_NUMBER,
     NO_PHONE,
     PHONE_LOST,
@@ -179,6 +187,8 @@ BY_RULE = {
     ("authentication", "calls out"): NO_CALLS_OUT,
     ("authentication", "strangers"): NO_STRANGERS,
     ("authentication", "From"): NOT_ITS_NAME,
+    ("authentication", "guest"): ONE_NUMBER_ONLY,
+    ("bridge", "guest"): ONE_NUMBER_ONLY,
 }
 
 

@@ -145,8 +145,8 @@ def _no_ack(story: Story, transaction: Transaction) -> Verdict | None:
     first, last = successes[0], successes[-1]
     ours = first.contact
     text = (
-        f"{story.who(first)} did not acknowledge the answer: the {first.status} was sent {len(successes)} times"
-        f" in {last.at - first.at:.0f} s and no ACK came. The ACK goes to the Contact {ours}"
+        f"{story.who(first)} did not acknowledge the answer: the {first.status} was sent {len(successes)}"
+        f" times in {last.at - first.at:.0f} s and no ACK came. The ACK goes to the Contact {ours}"
     )
     if is_numeric(host_of(ours)) and not is_reachable(host_of(ours), first.remote_host):
         text += f", an address of a private network that {first.remote} cannot reach"
@@ -196,8 +196,8 @@ def _answers_unheard(story: Story, transaction: Transaction) -> Verdict | None:
         return None
     request, response = transaction.request, transaction.responses[0]
     return ANSWERS_UNHEARD.verdict(
-        f"{request.method} of {story.who(request)} came {len(transaction.requests)} times from {request.remote};"
-        f" it was answered {len(transaction.responses)} times, to {response.remote}.",
+        f"{request.method} of {story.who(request)} came {len(transaction.requests)} times from"
+        f" {request.remote}; it was answered {len(transaction.responses)} times, to {response.remote}.",
         [*_indices(transaction.requests), *_indices(transaction.responses)],
     )
 
@@ -211,8 +211,8 @@ def _too_large(story: Story, transaction: Transaction) -> Verdict | None:
     if first.transport != "UDP" or first.size <= LARGE:
         return None
     return TOO_LARGE.verdict(
-        f"{first.method} to {story.who(first)} has {first.size} octets; it was sent {len(requests)} times over"
-        " UDP, and nothing came back.",
+        f"{first.method} to {story.who(first)} has {first.size} octets; it was sent {len(requests)} times"
+        " over UDP, and nothing came back.",
         _indices(requests),
     )
 
@@ -277,9 +277,10 @@ def _signs_of_rewriting(seen: Seen) -> str:
     is_repaired = sound.host == seen.remote_host != sound.origin_host
     if is_repaired and not is_reachable(sound.origin_host, seen.remote_host):
         contact = host_of(seen.contact)
-        if contact == sound.origin_host or seen.header("via").partition(" ")[2].startswith(sound.origin_host):
+        sent_by = seen.header("via").partition(" ")[2]
+        if contact == sound.origin_host or sent_by.startswith(sound.origin_host):
             return (
-                f"in its description c= is {sound.host}, where it comes from, while o= and its other addresses"
+                f"in its description c= is {sound.host}, where it comes from, while o= and other addresses"
                 f" are {sound.origin_host}: somebody on the way changed c= only"
             )
     return ""

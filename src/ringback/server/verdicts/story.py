@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened in this call? Its messages as transactions, who is who, what was decided: what all rules read.
+"""What happened in this call? Its messages as transactions, who is who, what was decided: all rules read it.
 
-Messages are dictionaries of the trace, of all legs, in the order of time; nothing in them is believed, and what
-cannot be read is left out. A request that came or went more than once is one transaction with repetitions.
+Messages are dictionaries of the trace, of all legs, in the order of time; nothing in them is believed, and
+what cannot be read is left out. A request that came or went more than once is one transaction.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def words_for_a_phone(settings: PhoneSettings) -> dict[str, str]:
         "User name": settings.number,
         "Display name": settings.name,
         "Domain": settings.domain,
-        "Server": settings.server.addresses.get("udp", settings.host),
+        "Server": settings.host,
         "Encrypted": settings.server.addresses.get("tls", ""),
     }
     return {label: value for label, value in rows.items() if value}

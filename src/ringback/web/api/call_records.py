@@ -48,10 +48,11 @@ async def explanation_of(house: House, record: Record) -> Record:
 
 
 async def trace_of(house: House, record: Record) -> Record:
-    """The messages of all legs and processes, and the verdicts with their evidence among them."""
+    """The messages of all legs and processes, what was decided, and the verdicts with their evidence."""
     explanation = await explanation_of(house, record)
+    decisions = explanation["decisions"]
     if not explanation["call_ids"]:
-        return {"messages": [], "verdicts": explanation["verdicts"]}
+        return {"messages": [], "decisions": decisions, "verdicts": explanation["verdicts"]}
     since = max(0.0, float(record.get("began_at") or 0.0) - BEFORE)
     call_ids = explanation["call_ids"][:MOST_CALL_IDS]
     answer = await house.server.ask("trace", call_ids=call_ids, since=since, limit=MOST_MESSAGES)
@@ -61,7 +62,7 @@ async def trace_of(house: House, record: Record) -> Record:
         {**each, "evidence": _moved(each.get("evidence") or (), judged, places)}
         for each in explanation["verdicts"]
     ]
-    return {**answer, "verdicts": verdicts}
+    return {**answer, "decisions": decisions, "verdicts": verdicts}
 
 
 def _moved(

@@ -22,10 +22,14 @@ Caller = Annotated[Visitor, Depends(needs(Role.PERSON, "calls:write"))]
 Operator = Annotated[Visitor, Depends(needs(Role.OPERATOR, "calls:write"))]
 
 
+#: So many of the newest are listed.
+MOST = 1000
+
+
 @router.get("/calls")
 async def list_calls(house: TheHouse, visitor: Reader, search: SearchText = "") -> Calls:
     """The calls that are on, the newest first."""
-    answer = await house.server.ask("calls")
+    answer = await house.server.ask("calls", limit=MOST)
     found = [call for call in answer["calls"] if is_visible(call, visitor) and _contains(call, search)]
     found.sort(key=lambda call: -call["began_at"])
     return Calls(items=[shown(call, visitor) for call in found], total=len(found))

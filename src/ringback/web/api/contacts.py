@@ -16,7 +16,7 @@ async def contacts_of(house: House) -> list[Contact]:
     """Everybody, by name."""
     registrations = (await house.server.ask("registrations"))["registrations"]
     online = {str(each["user"]) for each in registrations}
-    states = _states((await house.server.ask("calls"))["calls"])
+    states = _states((await house.server.ask("calls", limit=1000))["calls"])
     users = await asyncio.to_thread(house.store.users, asleep=True)
     found = [
         Contact(

@@ -44,6 +44,6 @@ def cell(value: object) -> str:
     if isinstance(value, int | float):
         return str(value)
     text = str(value)
-    is_formula = text.lstrip().startswith(FORMULA_BEGINNINGS) or text.startswith(FORMULA_BEGINNINGS)
     clean = "".join(" " if unicodedata.category(each)[0] == "C" else each for each in text)
+    is_formula = text.startswith(FORMULA_BEGINNINGS) or clean.lstrip().startswith(FORMULA_BEGINNINGS)
     return f"'{clean}" if is_formula else clean

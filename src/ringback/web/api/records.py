@@ -11,6 +11,9 @@ from fastapi import Depends, Query, Response
 from fastapi.responses import FileResponse
 
 from ringback.server.storage.records import CSV_HEADINGS, Search
+from ringback.server.tracing.page import html_page
+from ringback.server.tracing.pcap import pcap
+from ringback.server.tracing.picture import picture
 from ringback.web.api.access import TheHouse, missing, routes, sees_all
 from ringback.web.api.call_records import explanation_of, find_record, trace_of
 from ringback.web.api.call_shapes import AskedRecordPage, AskedRecords, Call, Records
@@ -66,8 +69,6 @@ async def read_record(house: TheHouse, visitor: Reader, record_id: IdInPath) -> 
 @router.get("/records/{record_id}/trace")
 async def read_record_trace(house: TheHouse, visitor: Tracer, record_id: IdInPath) -> CallTrace:
     """The messages of a call and its ladder."""
-    from ringback.server.tracing.picture import picture
-
     record = await _record(house, visitor, record_id)
     answer = await trace_of(house, record)
     drawn = await asyncio.to_thread(picture, answer["messages"], record)
@@ -77,8 +78,6 @@ async def read_record_trace(house: TheHouse, visitor: Tracer, record_id: IdInPat
 @router.get("/records/{record_id}/trace.pcap", response_class=Response)
 async def download_record_pcap(house: TheHouse, visitor: Tracer, record_id: IdInPath) -> Response:
     """The messages as a file for Wireshark."""
-    from ringback.server.tracing.pcap import pcap
-
     record = await _record(house, visitor, record_id)
     packets = await asyncio.to_thread(pcap, (await trace_of(house, record))["messages"])
     return _download(packets, "application/vnd.tcpdump.pcap", f"call-{record['id']}.pcap")
@@ -87,10 +86,10 @@ async def download_record_pcap(house: TheHouse, visitor: Tracer, record_id: IdIn
 @router.get("/records/{record_id}/page.html", response_class=Response)
 async def download_record_page(house: TheHouse, visitor: Tracer, record_id: IdInPath) -> Response:
     """The whole call in one page that needs no server, to send to somebody."""
-    from ringback.server.tracing.page import html_page
-
     record = await _record(house, visitor, record_id)
-    page = await asyncio.to_thread(html_page, record, (await trace_of(house, record))["messages"])
+    trace = await trace_of(house, record)
+    told = {**record, "decisions": trace["decisions"], "verdicts": trace["verdicts"]}
+    page = await asyncio.to_thread(html_page, told, trace["messages"])
     return _download(page.encode(errors="replace"), "text/html; charset=utf-8", f"call-{record['id']}.html")
 
 

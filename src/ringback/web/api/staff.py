@@ -201,7 +201,7 @@ def _remove(house: House, number: str) -> None:
 async def _presence(house: House) -> tuple[Counter[str], set[str]]:
     """How many phones of each number are registered, and which numbers are in a call."""
     registrations = (await house.server.ask("registrations"))["registrations"]
-    calls = (await house.server.ask("calls"))["calls"]
+    calls = (await house.server.ask("calls", limit=1000))["calls"]
     parties = [call.get(side) or {} for call in calls for side in ("caller", "callee")]
     return Counter(each["user"] for each in registrations), {str(each.get("number")) for each in parties}
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends
 
@@ -26,11 +26,16 @@ MAX_FILES = 10_000
 async def read_system(house: TheHouse, _: Reader) -> SystemState:
     """What `ringback status` shows, with certificate and disk."""
     status = await house.server.ask("status")
+    calls = await house.server.ask("calls", limit=1)
     failures = (await house.server.ask("tls-failures"))["failures"]
-    disk = await asyncio.to_thread(disk_of, house.directory)
-    known = {name: value for name, value in status.items() if name in SystemState.model_fields}
+    known = {name: status[name] for name in SystemState.model_fields if status.get(name) is not None}
     return SystemState.model_validate(
-        {**known, **_of_workers(status), "disk": disk, "tls_failures": failures}
+        {
+            **known,
+            "calls": calls["total"],
+            "disk": await asyncio.to_thread(disk_of, house.directory),
+            "tls_failures": failures,
+        }
     )
 
 
@@ -58,11 +63,3 @@ def _size(folder: Path, pattern: str) -> int:
     except OSError:
         return total
     return total
-
-
-def _of_workers(status: dict[str, Any]) -> dict[str, Any]:
-    """With several processes for signalling, "workers" is a list; with one there is none."""
-    workers = status.get("workers")
-    return {
-        "workers": [each for each in workers if isinstance(each, dict)] if isinstance(workers, list) else []
-    }

@@ -68,7 +68,9 @@ class CertificateState(Shape):
     names: list[str] = []
     expires_at: float | None = None
     source: str = ""
-    """Who made it: "own authority", "file" or "ACME"."""
+    """Who made it: our own authority, a file, or ACME."""
+    authority: str = ""
+    """The fingerprint of our own authority."""
     authority: str = ""
     """SHA-256 fingerprint of our own authority, if that made it. Devices learn to trust it at /trust."""
     problem: str = ""

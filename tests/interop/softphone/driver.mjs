@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Presses, writes and looks in pages of one Chromium: commands come in and answers go out, a line of JSON each.
+//
+//   node driver.mjs '{"chromium": "/usr/bin/chromium", "source": "folder of measure.js"}'
+//
+// It runs in the folder where npm has put playwright-core and axe-core.
+
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { readFileSync } from 'node:fs';
+
+const require = createRequire(`${process.cwd()}/`);
+const { chromium } = require('playwright-core');
+const { chromium: executablePath, source } = JSON.parse(process.argv[2]);
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const WITHIN = 15_000;
+
+const browser = await chromium.launch({
+  executablePath,
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-dev-shm-usage',
+    '--use-fake-device-for-media-stream',
+    '--use-fake-ui-for-media-stream',
+    '--allow-loopback-in-peer-connection',
+    '--disable-features=WebRtcHideLocalIpsWithMdns',
+    '--autoplay-policy=no-user-gesture-required',
+    '--disable-background-timer-throttling',
+    '--disable-backgrounding-occluded-windows',
+    '--disable-renderer-backgrounding',
+    '--ignore-certificate-errors',
+  ],
+});
+
+const pages = new Map();
+const errors = [];
+
+async function open({ phone, site, path, login, password, permissions = ['microphone', 'camera'], ...look }) {
+  const context = await browser.newContext({ permissions, ignoreHTTPSErrors: true, ...look });
+  if (login) {
+    const answer = await context.request.post(`${site}/api/v1/session`, { data: { login, password }, headers: { Origin: site } });
+    if (!answer.ok()) throw new Error(`signing in: ${answer.status()} ${await answer.text()}`);
+  }
+  const page = await context.newPage();
+  page.setDefaultTimeout(WITHIN);
+  page.on('pageerror', (error) => errors.push(`${phone}: ${error.stack ?? error}`));
+  page.on('console', (message) => {
+    console.error(`${phone}: ${message.text()}`);
+    if (/Content Security Policy/.test(message.text())) errors.push(`${phone}: ${message.text()}`);
+  });
+  await page.addInitScript({ path: `${source}/measure.js` });
+  await page.goto(site + path);
+  pages.set(phone, page);
+}
+
+const found = (page, { role, name, text, label, exact = false }) =>
+  (role ? page.getByRole(role, { name, exact }) : label ? page.getByLabel(label, { exact }) : page.getByText(text, { exact })).first();
+
+const commands = {
+  async close(page, { phone }) {
+    pages.delete(phone);
+    await page.context().close();
+  },
+  press: (page, { keys }) => page.keyboard.press(keys),
+  click: (page, what) => found(page, what).click(),
+  write: (page, { value, ...what }) => found(page, what).fill(value),
+  see: (page, what) => found(page, what).waitFor(),
+  gone: (page, what) => found(page, what).waitFor({ state: 'detached' }),
+  text: (page, { selector }) => page.locator(selector).first().innerText(),
+  measure: (page) => page.evaluate(() => globalThis.measure()),
+  cut: (page) => page.evaluate(() => globalThis.cutNetwork()),
+  evaluate: (page, { script }) => page.evaluate(script),
+  picture: (page, { file }) => page.screenshot({ path: file }).then(() => file),
+  // what axe-core finds, in words
+  async check(page) {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => globalThis.axe.run(document));
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`);
+  },
+};
+
+async function obey({ command, ...details }) {
+  if (command === 'errors') return errors.splice(0);
+  if (command === 'open') return open(details);
+  return commands[command](pages.get(details.phone), details);
+}
+
+const tell = (answer) => console.log(JSON.stringify(answer));
+tell({ event: 'ready', version: browser.version() });
+for await (const line of createInterface({ input: process.stdin })) {
+  const { number, ...command } = JSON.parse(line);
+  obey(command).then(
+    (result) => tell({ event: 'done', number, result: result ?? null }),
+    (error) => tell({ event: 'failed', number, text: String(error) }),
+  );
+}
+await browser.close();
