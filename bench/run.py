@@ -4,7 +4,8 @@
 python bench/run.py                      everything: about an hour; writes bench/results.json and the page
 python bench/run.py --quick              a form of three minutes: one run, short, nothing written
 python bench/run.py --only call --runs 1 one case (may be said several times), nothing written
-python bench/run.py --part flatness      one part: cases, workers, flatness, goodput, scanners, sipp, cleaning, media
+python bench/run.py --part flatness      one part: cases, workers, flatness, goodput, scanners, sipp, cleaning, media,
+                                         tracing
     python bench/run.py --part cases --only call     measure one case again, and put it into the page
 python bench/run.py --only call --profile --server ringback
 """
@@ -29,6 +30,7 @@ import bench_media
 import bench_results
 import bench_scanners
 import bench_sipp
+import bench_tracing
 import report
 from bench_cases import BY_NAME, CASES, Case
 from bench_generator import Measured
@@ -37,7 +39,7 @@ from bench_turn import Setup, turn
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("cases", "workers", "cleaning", "flatness", "goodput", "scanners", "sipp", "media")
+PARTS = ("cases", "workers", "cleaning", "flatness", "goodput", "scanners", "sipp", "media", "tracing")
 QUICK = ("call", "call-500", "message", "register-md5", "options")
 console = Console(highlight=False, width=150)
 begun = time.monotonic()
@@ -186,6 +188,7 @@ def part(name: str, arguments: argparse.Namespace) -> Any:
         "goodput": bench_goodput.measure,
         "sipp": bench_sipp.measure,
         "media": bench_media.measure,
+        "tracing": bench_tracing.measure,
     }
     return parts[name](kernel=kernel, tell=tell)
 

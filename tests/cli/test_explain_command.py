@@ -3,7 +3,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from ringback.net.sockets import RealNetwork
 from ringback.pbx.accounts import new_user
 from ringback.pbx.process import ServerProcess
 from ringback.server.config_file import load_settings
+from ringback.server.first_start import open_records
 
 SETTINGS = """
 [sip]
@@ -108,6 +111,37 @@ async def test_questions_that_make_no_sense_get_a_sentence(process: ServerProces
     (tmp_path / "large.sip").write_text("a" * 70_000)
     assert "this is no SIP message" in (await asked(tmp_path, str(tmp_path / "large.sip"))).stderr
     assert "say a Call-ID, or a file" in (await asked(tmp_path)).stderr
+
+
+async def test_a_call_that_is_over_is_explained_with_its_record_and_also_when_the_server_is_gone(
+    process: ServerProcess, tmp_path: Path
+) -> None:
+    silent = {
+        "name": "caller", "number": "101", "address": "192.0.2.9:5060 (UDP)", "call_id": "over",
+        "streams": [{"kind": "audio", "packets_received": 0, "packets_sent": 900, "lost": 0, "jitter_ms": 0, "mos": None}],
+    }  # fmt: skip
+    heard = {**silent, "name": "callee", "number": "102", "address": "192.0.2.8:5060 (UDP)", "call_id": "leg"}
+    heard["streams"] = [{**silent["streams"][0], "packets_received": 900}]  # type: ignore[index,dict-item]
+    now = time.time()
+    party = {"number": "101", "name": "", "device": "", "user_agent": ""}
+    record = {
+        "id": "00112233445566aa", "began_at": now, "answered_at": now + 1, "ended_at": now + 29, "caller": party,
+        "callee": {**party, "number": "102"}, "dialled": "102", "state": "ended", "result": "answered", "status": 200,
+        "ended_by": "caller", "how_ended": "101 hung up after 28 s", "mode": "bridge", "anchored": "", "notes": [],
+        "call_ids": ["over", "leg"], "legs": [silent, heard], "quality": [], "decisions": [], "verdicts": [],
+        "recording": "",
+    }  # fmt: skip
+    with closing(open_records(tmp_path)) as records:
+        assert records.put(record)
+    for what in ("00112233445566aa", "over", "leg"):
+        done = await asked(tmp_path, what)
+        assert "101 hung up after 28 s" in done.stdout
+        assert "RB-1002 error: Sound in one direction only" in done.stdout
+        assert "102 is heard (900 packets), 101 is not" in done.stdout
+    await process.close()
+    done = await asked(tmp_path, "over")
+    assert "101 hung up after 28 s" in done.stdout
+    assert "the server is not running" in done.stderr
 
 
 def test_without_a_server_nobody_explains(tmp_path: Path) -> None:

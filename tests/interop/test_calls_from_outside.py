@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interop_browser import Browser
 from interop_process import wait_until
 from interop_rig import PASSWORD, Rig
 from interop_ringback import Ringback
@@ -139,3 +140,45 @@ def test_several_workers_write_into_one_book(rig: Rig, two_workers: Ringback) ->
     server.run("calls", "hangup", call)
     anna.wait_event("CALL_CLOSED")
     assert last_record(server, call)["ended_by"] == "server"
+
+
+def test_a_browser_and_a_desk_phone_are_called_for_each_other(rig: Rig, server: Ringback, browser: Browser) -> None:
+    page = rig.browser_phone(browser, server, "101", tone=500, calls="answer")
+    bob = rig.baresip(server, "102", frequency=900.0, answer="manual")
+    server.run("calls", "place", "101", "102")
+    page.wait_event("established")
+    bob.wait_event("CALL_INCOMING")
+    wait_until(lambda: page.hears_of(440.0, 480.0), 10, "the tone of a phone that rings")
+    bob.command("accept")
+    bob.wait_event("CALL_ESTABLISHED")
+    page.wait_hears(900)
+    call = only_call(server)
+    assert call["anchored"] == "101 is a browser (DTLS-SRTP)"
+    server.run("calls", "play", call["id"], "not-in-service", "--side", "callee")
+    time.sleep(3)
+    page.start("hangup")
+    bob.wait_event("CALL_CLOSED")
+    assert seconds_of_tone(bob.heard(), 500.0) > 0.5
+    record = last_record(server, call["id"])
+    assert [leg["security"] for leg in record["legs"]] == ["dtls", "plain"]
+    assert "AES" in record["legs"][0]["suite"]
+
+
+def test_a_call_between_browsers_is_recorded(rig: Rig, server: Ringback, browser: Browser) -> None:
+    anna = rig.browser_phone(browser, server, "101", tone=500)
+    bob = rig.browser_phone(browser, server, "102", tone=900, calls="answer")
+    anna.start("call", to=f"sip:102@{server.domain}")
+    anna.wait_event("established")
+    anna.wait_hears(900)
+    call = only_call(server)["id"]
+    file = Path(server.run("calls", "record", call).strip())
+    wait_until(lambda: only_call(server)["anchored"] == "it is recorded", 10, "the sound to come here")
+    anna.wait_hears(900)
+    bob.wait_hears(500)
+    time.sleep(3)
+    server.run("calls", "record", call, "--stop")
+    anna.start("hangup")
+    bob.wait_event("ended")
+    left, right = channels(file, rig.folder)
+    assert seconds_of_tone(left, 500.0) > 1.5
+    assert seconds_of_tone(right, 900.0) > 1.5

@@ -2,9 +2,10 @@
 """Does the server say why a call did not come about, and by which rule? Each refusal is made with real messages."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from explain_rig import ExplainedOffice, answered, call_id_of, in_an_office, sound
+from explain_rig import ExplainedOffice, answered, call_id_of, in_an_office, sound, talk
 from server_rig import DOMAIN, SERVER, ack_to, final
 
 MODES = pytest.mark.parametrize("mode", ["bridge", "proxy"])
@@ -227,8 +228,6 @@ def test_a_full_server_says_which_limit_was_reached() -> None:
 
 
 def test_a_transfer_that_is_not_allowed_is_told() -> None:
-    from explain_rig import talk
-
     async def check(office: ExplainedOffice) -> None:
         anna, bob = await office.phone("101", "10.0.0.11"), await office.phone("102", "10.0.0.12")
         leg, _ = await talk(office, anna, bob)
@@ -242,3 +241,26 @@ def test_a_transfer_that_is_not_allowed_is_told() -> None:
         assert "101 wanted to hand the call to <sip:x@expensive.example>" in verdicts["RB-2040"]["text"]
 
     in_an_office(check, proxy={"users_may_call_out": False})
+
+
+def test_the_verdicts_on_a_call_follow_its_end_and_a_good_call_has_none() -> None:
+    async def check(office: ExplainedOffice) -> None:
+        anna, bob = await office.phone("101", "10.0.0.11"), await office.phone("102", "10.0.0.12")
+        judged: list[dict[str, Any]] = []
+        office.system.bulletin.listen(judged.append, only=("call.judged",))
+        leg = await anna.call(f"sip:102@{DOMAIN}", body=sound("10.0.0.11"))
+        await answered(bob, status=486)
+        await leg.answered(486)
+        await asyncio.sleep(3)
+        await bob.peer.expect("ACK")
+        good, _ = await talk(office, anna, bob)
+        good.request("BYE")
+        await bob.peer.expect("BYE")
+        bob.peer.reply(200)
+        await asyncio.sleep(5)
+        (event,) = judged
+        assert event["id"] == office.ended[0]["id"]
+        assert [each["code"] for each in event["verdicts"]] == ["RB-2020"]
+        assert len(office.ended) == 2
+
+    in_an_office(check)

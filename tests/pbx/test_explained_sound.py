@@ -111,6 +111,20 @@ def test_one_way_sound_names_the_one_who_is_not_heard() -> None:
     in_an_office(check, has_plane=True, **ALWAYS)
 
 
+def test_who_falls_silent_in_the_middle_of_a_call_is_named_with_a_warning() -> None:
+    async def check(office: ExplainedOffice) -> None:
+        talk = await Talk.begin(office)
+        anna, bob = await Mouth.at(office, "10.0.0.11", 4000), await Mouth.at(office, "10.0.0.12", 5000)
+        await asyncio.gather(anna.speak(talk.for_anna, range(1300)), bob.speak(talk.for_bob, range(300)))
+        verdicts = await talk.judged(office, after=1)
+        assert {code: each["severity"] for code, each in verdicts.items()} == {"RB-1002": "warning"}
+        assert verdicts["RB-1002"]["text"] == (
+            "During the call 102 is not heard, the other is, for more than 10 s."
+        )
+
+    in_an_office(check, has_plane=True, **ALWAYS)
+
+
 def test_a_short_call_without_sound_is_not_judged() -> None:
     async def check(office: ExplainedOffice) -> None:
         talk = await Talk.begin(office)

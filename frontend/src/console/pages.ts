@@ -31,6 +31,7 @@ export const PAGES: Page[] = [
   { path: "/guests", title: "Guest pages", icon: "guest", key: "u", group: "more", role: "admin", load: () => import("./guests/Guests.svelte") },
   { path: "/webhooks", title: "Webhooks", icon: "webhook", key: "w", group: "more", role: "admin", load: () => import("./webhooks/Webhooks.svelte") },
   { path: "/audit", title: "Who changed what", icon: "audit", key: "l", group: "more", role: "admin", load: () => import("./audit/Audit.svelte") },
+  { path: "/diagnostics", title: "Diagnostics", role: "person", load: () => import("./call/Manual.svelte") },
   { path: "/account", title: "Your account", icon: "account", key: "a", role: "person", load: () => import("./account/AccountPage.svelte") },
 ];
 

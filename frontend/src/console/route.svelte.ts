@@ -7,9 +7,18 @@ const ELSEWHERE = /^\/(phone|call|docs|api|trust|openapi\.json|healthz|readyz|ev
 class Route {
   path = $state(location.pathname);
   query = $state.raw(new URLSearchParams(location.search));
+  /** Asked before this page is left for another one: true lets go (unsaved settings). */
+  mayLeave: (() => Promise<boolean>) | null = null;
 
-  go(address: string, { replace = false } = {}): void {
+  go(address: string, options: { replace?: boolean } = {}): void {
     const url = new URL(address, location.href);
+    if (!this.mayLeave || url.pathname === this.path || ELSEWHERE.test(url.pathname)) return this.#move(url, options);
+    void this.mayLeave().then((yes) => {
+      if (yes) this.#move(url, options);
+    });
+  }
+
+  #move(url: URL, { replace = false }: { replace?: boolean }): void {
     if (ELSEWHERE.test(url.pathname) || url.origin !== location.origin) {
       location.assign(url);
       return;

@@ -12,7 +12,7 @@ import { SipSocket } from "./sip_socket";
 import { callWords, connectionWords, registrationWords } from "./words";
 
 /** Short, so that a phone that was switched off is soon not called in vain any more. */
-const REGISTER_EXPIRES = 300;
+const REGISTER_EXPIRES = 180;
 const RETRY_FIRST = 4_000;
 const RETRY_LONGEST = 60_000;
 /** More waiting calls than this are "busy". */

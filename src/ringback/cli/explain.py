@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 import click
 
 from ringback.cli.options import Place, installation_options, place_of_server
-from ringback.cli.output import Failure, print_json
+from ringback.cli.output import Failure, note, print_json
 from ringback.cli.text import printable
 
 MARKS = {"passed": "ok", "refused": "REFUSED", "asked": "asked", "chosen": "->", "noted": "--"}
 SEVERITIES = {"error": "red", "warning": "yellow", "note": "cyan"}
+#: Of a record, what is long and explains nothing.
+UNTOLD = frozenset({"quality", "verdicts"})
 #: The text of a message that is larger is none.
 LARGEST = 65_536
 
@@ -59,13 +62,43 @@ def command(
         arguments = {"source": source or "127.0.0.1:5060", "transport": transport, "as": user}
         answer = _asked(where, "dry-run", message=_read(what), **arguments)
     else:
-        answer = _asked(where, "explain", call_id=what)
+        answer = _explained(where, what)
     if as_json:
         print_json({name: value for name, value in answer.items() if name != "ok"})
     elif is_message:
         _print_dry_run(answer, full=full)
     else:
         _print_explanation(what, answer)
+
+
+def _explained(where: Place, what: str) -> dict[str, Any]:
+    """What the running server knows, with what is written down of a call that is over; else that alone."""
+    record = _kept(where, what)
+    if record is None:
+        return _asked(where, "explain", call_id=what)
+    call_id = next(iter(record.get("call_ids") or ()), "")
+    told = {name: value for name, value in record.items() if name not in UNTOLD}
+    answer = where.ask("explain", call_id=call_id, record=told)
+    if answer is None:
+        note("the server is not running; this was written down when the call ended")
+        names = ("decisions", "verdicts")
+        answer = {"found": True, "call_id": call_id, "record": record, "messages": []}
+        answer |= {name: record.get(name) or [] for name in names}
+    elif not answer["verdicts"]:  # its messages are gone: what was said then still holds
+        answer["verdicts"] = record.get("verdicts") or []
+    return answer
+
+
+def _kept(where: Place, what: str) -> dict[str, Any] | None:
+    """The record with this id, or of the call with this Call-ID."""
+    from ringback.server.first_start import open_records
+    from ringback.server.storage.store import StorageError
+
+    if not where.directory.is_dir():
+        return None
+    with contextlib.suppress(StorageError), contextlib.closing(open_records(where.directory)) as records:
+        return records.record(what) or records.record_of_call(what)
+    return None
 
 
 def _asked(where: Place, verb: str, **arguments: object) -> dict[str, Any]:

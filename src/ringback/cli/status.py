@@ -22,6 +22,9 @@ def command(*, as_json: bool, data: str | None, config: str | None) -> None:
     answer = where.ask("status")
     if answer is None:
         raise Failure(f"no server is running on {where.directory}")
+    answer["tracing"] = {
+        name: value for name, value in (where.ask("trace-status") or {}).items() if name != "ok"
+    }
     if as_json:
         print_json({key: value for key, value in answer.items() if key != "ok"})
         return
@@ -48,6 +51,7 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
         *([("Media", _media(status["media"]))] if status.get("media") else []),
         *([("Console", _console(status["web"]))] if status.get("web") else []),
         *([("Trace", _trace(status["trace"]))] if status.get("trace") else []),
+        *([("Messages", _messages(status["tracing"]))] if status["tracing"] else []),
         *((name.replace("_", " ").capitalize(), _value(value)) for name, value in counters.items()),
         *(("Call", _call(call)) for call in status["server"].get("calls", ())),
     ]
@@ -101,6 +105,20 @@ def _trace(trace: dict[str, Any]) -> str:
     failing = f"failing: {trace['failure']}; " if trace["failure"] else ""
     missing = f", {trace['dropped']} dropped" if trace["dropped"] else ""
     return f"{trace['file']} ({failing}{trace['written']} messages{missing})"
+
+
+def _messages(kept: dict[str, Any]) -> str:
+    """How many are kept, and what of them did not reach the files or the collector."""
+    if not kept["enabled"]:
+        return "not kept"
+    sinks = "".join(f"; {name}: {_sink(sink)}" for name, sink in kept["sinks"].items())
+    return f"{kept['messages']} kept in {kept['bytes'] / 1e6:.1f} MB of {kept['memory'] / 1e6:.0f} MB{sinks}"
+
+
+def _sink(sink: dict[str, Any]) -> str:
+    paused = ", paused" if sink["is_paused"] else ""
+    failing = f", failing: {sink['failure']}" if sink["failure"] else ""
+    return f"{sink['written']} written, {sink['dropped']} dropped{paused}{failing}"
 
 
 def _value(value: object) -> object:

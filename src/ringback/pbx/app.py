@@ -15,6 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from ringback.pbx.conference import Conferences, homes_of
 from ringback.pbx.conversation import OwnMedia
 from ringback.pbx.dialplan import OfficeDialPlan
 from ringback.pbx.directory import Directory, Revoked
+from ringback.pbx.explain_verbs import verdicts_on
+from ringback.pbx.judge import Judge
 from ringback.pbx.registrations import described
 from ringback.pbx.verb_table import VERBS
 from ringback.server.app import Server
@@ -128,6 +131,7 @@ class PhoneSystem:
             raise
         self.tracing.watch(self.server.driver)
         self.recorder.watch(self.server.driver)
+        self.judge.start()
         self._wake()
         if self._collector is not None:
             self._collector.start()
@@ -138,8 +142,9 @@ class PhoneSystem:
             self._waking.cancel()
         if self._collector is not None:
             await self._collector.close()
+        await self.judge.close()
         await self.server.close()
-        await asyncio.to_thread(self.recorder.close)
+        await self.recorder.close()
         await self.tracing.close()
 
     def addresses(self) -> dict[str, str]:

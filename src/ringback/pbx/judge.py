@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was wrong with a call that has just ended? It is judged while its messages are still in memory.
 
-A moment after "call.ended" follows "call.judged" with its verdicts, if there are any, so that the record has them
-for good. Off the path of every call: one at a time, a few a second; under load the rest is judged when somebody
-looks at it.
+A moment after "call.ended" follows "call.judged" with its verdicts, if there are any, so that the record has
+them for good. Off the path of every call: one at a time, a few a second; under load the rest is judged when
+somebody looks at it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Judge:
     def __init__(self, bulletin: Bulletin, verdicts: Verdicts) -> None:
         self._bulletin = bulletin
         self._verdicts = verdicts
-        self._waiting: asyncio.Queue[Record] = asyncio.Queue(WAITING)
+        self._waiting: asyncio.Queue[tuple[float, Record]] = asyncio.Queue(WAITING)
         self._stop: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -54,12 +54,12 @@ class Judge:
 
     def _hear(self, event: dict[str, Any]) -> None:
         if not self._waiting.full():
-            self._waiting.put_nowait(event["call"])
+            self._waiting.put_nowait((asyncio.get_running_loop().time() + DELAY, event["call"]))
 
     async def _run(self) -> None:
         while True:
-            record = await self._waiting.get()
-            await asyncio.sleep(DELAY if self._waiting.empty() else PAUSE)
+            due, record = await self._waiting.get()
+            await asyncio.sleep(max(PAUSE, due - asyncio.get_running_loop().time()))
             try:
                 verdicts = await self._verdicts(record)
             except Exception:

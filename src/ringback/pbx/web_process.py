@@ -168,8 +168,13 @@ class WebProcess:
     # --- inside
 
     def _tell(self, event: dict[str, Any]) -> None:
-        if self._kept is not None and self._kept.link is not None and self._kept.is_serving:
-            self._kept.link.send_event(event)
+        if self._kept is None or self._kept.link is None or not self._kept.is_serving:
+            return
+        link = self._kept.link
+        if link.lost_events and link.is_writable:
+            link.lost_events = 0
+            link.send_event({"kind": "events.lost", "at": time.time()})
+        link.send_event(event)
 
     def _place(self) -> Path:
         path = self._installation.directory / SOCKET_NAME

@@ -119,12 +119,7 @@ class Server:
         self._sweep: asyncio.TimerHandle | None = None
         self._waking: asyncio.TimerHandle | None = None
         self._random_bytes = random_bytes
-        self.stack = SipStack(
-            _identifiers(random_bytes, membership),
-            keep_requests=False,
-            user_agent=f"Ringback/{VERSION}",
-            server_transactions=settings.limits.max_transactions,
-        )
+        self.stack = _stack(settings, _identifiers(random_bytes, membership))
         self.decisions = Decisions(clock=lambda: self.driver.now, wall_clock=wall_clock)
         self.book = self._make_book()
         self.sessions = SessionTable(self.stack)
@@ -408,6 +403,15 @@ class Server:
     def _expire(self) -> None:
         dropped = self.location.expire(now=self.driver.now, limit=SWEEP_SLICE)
         self._arm_sweep(PAUSE if dropped == SWEEP_SLICE else SWEEP_INTERVAL)
+
+
+def _stack(settings: Settings, identifiers: Identifiers) -> SipStack:
+    return SipStack(
+        identifiers,
+        keep_requests=False,
+        user_agent=f"Ringback/{VERSION}",
+        server_transactions=settings.limits.max_transactions,
+    )
 
 
 def _identifiers(random_bytes: Callable[[int], bytes], membership: Membership | None) -> Identifiers:

@@ -29,7 +29,7 @@ class Introduced(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self._inner = H11Protocol(config, server_state, app_state, _loop)
+        self._inner = _HalfClosable(config, server_state, app_state, _loop)
         self._received = b""
         self._transport: asyncio.Transport | None = None
         self._patience: asyncio.TimerHandle | None = None
@@ -60,6 +60,22 @@ class Introduced(asyncio.Protocol):
     def _stop_waiting(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
+
+
+class _HalfClosable(H11Protocol):
+    """uvicorn's protocol, for visitors who say that they have said all and then wait for the answer."""
+
+    _has_said_all = False
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """True keeps the connection for the answer that is under way."""
+        self._has_said_all = True
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._has_said_all:
+            self.transport.close()
 
 
 Place = tuple[tuple[str, int], tuple[str, int], bool]

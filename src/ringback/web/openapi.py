@@ -36,7 +36,7 @@ the fields. Times are seconds since 1970.
 def document() -> Document:
     """The whole document. Nobody changes it."""
     app = FastAPI()
-    for router in (*ROUTERS, *API):
+    for router in (*API, *ROUTERS):
         app.include_router(router)
     found = get_openapi(
         title="Ringback", version=VERSION, description=DESCRIPTION, routes=app.routes, tags=_tags()
@@ -69,7 +69,7 @@ def _say_how_it_fails(operation: Document) -> None:
 
 
 def _tags() -> list[Document]:
-    return [{"name": tag} for router in (*ROUTERS, *API) for tag in router.tags]
+    return [{"name": tag} for router in (*API, *ROUTERS) for tag in router.tags]
 
 
 def _schemes() -> Document:

@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+
+def _visible(text: str) -> str:
+    """Nothing that hides, or turns the writing round (RELIABILITY row 14)."""
+    if any(unicodedata.category(character)[0] == "C" for character in text):
+        raise ValueError("it has characters that cannot be seen; write it anew")
+    return text
+
 
 RoleWord = Literal["person", "operator", "admin", "owner"]
 #: One line of visible text.
-Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), AfterValidator(_visible)]
 Name = Annotated[Line, Field(min_length=1)]
 Email = Annotated[
     str,

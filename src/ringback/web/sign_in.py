@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import pyotp
@@ -23,6 +24,8 @@ from ringback.web.sessions import (
 )
 from ringback.web.shapes import PasskeyShape, PersonShape, SessionShape, SignInForm
 from ringback.web.throttle import place
+
+logger = logging.getLogger("ringback.web")
 
 router = APIRouter(prefix="/api/v1/session", tags=["session"])
 
@@ -56,6 +59,7 @@ async def sign_in(form: SignInForm, request: Request, response: Response, house:
     person = await house.in_thread(house.people.sign_in_as, form.login)
     if not await house.passwords.fits(person.password if person else "", form.password) or person is None:
         house.throttle.wrong(*names)
+        logger.warning("a sign-in from %s was refused", address_of(request))
         raise ApiProblem(401, WRONG)
     if person.totp:
         if not form.code:
@@ -90,7 +94,7 @@ async def begin_session(
         now=house.clock(),
         lifetime=lifetime,
         address=address_of(request),
-        agent=request.headers.get("user-agent", ""),
+        agent="".join(each if each.isprintable() else "?" for each in request.headers.get("user-agent", "")),
     )
     give_cookie(response, request, cookie, seconds=lifetime)
     visitor = Visitor(

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ringback.server.storage.store import StorageError
@@ -36,6 +36,10 @@ LIFETIME = 86_400.0
 MOST_WAITING = 10_000
 #: Looked at again at the latest after so long: another process may have written.
 LOOK_AGAIN = 30.0
+#: Events that come together are written together.
+GATHERING = 0.05
+#: A webhook whose secret cannot be read waits for its owner.
+UNREADABLE = 3600.0
 MOST_AT_ONCE = 8
 
 
@@ -53,6 +57,7 @@ class Deliveries:
         self._events = events
         self._post = post
         self._clock = clock
+        self._webhooks: Sequence[WebhookRecord] = ()
         self._heard: list[Event] = []
         self._wake = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -62,6 +67,7 @@ class Deliveries:
 
     async def start(self) -> None:
         """Listen, and deliver what an earlier process left behind."""
+        await self.look()
         self._stop_hearing = self._events.subscribe(self.hear)
         self._running = asyncio.create_task(self._run())
 
@@ -75,8 +81,15 @@ class Deliveries:
         with contextlib.suppress(StorageError):
             await self._keep_heard()
 
+    async def look(self) -> None:
+        """Webhooks were changed: read them again."""
+        self._webhooks = await asyncio.to_thread(self._store.webhooks)
+        self._wake.set()
+
     def hear(self, event: Event) -> None:
-        """An event. Returns at once."""
+        """An event. Returns at once; one that nobody wants costs a microsecond."""
+        if not self._wanting(event):
+            return
         if len(self._heard) >= MOST_WAITING:
             self.dropped += 1
             return
@@ -99,8 +112,9 @@ class Deliveries:
 
     async def _run(self) -> None:
         while True:
-            self._wake.clear()
             try:
+                self._webhooks = await asyncio.to_thread(self._store.webhooks)
+                self._wake.clear()
                 due = await self.deliver()
             except StorageError as error:
                 logger.warning("webhooks wait: %s", error)
@@ -108,32 +122,43 @@ class Deliveries:
             wait = LOOK_AGAIN if due is None else min(max(due - self._clock(), 0.0), LOOK_AGAIN)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait)
+                await asyncio.sleep(GATHERING)
 
     async def _keep_heard(self) -> None:
         """What was heard, into the store."""
         heard, self._heard = self._heard, []
         if not heard:
             return
-        webhooks = [each for each in await asyncio.to_thread(self._store.webhooks) if each.enabled]
         rows = [
             (webhook.id, str(event["kind"]), _body(event))
             for event in heard
-            for webhook in webhooks
-            if webhook.wants(str(event["kind"]))
+            for webhook in self._wanting(event)
         ]
         if rows:
             self.dropped += await asyncio.to_thread(self._store.enqueue, rows, now=self._clock())
+
+    def _wanting(self, event: Event) -> list[WebhookRecord]:
+        return [each for each in self._webhooks if each.enabled and each.wants(str(event.get("kind")))]
 
     async def _deliver_to(self, webhook: WebhookRecord) -> None:
         """What is due for one webhook, until nobody answers there."""
         async with self._slots:
             due = await asyncio.to_thread(self._store.due, webhook.id, now=self._clock())
-            secret = await asyncio.to_thread(self._store.secret, webhook.id) if due else None
-            for delivery in due if secret is not None else ():
+            secret = await asyncio.to_thread(self._store.secret, webhook.id)
+            if secret is None:
+                until = self._clock() + UNREADABLE
+                await asyncio.to_thread(self._store.postpone, webhook.id, until=until)
+                return
+            for delivery in due:
+                body = delivery.body.encode()
                 posted = await self._post(
-                    webhook.url, delivery.body.encode(), secret=secret or "", event=delivery.event,
-                    delivery=delivery.id, now=self._clock(),
-                )  # fmt: skip
+                    webhook.url,
+                    body,
+                    secret=secret,
+                    event=delivery.event,
+                    delivery=delivery.id,
+                    now=self._clock(),
+                )
                 await self._note(webhook, delivery, posted)
                 if posted.status == 0:
                     return

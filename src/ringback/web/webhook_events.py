@@ -10,10 +10,10 @@ EVENT_KINDS: dict[str, str] = {
     "call.answered": "a call was answered",
     "call.changed": "a call was held, transferred or recorded, or its sound goes another way",
     "call.ended": "a call is over; the event has its whole record",
+    "call.judged": "what was wrong with a call that is over, if anything was",
     "phone.registered": "a phone has registered",
     "phone.unregistered": "a phone is registered no longer",
     "users.changed": "users or devices were changed",
     "settings.changed": "settings were changed",
-    "message.received": "a text message came",
     "webhook.test": "somebody pressed the button that tries a webhook",
 }

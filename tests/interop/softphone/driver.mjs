@@ -68,9 +68,10 @@ const commands = {
   see: (page, what) => found(page, what).waitFor(),
   gone: (page, what) => found(page, what).waitFor({ state: 'detached' }),
   text: (page, { selector }) => page.locator(selector).first().innerText(),
+  reload: (page) => page.reload().then(() => null),
   measure: (page) => page.evaluate(() => globalThis.measure()),
   cut: (page) => page.evaluate(() => globalThis.cutNetwork()),
-  evaluate: (page, { script }) => page.evaluate(script),
+  evaluate: (page, { script }) => page.evaluate(`(${script})()`),
   picture: (page, { file }) => page.screenshot({ path: file }).then(() => file),
   // what axe-core finds, in words
   async check(page) {

@@ -45,7 +45,7 @@ async def test_messages_are_found_by_call_id_by_people_and_by_time() -> None:
     assert await asked(recorder, **{"from": "10"}) == []
     assert await asked(recorder, to="102", since=BEGAN + 1.5, until=BEGAN + 2.5) == ["OPTIONS c12"]
     assert await asked(recorder) == ["INVITE c1", "OPTIONS c12", "200 c1"]
-    recorder.close()
+    await recorder.close()
 
 
 async def test_of_too_many_the_newest_are_given_and_the_others_counted() -> None:
@@ -53,15 +53,15 @@ async def test_of_too_many_the_newest_are_given_and_the_others_counted() -> None
     messages, left_out = await find(query_of({"limit": 5}), recorder.ring, None)
     assert [message["call_id"] for message in messages] == ["c15", "c16", "c17", "c18", "c19"]
     assert left_out == 15
-    recorder.close()
+    await recorder.close()
 
 
 async def test_what_the_memory_has_forgotten_is_in_the_files(tmp_path: Path) -> None:
     place = Place(tmp_path)
     before = filled((0.0, sip("INVITE")), place=place)
-    before.close()
+    await before.close()
     after = filled((9.0, sip("BYE", "2 BYE")), place=place)
-    after.close()
+    await after.close()
     assert await asked(after, call_id="c1") == ["INVITE c1", "BYE c1"], "each of them once"
     assert await asked(after, call_id="c2") == []
     assert await asked(after, since=BEGAN + 5) == ["BYE c1"]
@@ -96,7 +96,7 @@ async def test_calls_are_listed_newest_first_with_what_came_of_them() -> None:
     assert len(await calls_in(recorder.ring, query_of({"from": "999"}), limit=10)) == 0
     both = newest_first([calls, [{**calls[1], "messages": 2, "began_at": BEGAN + 99}]])
     assert [(call["call_id"], call["messages"]) for call in both] == [("c2", 5), ("c1", 7)]
-    recorder.close()
+    await recorder.close()
 
 
 def test_what_is_shown_of_a_message() -> None:

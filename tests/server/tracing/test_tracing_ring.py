@@ -40,7 +40,7 @@ async def test_what_the_driver_shows_is_kept_with_its_direction_and_wall_clock()
     assert (second.sent, second.flow) == (True, BEN)
     assert first.at == pytest.approx(BEGAN - 2, abs=0.1)
     assert made.status()["messages"] == 2
-    made.close()
+    await made.close()
     assert driver.tap is None
 
 
@@ -49,7 +49,7 @@ async def test_nobody_has_to_ask_for_messages_to_be_packed() -> None:
     assert driver.tap is not None
     driver.tap(False, [(INVITE, ANNA)] * (CHUNK + 1), now())
     assert len(made.ring) == CHUNK + 1
-    made.close()
+    await made.close()
 
 
 async def test_keep_alives_take_no_memory() -> None:
@@ -59,7 +59,7 @@ async def test_keep_alives_take_no_memory() -> None:
         driver.tap(False, [(b"\r\n\r\n", ANNA)], now())
     made.flush()
     assert (len(made.ring), made.ring.size) == (0, 0)
-    made.close()
+    await made.close()
 
 
 async def test_memory_is_what_the_setting_says_also_when_every_message_has_another_peer() -> None:
@@ -82,7 +82,7 @@ async def test_memory_is_what_the_setting_says_also_when_every_message_has_anoth
     status = made.status()
     assert status["messages"] + status["dropped"] == 12_000
     assert status["dropped"] > 6_000
-    made.close()
+    await made.close()
 
 
 async def test_the_newest_stay() -> None:
@@ -94,7 +94,7 @@ async def test_the_newest_stay() -> None:
     numbers = [number for number, _ in made.ring.since(0, 10_000)]
     assert numbers == list(range(4000 - len(numbers), 4000))
     assert len(made.ring) == len(numbers) > 1000
-    made.close()
+    await made.close()
 
 
 def test_what_is_too_old_is_forgotten_and_its_memory_given_back() -> None:
@@ -121,7 +121,7 @@ async def test_it_is_switched_off_and_on_while_it_runs() -> None:
     made.switch(TraceSettings(files=0, enabled=False))
     assert driver.tap is None
     assert len(made.ring) == 1, "what was kept stays"
-    made.close()
+    await made.close()
 
 
 @given(

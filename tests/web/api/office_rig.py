@@ -232,7 +232,7 @@ def _house(process: ServerProcess, file: Path, mailbox: Mailbox, now: list[float
         deliveries=Deliveries(webhooks, events, post=mailbox, clock=clock),
         events=events,
         passwords=Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)),
-        throttle=Throttle(),
+        throttle=Throttle(clock),
         settings=process.installation.settings,
         directory=directory,
         realm=process.installation.identity.realm,

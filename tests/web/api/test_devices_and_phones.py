@@ -6,6 +6,7 @@ from office_rig import Office, Visitor
 
 from ringback.pbx.accounts import new_user
 from ringback.sip.digest import ha1
+from ringback.web.throttle import Throttle
 
 
 @pytest.fixture
@@ -85,6 +86,17 @@ async def test_a_guest_may_call_one_number_from_a_page_that_is_open(office: Offi
     assert (await guest.post("/api/v1/guest/sales")).status == 404
     assert (await admin.delete("/api/v1/guest-pages/sales")).status == 200
     assert (await admin.delete("/api/v1/guest-pages/sales")).status == 404
+
+
+async def test_one_stranger_does_not_take_the_turns_of_all_guests(office: Office, anna: Visitor) -> None:
+    await office.admin().post("/api/v1/guest-pages", {"name": "sales", "number": "101"})
+    guest = office.stranger()
+    office.house.throttle = Throttle(office.house.clock)
+    answers = [await guest.post("/api/v1/guest/sales") for _ in range(8)]
+    assert [answer.status for answer in answers][:5] == [201] * 5
+    assert answers[-1].status == 429
+    office.now[0] += 31
+    assert (await guest.post("/api/v1/guest/sales")).status == 201
 
 
 async def test_the_office_has_a_name_and_people_who_answer_for_all(office: Office, anna: Visitor) -> None:

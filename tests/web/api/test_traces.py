@@ -3,6 +3,7 @@
 
 import asyncio
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ async def refused(office: Office) -> dict[str, Any]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         sock.bind(("127.0.0.1", 0))
-        client = "127.0.0.1:{}".format(sock.getsockname()[1])
+        client = f"127.0.0.1:{sock.getsockname()[1]}"
         await loop.sock_sendto(sock, _invite(f"{host}:{port}", client), (host, int(port)))
         answer = await asyncio.wait_for(loop.sock_recv(sock, 65_536), 5)
     assert answer.startswith((b"SIP/2.0 401", b"SIP/2.0 403", b"SIP/2.0 407", b"SIP/2.0 100"))
@@ -49,7 +50,8 @@ async def test_messages_are_found_by_call_and_by_caller(office: Office, refused:
     operator = office.operator()
     for question in (f"call_id={refused['call_id']}", "from=mallory", "to=102"):
         messages = (await operator.get(f"/api/v1/traces?{question}")).json["messages"]
-        assert messages[0]["summary"].startswith("INVITE sip:102@"), question
+        assert messages, question
+        assert messages[0]["summary"].startswith("INVITE sip:102@")
         assert CANARY in messages[0]["text"]
     assert (await operator.get("/api/v1/traces?from=nobody")).json["messages"] == []
     [call] = (await operator.get("/api/v1/traces/calls")).json["items"]
@@ -71,14 +73,16 @@ async def test_a_message_is_tried_without_being_sent(office: Office, refused: di
         "/api/v1/explain", {"message": message, "source": "198.51.100.7:5060"}
     )
     assert tried.status == 200
-    assert tried.json["response"].startswith("SIP/2.0 4") or tried.json["response"][:1] == "4"
+    assert tried.json["response"]["status"] == 403
+    assert tried.json["decisions"]
+    assert tried.json["outgoing"] == []
     wrong = await office.operator().post("/api/v1/explain", {"message": "nonsense"})
     assert wrong.status in (200, 422)
 
 
 async def test_a_record_has_its_ladder_and_its_files(office: Office, refused: dict[str, Any]) -> None:
     record = {
-        "id": "a" * 16, "began_at": 1.0, "answered_at": None, "ended_at": 2.0,
+        "id": "a" * 16, "began_at": time.time(), "answered_at": None, "ended_at": time.time(),
         "caller": {"number": "", "name": CANARY, "device": "", "user_agent": CANARY},
         "callee": {"number": "102", "name": "Ben", "device": "", "user_agent": ""}, "dialled": "102",
         "state": "ended", "result": "refused", "status": 403, "ended_by": "server", "how_ended": "refused",

@@ -21,7 +21,7 @@ async def test_a_new_user_gets_the_next_number_a_password_that_fits_and_an_invit
     assert kept.ha1s["MD5"] == ha1("101", office.house.realm, account["password"], "MD5")
     assert account["qr"].startswith("data:image/svg+xml")
     assert account["uri"] == f"sip:101@{office.house.domain}"
-    assert account["invitation"]["link"].startswith("https://")
+    assert account["invitation"]["link"].startswith("https://office.example:8443/invite/")
     assert office.process.system.directory.name_of("101") == "Anna"
     assert (await admin.post("/api/v1/users", {"name": "Ben"})).json["user"]["number"] == "102"
 
@@ -123,6 +123,14 @@ async def test_an_invited_person_chooses_a_password_once_and_is_signed_in(office
     assert "HttpOnly" in answer.headers["set-cookie"]
     assert (await stranger.get(f"/api/v1/invitations/{token}")).status == 404
     assert office.house.people.person_with("101").password.startswith("$argon2id$")
+
+
+async def test_a_link_for_others_names_no_address_of_this_machine_alone(office: Office) -> None:
+    admin = office.admin()
+    for host in ("localhost:8443", "127.0.0.1:8443", "[::1]:8443"):
+        answer = await admin.ask("POST", "/api/v1/users", {"name": "Anna"}, host=host)
+        address = office.house.addresses["wss"]
+        assert answer.json["account"]["invitation"]["link"].startswith(f"https://{address}/invite/")
 
 
 async def test_changes_are_in_the_audit_log_without_passwords(office: Office) -> None:

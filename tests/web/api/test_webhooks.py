@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Webhooks over the API, and how events get to them."""
 
+import asyncio
 import json
+import sqlite3
 
 import pytest
 from office_rig import Office
 
+from ringback.server.storage.sqlite import FILE_NAME
 from ringback.web.webhook_deliveries import BACKOFF, LIFETIME
 from ringback.web.webhook_post import Posted
 
@@ -96,6 +99,29 @@ async def test_a_webhook_that_is_off_gets_nothing_and_one_that_is_tried_gets_a_t
     office.house.deliveries.hear({"kind": "call.ended", "at": 1.0})
     await office.house.deliveries.deliver()
     assert len(office.mailbox.posted) == 1
+
+
+async def test_an_event_leaves_by_itself_as_soon_as_it_happens(office: Office) -> None:
+    webhook = await _add(office)
+    await office.house.deliveries.start()
+    try:
+        office.house.events.post({"kind": "call.ended", "at": 1.0})
+        async with asyncio.timeout(20):
+            while not (await _deliveries(office, webhook) or [{}])[0].get("delivered_at"):
+                await asyncio.to_thread(office.house.webhooks.health)
+    finally:
+        await office.house.deliveries.close()
+    assert [kind for _, kind, _ in office.mailbox.posted] == ["call.ended"]
+
+
+async def test_a_webhook_whose_secret_cannot_be_read_waits(office: Office) -> None:
+    webhook = await _add(office)
+    with sqlite3.connect(office.house.directory / FILE_NAME) as database:
+        database.execute("UPDATE webhooks SET secret = x'00'")
+    office.house.deliveries.hear({"kind": "call.ended", "at": 1.0})
+    assert await office.house.deliveries.deliver() == office.now[0] + 3600
+    assert office.mailbox.posted == []
+    assert len(await _deliveries(office, webhook)) == 1
 
 
 async def test_a_removed_webhook_takes_what_waits_along(office: Office) -> None:

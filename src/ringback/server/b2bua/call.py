@@ -237,13 +237,6 @@ class BridgedCall:
         order = (one, other) if first is None or first is one else (other, one)
         return any(self.offers.ask(leg) for leg in order)
 
-    def renegotiation_failed(self, leg: BridgeLeg, status: int) -> None:
-        """The one who was asked for an offer makes none: perhaps the other does."""
-        if self.transfer is not None:
-            self.transfer.refused_to_join(leg, status)
-        else:
-            logger.info("call %s: %s does not negotiate anew (%d)", self.number, leg.end.name, status)
-
     # --- legs
 
     def new_leg(self, role: str, end: End) -> BridgeLeg:

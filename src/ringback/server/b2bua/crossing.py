@@ -91,7 +91,7 @@ class Offers:
         if crossing is None:
             return
         if crossing.source is None:
-            self._call.renegotiation_failed(leg, event.status)
+            self._renegotiation_failed(leg, event.status)
             return
         response = event.response
         realm = self._call.bridge.realm
@@ -104,6 +104,14 @@ class Offers:
             return False
         leg.crossing = Crossing(None, is_request=True)
         return True
+
+    def _renegotiation_failed(self, leg: BridgeLeg, status: int) -> None:
+        """The one who was asked for an offer makes none: perhaps the other does."""
+        call = self._call
+        if call.transfer is not None:
+            call.transfer.refused_to_join(leg, status)
+        else:
+            logger.info("call %s: %s does not negotiate anew (%d)", call.number, leg.end.name, status)
 
     def _ask(self, other: BridgeLeg, leg: BridgeLeg) -> None:
         """A re-INVITE without an offer crosses as one."""
@@ -119,7 +127,7 @@ class Offers:
             other = self._call.partner_of(leg)
             if other is None or other.is_over or other.crossing is not None:
                 leg.refuse(GLARE)
-                self._call.renegotiation_failed(leg, GLARE)
+                self._renegotiation_failed(leg, GLARE)
             else:
                 await self._pass_on(leg, other, sdp)
             return

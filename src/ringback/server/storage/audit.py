@@ -70,7 +70,13 @@ class AuditStore(SqliteFile):
                 f"FROM audit WHERE {where} ORDER BY id DESC LIMIT ?2 OFFSET ?3",
                 (pattern, size, (page - 1) * size),
             ).fetchall()
-        return [Change(*row, json.loads(before), json.loads(after)) for *row, before, after in rows], int(total)
+        return [_change(row) for row in rows], int(total)
+
+
+def _change(row: tuple[int, float, str, str, str, str, str, str, str]) -> Change:
+    number, at, person, name, address, action, subject, before, after = row
+    was, is_now = json.loads(before), json.loads(after)
+    return Change(number, at, person, name, address, action, subject, was, is_now)
 
 
 def _text(value: object) -> str:

@@ -2,7 +2,7 @@
 """How do some hundred messages lie in memory? Packed: their octets in one piece, all else in arrays.
 
 Objects of their own would cost 300 octets a message more, and the garbage collector would look at each.
-Packing costs 0.2 us a message, since no loop of ours looks at it; with one it was 0.6 us.
+Packing costs a quarter of what a loop over the messages did, since no line of Python looks at each.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ class Chunk:
 
 def packed(batches: Sequence[Batch], *, first: int, wall: float) -> Chunk | None:
     """A chunk of what was collected; None if that was nothing but keep-alives."""
-    messages = list(chain.from_iterable(batch for _, _, batch in batches))
+    times, ways, lists = zip(*batches, strict=True) if batches else ((), (), ())
+    messages = list(chain.from_iterable(lists))
     if not messages:
         return None
     pieces, flows = zip(*messages, strict=True)
@@ -118,21 +119,17 @@ def packed(batches: Sequence[Batch], *, first: int, wall: float) -> Chunk | None
     if min(sizes) < SHORTEST:
         return packed(_without_keep_alives(batches), first=first, wall=wall)
     data = b"".join(pieces)
-    counts = accumulate((len(batch) for _, _, batch in batches), initial=0)
+    size = FIXED + len(data) + EACH * len(messages) + EACH_BATCH * len(batches)
     return Chunk(
-        first,
-        data,
-        array("I", accumulate(sizes)),
-        flows,
-        array("I", list(counts)[:-1]),
-        array("d", [at for at, _, _ in batches]),
-        bytes([sent for _, sent, _ in batches]),
-        wall,
-        FIXED
-        + len(data)
-        + EACH * len(messages)
-        + EACH_BATCH * len(batches)
-        + FLOW * len(set(map(id, flows))),  # by identity: the hash of a flow takes 1 us
+        first=first,
+        data=data,
+        ends=array("I", list(accumulate(sizes))),
+        flows=flows,
+        firsts=array("I", list(accumulate(map(len, lists), initial=0))[:-1]),
+        times=array("d", times),
+        ways=bytes(ways),
+        wall=wall,
+        size=size + FLOW * len(set(map(id, flows))),  # by identity: the hash of a flow takes 1 us
     )
 
 

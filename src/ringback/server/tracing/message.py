@@ -30,6 +30,8 @@ _FIELD = re.compile(r"([A-Za-z0-9.!%*_+`'~-]{1,64})[ \t]*:[ \t]*(.*)")
 _STATUS = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: |$)", re.IGNORECASE)
 _TAG = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^\s;,?]*)", re.IGNORECASE)
 _BRACKETS = re.compile(r"<([^<>]*)>")
+#: A display name may hold brackets (RFC 3261 25.1, quoted-string).
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def message_dict(kept: Kept) -> Message:
@@ -112,7 +114,7 @@ def user_of(uri: str) -> str:
 
 def uri_of(value: str) -> str:
     """The URI of From or To, as it was written."""
-    found = _BRACKETS.search(value)
+    found = _BRACKETS.search(_QUOTED.sub("", value))
     return found[1] if found else value.partition(";")[0].strip(" \t")
 
 

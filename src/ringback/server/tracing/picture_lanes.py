@@ -65,7 +65,7 @@ def _lane(
 
 def _column(leg: Mapping[str, Any], ids: Mapping[str, str], columns: Sequence[Column]) -> str:
     """The leg's peer: by address, by host, by number."""
-    address, number = str(leg.get("address") or ""), str(leg.get("number") or "")
+    address, number = str(leg.get("address") or "").partition(" ")[0], str(leg.get("number") or "")
     if address in ids:
         return ids[address]
     host = address.rpartition(":")[0]

@@ -4,7 +4,7 @@
     recorder = Recorder(settings.trace, folder=data / "trace")
     recorder.watch(driver)
     recorder.messages(call_ids=["a84b4c76e66710"])
-    recorder.close()
+    await recorder.close()
 
 A batch of messages costs one call of `take`, which refers to the batch. Some 200 messages later, or half a
 second, they are packed into a chunk, which goes into the ring and to the sinks (files, HEP). Each sink has a
@@ -87,17 +87,17 @@ class Recorder:
             self._driver.tap = self.take if settings.enabled else None
             self._feed(before)
 
-    def close(self) -> None:
-        """Write what waits; a slow disk is waited for a moment only. May block for that moment."""
+    async def close(self) -> None:
+        """Write what waits; a slow disk is waited for a moment only."""
         self.flush()
         if self._driver is not None:
             self._driver.tap = None
         for timer in (self._timer, self._expiry):
             if timer is not None:
                 timer.cancel()
-        for sink in self._sinks.values():
-            sink.close()
-        self._sinks.clear()
+        sinks, self._sinks = self._sinks, {}
+        for sink in sinks.values():
+            await asyncio.to_thread(sink.close)
 
     def status(self) -> dict[str, Any]:
         """For `ringback status` and the console."""
@@ -125,8 +125,8 @@ class Recorder:
         self._fresh_count += len(batch)
         if self._fresh_count > CHUNK:
             self.flush()
-        elif self._timer is None and self._loop is not None:
-            self._timer = self._loop.call_later(GATHERING, self._gathered)
+        elif self._timer is None:
+            self._gather()
 
     def flush(self) -> None:
         """Pack what was collected: who looks at the ring calls this before."""
@@ -151,6 +151,10 @@ class Recorder:
         return self._next
 
     # --- inside
+
+    def _gather(self) -> None:
+        if self._loop is not None:
+            self._timer = self._loop.call_later(GATHERING, self._gathered)
 
     def _gathered(self) -> None:
         self._timer = None

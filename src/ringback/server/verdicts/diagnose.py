@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ringback.server.verdicts import encryption, media, registration, routing, signalling
+from ringback.server.verdicts import encryption, media, registration, routing, signalling, sound_quality
 from ringback.server.verdicts.diagnostic import ORDER, Diagnostic, Verdict
 from ringback.server.verdicts.story import Message, Story
 
@@ -19,7 +19,7 @@ MESSAGES = 2000
 NEARBY = 60.0
 
 FAMILIES: tuple[tuple[str, str, tuple[Diagnostic, ...]], ...] = (
-    ("Sound", "Why is there no sound, or bad sound?", media.TABLE),
+    ("Sound", "Why is there no sound, or bad sound?", (*media.TABLE, *sound_quality.TABLE)),
     ("Calls that did not come about", "Why did this call fail?", routing.TABLE),
     ("Passwords and registration", "Why does this phone not register?", registration.TABLE),
     ("TLS", "Why does the encrypted connection not come about?", encryption.TABLE),

@@ -13,18 +13,13 @@ from typing import Any
 from ringback.sdp.security import Security
 from ringback.server.anchoring import AnchoringPolicy, End, reason_to_anchor
 from ringback.server.nat import is_numeric, is_reachable
+from ringback.server.verdicts import sound_quality
 from ringback.server.verdicts.description import Sound
 from ringback.server.verdicts.diagnostic import Diagnostic, Verdict
 from ringback.server.verdicts.story import Seen, Story, Transaction
 
 #: Seconds without sound before anything is said; the media plane waits as long.
 SILENCE = 10.0
-#: Shares of packets lost: hardly heard below the first, hard to bear above the second.
-LOSS, HEAVY_LOSS = 0.03, 0.10
-#: Packets before a share means anything: ten seconds of one way.
-ENOUGH = 500
-JITTER_MS = 50.0
-BAD_MOS = 3.0
 REFUSED = (415, 488, 606)
 
 SILENT = Diagnostic(
@@ -88,29 +83,6 @@ SOUND_REFUSED = Diagnostic(
     "The answer refused the sound of the call (its port is 0), though the call was taken.",
     "Look at the codecs of the phone that answered.",
 )
-LOST_PACKETS = Diagnostic(
-    1008,
-    "Packets of sound get lost",
-    "warning",
-    "More than three packets of a hundred did not arrive. Single words are missing, or the sound is choppy.",
-    "Look at the Wi-Fi or the line of that phone. A cable, priority for voice (QoS), or Opus with its"
-    " repair help.",
-)
-JITTER = Diagnostic(
-    1009,
-    "Packets of sound come irregularly",
-    "warning",
-    "The time between packets varies so much that the buffers of phones drop some.",
-    "Look at the Wi-Fi or the line of that phone: a busy link without priority for voice is the usual"
-    " reason.",
-)
-POOR = Diagnostic(
-    1010,
-    "Poor quality",
-    "warning",
-    "The score computed from loss, jitter and delay (MOS, 1 to 4.5) is below 3: most people would complain.",
-    "See loss and jitter of the same leg; with neither, the delay or a codec of low rate is the reason.",
-)
 CARRIER_LOST = Diagnostic(
     1011,
     "The media process failed during the call",
@@ -128,9 +100,6 @@ TABLE = (
     NO_COMMON_CODEC,
     NOT_ENCRYPTED,
     SOUND_REFUSED,
-    LOST_PACKETS,
-    JITTER,
-    POOR,
     CARRIER_LOST,
 )
 
@@ -142,7 +111,7 @@ def find(story: Story) -> Iterator[Verdict]:
         yield from _other_ports(story)
         yield from _cannot_reach(story)
         yield from _refused_sound(story)
-        yield from _quality(story)
+        yield from sound_quality.find(story)
     else:
         yield from _refused_description(story)
     yield from _carrier_lost(story)
@@ -190,7 +159,10 @@ def _fell_silent(story: Story) -> Iterator[Verdict]:
     for note in story.record.get("notes") or ():
         text = str(note.get("text") or "")
         if text.startswith("one-way:"):
-            yield ONE_WAY.verdict(f"{text[len('one-way:') :].strip().capitalize()}, for more than 10 s.")
+            words = text.removeprefix("one-way:").strip()
+            verdict = ONE_WAY.verdict(f"During the call {words}, for more than 10 s.")
+            verdict["severity"] = "warning"  # some phones send nothing while they are muted
+            yield verdict
             return
 
 
@@ -361,35 +333,6 @@ def _refused_sound(story: Story) -> Iterator[Verdict]:
             " sound.",
             [story.first.request.index, final.index],
         )
-
-
-# --- how good is it? ----------------------------------------------------------------------------------
-
-
-def _quality(story: Story) -> Iterator[Verdict]:
-    for leg in story.record.get("legs") or ():
-        for stream in leg.get("streams") or ():
-            if stream.get("kind") == "audio" and stream.get("packets_received") is not None:
-                yield from _quality_of(story.leg_name(leg), stream)
-
-
-def _quality_of(name: str, stream: Mapping[str, Any]) -> Iterator[Verdict]:
-    received, lost = int(stream["packets_received"]), int(stream.get("lost") or 0)
-    jitter, mos = float(stream.get("jitter_ms") or 0.0), stream.get("mos")
-    if received < ENOUGH:
-        return
-    share = lost / (received + lost)
-    if share > LOSS:
-        verdict = LOST_PACKETS.verdict(
-            f"{100 * share:.1f} % of the sound from {name} was lost ({lost} of {received + lost} packets)."
-        )
-        if share > HEAVY_LOSS:
-            verdict["severity"] = "error"
-        yield verdict
-    if jitter > JITTER_MS:
-        yield JITTER.verdict(f"Packets from {name} come up to {jitter:.0f} ms early or late on average.")
-    if mos is not None and float(mos) < BAD_MOS:
-        yield POOR.verdict(f"The sound from {name} has a score (MOS) of {float(mos):.1f}.")
 
 
 def _carrier_lost(story: Story) -> Iterator[Verdict]:

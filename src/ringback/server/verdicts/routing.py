@@ -299,16 +299,15 @@ def _phrase(story: Story, status: int) -> str:
 
 
 def _rule_in_words(story: Story) -> str:
-    rule = _rule(story)
+    """What the rule saw; of phones that were left out, why; and the setting, if it follows one."""
+    rule = _rule(story) or next(iter(story.decided(service="destination")), None)
     if rule is None:
         return ""
-    words = f": {rule['saw']}" if rule.get("saw") else ""
-    rejected = [
-        *rule.get("rejected", ()),
-        *(each for each in _rejections(story) if each not in rule["rejected"]),
-    ]
-    words += f" ({'; '.join(rejected[:5])})" if rejected else ""
-    return words + (f", by {rule['source']}" if str(rule.get("source", "")).startswith("setting") else "")
+    rejections = list(dict.fromkeys(_rejections(story)))[:5]
+    is_about_phones = rule.get("service") in ("target set", "bridge", "proxy")
+    words = "; ".join(rejections) if rejections and is_about_phones else str(rule.get("saw") or "")
+    source = str(rule.get("source") or "")
+    return f"{f': {words}' if words else ''}{f', by {source}' if source.startswith('setting') else ''}"
 
 
 def _rejections(story: Story) -> list[str]:

@@ -14,7 +14,9 @@ from ringback.server.storage.devices import DeviceRecord, GuestPage
 from ringback.web.api.people_shapes import GuestAccount, PhoneAccount, PhoneRequest
 from ringback.web.api.server_news import tell_server
 from ringback.web.house import House
-from ringback.web.sessions import Visitor
+from ringback.web.problems import ApiProblem
+from ringback.web.sessions import Visitor, address_of
+from ringback.web.throttle import place
 
 #: A browser that was not opened for so long has to come again.
 LIFETIME = 30 * 86_400.0
@@ -25,7 +27,7 @@ MAX_BROWSERS = 8
 async def browser_phone(house: House, visitor: Visitor, wish: PhoneRequest, request: Request) -> PhoneAccount:
     """A device for this browser; for one that was here before, a new password for the device it has."""
     record = await asyncio.to_thread(_device_for, house, visitor, wish)
-    await tell_server(house)
+    await tell_server(house, "devices-changed")
     users = await asyncio.to_thread(house.store.users, number=record.number)
     name = users[0].name if users else visitor.name
     return PhoneAccount(name=name, **_credentials(house, record, request))
@@ -33,8 +35,9 @@ async def browser_phone(house: House, visitor: Visitor, wish: PhoneRequest, requ
 
 async def guest_phone(house: House, page: GuestPage, request: Request) -> GuestAccount:
     """A guest's browser, which may call the number of one page."""
+    _take_turn(house, request)
     record, _ = await asyncio.to_thread(mint_guest, house.store, page, house.realm, now=house.clock())
-    await tell_server(house)
+    await tell_server(house, "devices-changed")
     users = await asyncio.to_thread(house.store.users, number=page.number)
     return GuestAccount(
         name=record.name,
@@ -43,6 +46,18 @@ async def guest_phone(house: House, page: GuestPage, request: Request) -> GuestA
         title=page.title,
         **_credentials(house, record, request),
     )
+
+
+def _take_turn(house: House, request: Request) -> None:
+    """One place gets five guests at once, then one in half a minute: nobody takes the turns of all guests."""
+    turn = ("account", f"guest {place(address_of(request))[1]}")
+    try:
+        house.throttle.check(turn)
+    except ApiProblem as problem:
+        raise ApiProblem(
+            429, "Many calls begin where you are; try again soon.", headers=problem.headers
+        ) from None
+    house.throttle.wrong(turn)
 
 
 def _device_for(house: House, visitor: Visitor, wish: PhoneRequest) -> DeviceRecord:

@@ -32,7 +32,7 @@ async def add_device_to(house: House, user: User, wish: NewDevice) -> AddedDevic
         mint_device, house.store, user.number, name=wish.name, kind=wish.kind, realm=house.realm,
         now=house.clock(),
     )  # fmt: skip
-    await tell_server(house)
+    await tell_server(house, "devices-changed")
     settings = settings_of(house, user.number, user.name, password)
     return AddedDevice(
         device=_shown(record),
@@ -45,14 +45,14 @@ async def add_device_to(house: House, user: User, wish: NewDevice) -> AddedDevic
 async def change_device_in(house: House, device: Device, wish: DeviceChange) -> Device:
     """A new name, or another way to encrypt sound."""
     record = await asyncio.to_thread(_change, house, device.id, wish)
-    await tell_server(house)
+    await tell_server(house, "devices-changed")
     return _shown(record)
 
 
 async def revoke(house: House, device: Device) -> None:
     """Its password ends, and what it registered is forgotten."""
     await asyncio.to_thread(house.store.remove_device, device.id)
-    await tell_server(house)
+    await tell_server(house, "devices-changed")
 
 
 def _change(house: House, device_id: str, wish: DeviceChange) -> DeviceRecord:

@@ -72,13 +72,14 @@ def _operations(document: Document) -> Iterator[tuple[str, str, Document]]:
 
 def _operation(document: Document, method: str, path: str, operation: Document) -> str:
     name = escape(str(operation["operationId"]))
-    words = escape(" ".join(str(operation.get("description", "")).split()))
+    words = _inline(" ".join(str(operation.get("description", "")).split()))
     return (
         f'<details id="{name}"><summary><b class="{method}">{method.upper()}</b> <code>{escape(path)}</code> '
         f"<span>{words}</span></summary>\n"
         f'<form data-method="{method.upper()}" data-path="{escape(path)}">\n'
         f"{_parameters(operation)}{_body(document, operation)}"
-        f"<p><button>Try it</button></p><pre hidden></pre></form>\n"
+        "<p><button>Try it</button></p>"
+        '<pre hidden tabindex="0" role="region" aria-label="Answer"></pre></form>\n'
         f"{_answers(document, operation)}</details>"
     )
 

@@ -30,11 +30,11 @@ GONE = "This invitation does not work, or no longer. Ask whoever invited you for
 
 
 @router.post("/users/{number}/invitations", status_code=201)
-async def invite_user(house: TheHouse, visitor: Writer, number: NumberInPath) -> Invitation:
+async def invite_user(house: TheHouse, visitor: Writer, request: Request, number: NumberInPath) -> Invitation:
     """Make a link with which this user chooses a password. It is shown once; older ones end."""
     user = await existing_user(house, number)
     must_not_rise_above(visitor, user.role)
-    invitation = await invite(house, number)
+    invitation = await invite(house, number, request)
     await house.audit(visitor, "invitation.add", number)
     return invitation
 

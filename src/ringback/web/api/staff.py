@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import count
 
+from starlette.requests import Request
+
 from ringback.pbx.accounts import (
     EMERGENCY_NUMBERS,
     InvalidAccount,
@@ -51,20 +53,20 @@ async def existing_user(house: House, number: str) -> User:
     return await asyncio.to_thread(_one_user, house, records[0], registered, busy)
 
 
-async def add_user_to(house: House, visitor: Visitor, wish: NewUser) -> AddedUser:
+async def add_user_to(house: House, visitor: Visitor, wish: NewUser, request: Request) -> AddedUser:
     """A new user with a password for a phone, and an invitation for a person who is new, too."""
-    added = await _add(house, visitor, wish)
+    added = await _add(house, visitor, wish, request)
     await tell_server(house)
     return added
 
 
-async def add_pasted(house: House, visitor: Visitor, text: str) -> AddedUsers:
+async def add_pasted(house: House, visitor: Visitor, text: str, request: Request) -> AddedUsers:
     """One user a line; a line that cannot be used does not hold up the others."""
     items: list[AddedUser] = []
     wishes, problems = read_lines(text)
     for line, wish in wishes:
         try:
-            items.append(await _add(house, visitor, wish))
+            items.append(await _add(house, visitor, wish, request))
         except (ApiProblem, InvalidAccount) as error:
             problems.append(LineProblem(line=line, message=str(error)))
     if items:
@@ -96,13 +98,13 @@ def must_not_rise_above(visitor: Visitor, *roles: str) -> None:
         raise ApiProblem(403, f"This needs the role {highest.word}; you have {visitor.role.word}.")
 
 
-async def _add(house: House, visitor: Visitor, wish: NewUser) -> AddedUser:
+async def _add(house: House, visitor: Visitor, wish: NewUser, request: Request) -> AddedUser:
     name = _checked_name(wish.name)
     password = make_password()
     record, person = await asyncio.to_thread(_put, house, visitor, name, wish, password)
     account = account_of(house, record.number, name, password)
     if not person.password:
-        account.invitation = await invite(house, record.number)
+        account.invitation = await invite(house, record.number, request)
     user = User(number=record.number, name=name, email=person.email, role=person.role)
     return AddedUser(user=user, account=account)
 

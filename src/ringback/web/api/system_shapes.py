@@ -70,8 +70,6 @@ class CertificateState(Shape):
     source: str = ""
     """Who made it: our own authority, a file, or ACME."""
     authority: str = ""
-    """The fingerprint of our own authority."""
-    authority: str = ""
     """SHA-256 fingerprint of our own authority, if that made it. Devices learn to trust it at /trust."""
     problem: str = ""
 

@@ -173,6 +173,16 @@ class OutgoingMessage(Shape):
     """What would have been sent."""
 
     to: str = ""
+    transport: str = ""
+    summary: str = ""
+    text: str = ""
+
+
+class TriedResponse(Shape):
+    """What the sender would have heard."""
+
+    status: int
+    summary: str = ""
     text: str = ""
 
 
@@ -181,7 +191,8 @@ class DryRunResult(Shape):
 
     decisions: list[Decision] = []
     outgoing: list[OutgoingMessage] = []
-    response: str = ""
+    response: TriedResponse | None = None
+    call_id: str = ""
 
 
 class Explanation(Shape):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 
 from ringback.web.api.access import TheHouse, must_be_theirs, routes, sees_all
 from ringback.web.api.people_shapes import (
@@ -50,17 +50,17 @@ async def list_users(
 
 
 @router.post("/users", status_code=201)
-async def add_user(house: TheHouse, visitor: Writer, wish: NewUser) -> AddedUser:
+async def add_user(house: TheHouse, visitor: Writer, wish: NewUser, request: Request) -> AddedUser:
     """Add a user. The answer has the password for a phone, which is shown only now, and an invitation."""
-    added = await add_user_to(house, visitor, wish)
+    added = await add_user_to(house, visitor, wish, request)
     await house.audit(visitor, "user.add", added.user.number, None, wish.model_dump())
     return added
 
 
 @router.post("/users/bulk", status_code=201)
-async def add_users(house: TheHouse, visitor: Writer, wish: PastedUsers) -> AddedUsers:
+async def add_users(house: TheHouse, visitor: Writer, wish: PastedUsers, request: Request) -> AddedUsers:
     """Add a user for each line: a name, and after commas an e-mail address and a number if wanted."""
-    added = await add_pasted(house, visitor, wish.text)
+    added = await add_pasted(house, visitor, wish.text, request)
     numbers = [each.user.number for each in added.items]
     if numbers:
         await house.audit(visitor, "user.add", ", ".join(numbers)[:200], None, {"numbers": numbers})

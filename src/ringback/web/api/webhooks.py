@@ -47,6 +47,7 @@ async def add_webhook(house: TheHouse, visitor: Admin, wish: NewWebhook) -> Adde
     if len(await asyncio.to_thread(house.webhooks.webhooks)) >= MAX_WEBHOOKS:
         raise ApiProblem(409, f"there are {MAX_WEBHOOKS} webhooks already")
     webhook, secret = await asyncio.to_thread(house.webhooks.add, wish.url, wish.events, now=house.clock())
+    await house.deliveries.look()
     await house.audit(visitor, "webhook.add", webhook.id, None, wish.model_dump())
     return AddedWebhook(webhook=_shown(webhook), secret=secret)
 
@@ -67,6 +68,7 @@ async def change_webhook(
         _check_url(house, wish.url)
     change = wish.model_dump(exclude_none=True)
     await asyncio.to_thread(house.webhooks.change, webhook_id, **change)
+    await house.deliveries.look()
     await house.audit(visitor, "webhook.change", webhook_id, before.model_dump(include=set(change)), change)
     return _shown(await _existing(house, webhook_id))
 
@@ -76,6 +78,7 @@ async def remove_webhook(house: TheHouse, visitor: Admin, webhook_id: IdInPath) 
     """Remove a webhook and what waits for it."""
     if not await asyncio.to_thread(house.webhooks.remove, webhook_id):
         raise missing("webhook", webhook_id)
+    await house.deliveries.look()
     await house.audit(visitor, "webhook.remove", webhook_id)
     return Done()
 
