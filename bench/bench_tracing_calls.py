@@ -3,8 +3,8 @@
 
     python bench/bench_tracing_calls.py [TOGETHER] [ROUNDS]
 
-Calls go through the whole server (its sockets excepted) at a pace of 1 000 a second; off, memory, and memory with
-files take turns, so that a machine that becomes slower or faster meets all alike.
+Calls go through the whole server (its sockets excepted) at a pace of 1 000 a second; off, memory, and memory
+with files take turns, so that a machine that becomes slower or faster meets all alike.
 """
 
 from __future__ import annotations
@@ -27,11 +27,6 @@ from ringback.server.tracing.settings import TraceSettings
 
 RATE = 1000
 SECONDS = 1.0
-MODES = {
-    "off": TraceSettings(enabled=False),
-    "memory": TraceSettings(files=0),
-    "files": TraceSettings(),
-}
 
 
 async def round_of(office: workload.Office) -> tuple[float, int]:
@@ -52,25 +47,33 @@ async def main(together: int, rounds: int) -> None:
     office = workload.Office()
     await office.start()
     office.server.driver.gate = None  # whatever else this machine does, no call is refused
-    found: dict[str, list[float]] = {name: [] for name in MODES}
     gc.collect()
     gc.set_threshold(2_000, 1_000_000, 1_000_000)  # as `pbx/collector.py` does
     gc.freeze()
+    driver = office.server.driver
     with tempfile.TemporaryDirectory() as folder:
-        recorder = Recorder(MODES["off"], Place(Path(folder) / "trace"))
-        recorder.watch(office.server.driver)
+        recorders = {
+            "memory": Recorder(TraceSettings(files=0), None),
+            "files": Recorder(TraceSettings(), Place(Path(folder) / "trace")),
+        }
+        for recorder in recorders.values():
+            recorder.watch(driver)
+        taps = {"off": None, **{name: recorder.take for name, recorder in recorders.items()}}
+        found: dict[str, list[float]] = {name: [] for name in taps}
+        driver.tap = None
         await round_of(office)
         for _ in range(rounds):
-            for name, settings in MODES.items():
-                recorder.switch(settings)
-                await asyncio.sleep(0.05)
+            for name, driver.tap in taps.items():
                 cpu, calls = await round_of(office)
                 found[name].append(cpu / calls * 1e6)
+        recorder = recorders["files"]
+        recorder.flush()
         status = recorder.status()
         begun = time.process_time()
         await find(query_of({"call_id": f"{office.number - 1}@load"}), recorder.ring, None)
         query_ms = (time.process_time() - begun) * 1000
-        await recorder.close()
+        for recorder in recorders.values():
+            await recorder.close()
     await office.server.close()
     print(
         json.dumps(

@@ -18,6 +18,7 @@ export default defineConfig({
     assetsInlineLimit: 0, // the CSP allows no data: script or style
     modulePreload: { polyfill: false },
     rollupOptions: {
+      checks: { pluginTimings: false }, // a slow machine is not a fault of the sources
       input: { index: here("index.html"), phone: here("phone.html"), guest: here("guest.html") },
     },
   },

@@ -128,7 +128,7 @@ class Softphone:
 
         def is_silent() -> bool:
             before, after = self._after_packets(45)
-            return after["energy"] - before["energy"] < QUIET
+            return bool(after["energy"] - before["energy"] < QUIET)
 
         wait_until(is_silent, timeout, f"silence at {self.name}")
 

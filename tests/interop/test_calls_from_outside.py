@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """baresip phones whose calls are placed, recorded, transferred and ended with `ringback calls`, and written down."""
 
-import json
 import time
 import wave
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from interop_rig import PASSWORD, Rig
 from interop_ringback import Ringback
 from interop_sound import seconds_of_tone
 
+from ringback.server.control import ask
+from ringback.server.first_start import open_records
+
 ANNA_HZ, BOB_HZ, CAROL_HZ = 440.0, 700.0, 1000.0
 
 
 def on(server: Ringback) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(server.run("calls", "--json"))
-    return found
+    return list(ask(server.data, "calls")["calls"])
 
 
 def only_call(server: Ringback) -> dict[str, Any]:
@@ -31,8 +33,8 @@ def last_record(server: Ringback, call: str) -> dict[str, Any]:
     """The record on disk; it is written within a second."""
 
     def found() -> dict[str, Any] | None:
-        records: list[dict[str, Any]] = json.loads(server.run("calls", "--before", "--json"))
-        return next((each for each in records if each["id"] == call), None)
+        with closing(open_records(server.data)) as records:
+            return records.record(call)
 
     record = wait_until(found, 8, "the record")
     assert isinstance(record, dict)
@@ -142,7 +144,9 @@ def test_several_workers_write_into_one_book(rig: Rig, two_workers: Ringback) ->
     assert last_record(server, call)["ended_by"] == "server"
 
 
-def test_a_browser_and_a_desk_phone_are_called_for_each_other(rig: Rig, server: Ringback, browser: Browser) -> None:
+def test_a_browser_and_a_desk_phone_are_called_for_each_other(
+    rig: Rig, server: Ringback, browser: Browser
+) -> None:
     page = rig.browser_phone(browser, server, "101", tone=500, calls="answer")
     bob = rig.baresip(server, "102", frequency=900.0, answer="manual")
     server.run("calls", "place", "101", "102")

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ringback.web
 from interop_office import Office
 from interop_process import wait_until
 from interop_ringback import Ringback
 from interop_softphone import Softphone, Softphones
+
+import ringback.web
 
 STATIC = Path(ringback.web.__file__).parent / "static"
 Open = Callable[..., Softphone]
@@ -245,6 +246,15 @@ def test_a_microphone_that_was_refused_is_explained(phones: Open) -> None:
     anna.do("evaluate", script=REFUSE)
     anna.call("102")
     anna.see("The browser may not use the microphone.")
+
+
+def test_a_stranger_is_asked_to_sign_in(office: Office, browser: Softphones) -> None:
+    stranger = browser.visit(office, "/phone")
+    stranger.see("Sign in to use the phone.")
+    assert stranger.do("check") == []
+    stranger.do("click", role="link", name="Sign in")
+    stranger.write("Password", "wrong")
+    stranger.close()
 
 
 @pytest.mark.parametrize("look", [{}, NARROW], ids=["wide and light", "narrow and dark"])

@@ -39,7 +39,9 @@ class Office:
     async def open(self) -> None:
         self.process = await ServerProcess.start(self.load, RealNetwork())
         for number, name in (("101", "Anna"), ("102", "Bob")):
-            self.process.installation.store.put_user(new_user(number, name, password="secret", realm="127.0.0.1"))
+            self.process.installation.store.put_user(
+                new_user(number, name, password="secret", realm="127.0.0.1")
+            )
         await self.process.system.users_changed()
         port = int(self.process.addresses()["udp"].rpartition(":")[2])
         self.anna = await WirePhone.at_worker(0, port, "101")
@@ -91,7 +93,10 @@ async def test_calls_of_all_workers_are_in_one_list_and_in_one_book(office: Offi
     await office.established(office.anna, office.bob)
     await office.established(office.bob, office.anna)
     found = await office.calls()
-    assert {(each["caller"]["number"], each["callee"]["number"]) for each in found} == {("101", "102"), ("102", "101")}
+    assert {(each["caller"]["number"], each["callee"]["number"]) for each in found} == {
+        ("101", "102"),
+        ("102", "101"),
+    }
     assert found[0]["began_at"] >= found[1]["began_at"]
     one = await office.ask("call", id=found[0]["id"])
     assert one["found"]
@@ -154,4 +159,4 @@ async def test_calls_that_are_on_when_the_workers_stop_are_in_the_book(tmp_path:
     await office.close()
     with closing(open_records(office.data)) as records:
         (record,) = records.search()[0]
-    assert record["how_ended"].startswith("this server was stopped after")
+    assert record["how_ended"].startswith("this server was stopped")

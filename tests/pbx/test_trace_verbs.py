@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from reliability_office import DOMAIN, Office, RealOffice, offer
 
-from ringback.cli import ladder
+from ringback.cli import ladder, status
 from ringback.pbx.trace_verbs import ROWS
 from ringback.server.control import ControlError, ask
 from ringback.sip.errors import RingbackError
@@ -145,5 +145,7 @@ async def test_the_ladder_of_a_call_is_drawn_from_the_running_server(tmp_path: P
         assert whole == await drawn("--last")
         assert "Proxy-Authorization: (hidden)" in await drawn("to-nobody", "--messages")
         assert "there is no message with the Call-ID 'c99' in the server" in await drawn("c99")
+        told = await asyncio.to_thread(CliRunner().invoke, status.command, ["--data", str(tmp_path / "data")])
+        assert "kept in 0.0 MB of 64 MB; files: " in told.output
         anna.peer.close()
     assert "no server is running on" in await drawn("to-nobody")

@@ -205,7 +205,7 @@ def test_a_failure_of_ours_shows_no_secret(everything_logged: io.StringIO, nothi
         anna = await rig.device("101", "10.0.0.11")
         sent = anna.send("REGISTER", f"sip:{RIG_DOMAIN}", to=f"<{anna.address}>")
         challenge = await anna.peer.expect(401)
-        rig.server._authentication._subscribers = Faulty()
+        rig.server.services.authentication._subscribers = Faulty()
         data = anna.resend_with_credentials(sent, challenge, password=PASSWORD)
         assert (await final(anna.peer)).status == 500
         (proof,) = set(PROOF.findall(data)) - {b"0a4f113b"}

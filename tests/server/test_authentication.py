@@ -364,7 +364,7 @@ def test_a_user_who_is_removed_is_forgotten() -> None:
         rig.server.forget_user("101")
         assert rig.server.registrations() == []
         assert rig.store.bindings(now=0) == []
-        users = rig.server._authentication._subscribers.users  # type: ignore[attr-defined]
+        users = rig.server.services.authentication._subscribers.users  # type: ignore[attr-defined]
         users["101"] = replace(users["101"], ha1s={})
         sent, challenge = await challenge_for(rig, anna, "REGISTER")
         anna.resend_with_credentials(sent, challenge)

@@ -57,7 +57,9 @@ class Events {
       if (typeof data !== "string") return;
       try {
         const happening = JSON.parse(data) as Happening;
-        if (typeof happening.kind === "string") this.#deliver(happening);
+        if (typeof happening.kind !== "string") return;
+        // the server left some out: the same as a connection that was lost
+        this.#deliver(happening.kind === "events.lost" ? { ...happening, kind: "events.resumed" } : happening);
       } catch {
         // not ours
       }

@@ -5,9 +5,10 @@ import { DTMF_TRANSPORT } from "jssip/lib/Constants";
 import type { IncomingRequest, IncomingResponse } from "jssip/lib/SIPMessage";
 import { type Call, type CallNumbers, type CallView, LineProblem, type Party } from "./line";
 import { numbersOf } from "./call_numbers";
-import { dtlsOf, offersVideo } from "./descriptions";
+import { dtlsOf } from "./descriptions";
 import { isSurvivable, type JsSipSession, speakAfresh, type Replaced, replacedBy } from "./jssip_inside";
-import { callWords } from "./words";
+import { callWords, endWords } from "./words";
+import { freshView } from "./jssip_view";
 
 /** ICE says "disconnected" for every hiccup; after so long it is none. */
 const HICCUP = 2_000;
@@ -149,6 +150,7 @@ export class JsSipCall implements Call {
   #keepAlive(): void {
     const terminate = this.session.terminate.bind(this.session);
     this.session.terminate = (options = {}) => {
+      if (this.session.isEnded()) return; // JsSIP throws when an answer comes after the end
       if (this.#view.state === "talking" && isSurvivable(options)) this.#survive(options.cause ?? "");
       else terminate(options);
     };
@@ -338,41 +340,6 @@ export class JsSipCall implements Call {
     this.#view = { ...this.#view, ...changes };
     this.#around.changed(this);
   }
-}
-
-function freshView(session: RTCSession, party: Party, media: MediaStream | null): CallView {
-  const isIncoming = (session.direction as string) === "incoming";
-  const offered = (session as JsSipSession)._request?.body ?? "";
-  return {
-    id: session.id,
-    direction: isIncoming ? "in" : "out",
-    party,
-    state: isIncoming ? "incoming" : "dialling",
-    startedAt: Date.now(),
-    answeredAt: null,
-    isHeld: false,
-    isHeldByOther: false,
-    isMuted: false,
-    isMending: false,
-    hasEarlySound: false,
-    offersVideo: isIncoming && offersVideo(offered),
-    localVideo: media?.getVideoTracks()[0] ?? null,
-    remoteVideo: null,
-    remoteAudio: null,
-    transfer: "",
-    outcome: "",
-    code: 0,
-  };
-}
-
-function endWords(cause: string, code: number, reason: string, direction: "in" | "out"): string {
-  if (code >= 300) return callWords(code, reason);
-  if (cause === "Canceled" || cause === "Rejected") return "";
-  if (direction === "in") return cause === "No Answer" || cause === "Expires" ? "Missed." : "";
-  if (cause === "Connection Error") return "The connection to the server is gone.";
-  if (cause === "Request Timeout") return "The server does not answer.";
-  if (cause === "WebRTC Error") return "This browser could not start the sound.";
-  return "";
 }
 
 function stopAll(media: MediaStream): void {

@@ -38,6 +38,17 @@ export function callWords(code: number, reason: string): string {
   return told ? `${told} (${code}).` : `It did not work (${code}).`;
 }
 
+/** Why a call ended before anybody spoke, from what JsSIP calls the cause; nothing where a person did it. */
+export function endWords(cause: string, code: number, reason: string, direction: "in" | "out"): string {
+  if (code >= 300) return callWords(code, reason);
+  if (cause === "Canceled" || cause === "Rejected") return "";
+  if (direction === "in") return cause === "No Answer" || cause === "Expires" ? "Missed." : "";
+  if (cause === "Connection Error") return "The connection to the server is gone.";
+  if (cause === "Request Timeout") return "The server does not answer.";
+  if (cause === "WebRTC Error") return "This browser could not start the sound.";
+  return "";
+}
+
 /** Why the server does not take this phone, by its answer to REGISTER. */
 export function registrationWords(code: number, reason: string): string {
   if (code === 401 || code === 407)

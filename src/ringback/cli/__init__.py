@@ -35,6 +35,7 @@ COMMANDS: dict[str, Row] = {
     "reload": Row("ringback.cli.reload", "Make the running server read its settings again."),
     "status": Row("ringback.cli.status", "Say how the running server is."),
     "explain": Row("ringback.cli.explain", "Say why a call went where it went, and what went wrong."),
+    "trace": Row("ringback.cli.trace", "Watch calls: a live list, the ladder of each, every message."),
     "ladder": Row("ringback.cli.ladder", "Draw a call from the trace of a server."),
     "call": Row("ringback.cli.call", "Call somebody, from the command line."),
     "answer": Row("ringback.cli.answer", "Be a phone that answers."),

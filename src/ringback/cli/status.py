@@ -51,7 +51,7 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
         *([("Media", _media(status["media"]))] if status.get("media") else []),
         *([("Console", _console(status["web"]))] if status.get("web") else []),
         *([("Trace", _trace(status["trace"]))] if status.get("trace") else []),
-        *([("Messages", _messages(status["tracing"]))] if status["tracing"] else []),
+        *([("Kept messages", _messages(status["tracing"]))] if status["tracing"] else []),
         *((name.replace("_", " ").capitalize(), _value(value)) for name, value in counters.items()),
         *(("Call", _call(call)) for call in status["server"].get("calls", ())),
     ]

@@ -10,6 +10,7 @@ trace-status  {}
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,8 @@ from pydantic import ValidationError
 
 from ringback.pbx.verbs import Answer, Verb
 from ringback.server.tracing.calls import calls_in, newest_first
-from ringback.server.tracing.message import message_dict
-from ringback.server.tracing.query import BadQuery, by_time, find, limit_of, query_of
+from ringback.server.tracing.message import Message, message_dict
+from ringback.server.tracing.query import SLICE, BadQuery, by_time, find, limit_of, query_of
 from ringback.server.tracing.settings import TraceSettings
 from ringback.server.tracing.status import together
 
@@ -78,10 +79,15 @@ async def _since(system: PhoneSystem, arguments: Mapping[str, Any]) -> Answer:
     place = cursor.get(recorder.name, 0)
     if isinstance(place, bool) or not isinstance(place, int):
         raise BadQuery("cursor is what the last answer gave")
-    found = list(recorder.ring.since(place, limit))
-    following = found[-1][0] + 1 if found else max(place, 0)
+    messages: list[Message] = []
+    following = max(place, 0)
+    for number, kept in recorder.ring.since(place, limit):
+        messages.append(message_dict(kept))
+        following = number + 1
+        if len(messages) % SLICE == 0:
+            await asyncio.sleep(0)
     return {
-        "messages": [message_dict(kept) for _, kept in found],
+        "messages": messages,
         "cursor": {recorder.name: following},
         "limit": limit,
     }

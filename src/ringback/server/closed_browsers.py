@@ -2,8 +2,8 @@
 """What becomes of a browser's registration when its connection ends? It ends, too, a moment later.
 
 A browser is reached by its WebSocket alone (RFC 7118 section 5: its Contact names no real host), and a page
-that is closed has no time to say goodbye. Without this its owner would seem to be there until the registration
-expires. A page that is loaded again, or changes its network, is back within the moment.
+that is closed has no time to say goodbye. Without this its owner would seem to be there until the
+registration expires. A page that is loaded again, or changes its network, is back within the moment.
 """
 
 from __future__ import annotations

@@ -85,23 +85,21 @@ async def _stay_silent(call: IncomingCall) -> None:
 class ShadowServer(Server):
     """A `Server` beside `original` that listens nowhere. It is there for one message."""
 
-    def __init__(
-        self,
-        original: Server,
-    ) -> None:
-        settings, identity, network = original._settings, original._identity, NoNetwork()
+    def __init__(self, original: Server) -> None:
+        around, network = original.services.around, NoNetwork()
+        settings, identity = original.services.settings, around.identity
         plane = ShadowPlane(identity.advertised, settings.media.first_port)
         super().__init__(
             settings,
             identity,
-            subscribers=original._subscribers,
+            subscribers=around.subscribers,
             store=MemoryStore(),
             network=network,
-            applications=_Stage(original._applications),
-            dial_plan=original._dial_plan,
-            wall_clock=original._wall_clock,
-            plane=plane if original._plane is not None else None,
-            location=ShadowLocation(original.location, original._wall_clock),
+            applications=_Stage(around.applications),
+            dial_plan=around.dial_plan,
+            wall_clock=around.wall_clock,
+            plane=plane if around.plane is not None else None,
+            location=ShadowLocation(original.location, around.wall_clock),
         )
         self.silent = SilentDriver(self.stack, original.driver, network, handler=self.pipeline.receive)
         self.pipeline.driver = self.silent
@@ -118,7 +116,7 @@ class ShadowServer(Server):
 
     async def close(self) -> None:
         """End what was begun; the farewells are kept by nobody."""
-        await self._bridge.close()
-        await self._calls.close()
+        await self.services.bridge.close()
+        await self.services.calls.close()
         await self.pipeline.close()
         await self.silent.close()

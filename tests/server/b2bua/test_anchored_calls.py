@@ -231,7 +231,7 @@ def test_a_transfer_of_an_anchored_call_gives_the_new_phone_a_leg() -> None:
 def test_a_plane_that_was_lost_is_offered_everything_anew() -> None:
     async def test(rig: PlanedRig) -> None:
         one, other = await call(rig, *await two_phones(rig))
-        (number,) = rig.server._bridge._calls
+        (number,) = rig.server.services.bridge._calls
         await rig.plane.delete(number)
         rig.plane.on_event(MediaEvent(number, "", MediaEventKind.LOST))
         asked = await one.expect("INVITE")

@@ -116,7 +116,7 @@ async def nothing_is_left(rig: Rig) -> None:
     status = rig.server.status()
     assert (status["bridged"], status["applications"]) == (0, 0)
     assert not len(rig.server.bridged)
-    assert rig.server._bridge.legs == {}
+    assert rig.server.services.bridge.legs == {}
 
 
 @pytest.mark.parametrize("who", [0, 1])

@@ -232,7 +232,7 @@ def test_a_call_that_comes_round_again_is_a_loop() -> None:
         )
         challenge = await mirror.peer.expect(407, skip=(100,))
         assert challenge.status == 407  # only users call out; the hash is looked at behind the proof
-        loops = rig.server._bridge._loops
+        loops = rig.server.services.bridge._loops
         returned = parse_message(came)
         assert isinstance(returned, Request)
         assert loops.is_loop(returned, loops.round_hash_of(returned))

@@ -3,12 +3,13 @@
 
 import asyncio
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bridge_rig import Half, call, half_of_callee, on_a_bridge, sdp_of, two_phones
+from bridge_rig import Half, call, half_of_callee, half_of_caller, on_a_bridge, sdp_of, two_phones
 from server_rig import DOMAIN, Device, Rig
-from test_anchored_calls import PlanedRig, ear, on_planes, port_of, rtp
+from test_anchored_calls import DTLS, PlanedRig, ear, on_planes, port_of, rtp, secured
 from test_records_of_bridged_calls import heard, only_record
 
 from ringback.media.pcm import audioop
@@ -55,7 +56,7 @@ def test_both_phones_hear_that_a_call_was_ended() -> None:
             phone.peer.reply(200)
         record = only_record(events)
         assert (record["ended_by"], record["result"]) == ("server", "answered")
-        assert record["how_ended"].startswith("the call was ended by command after")
+        assert record["how_ended"].startswith("the call was ended by command")
 
     on_a_bridge(test)
 
@@ -216,3 +217,57 @@ def test_one_side_hears_what_is_played_to_it(tmp_path: Path) -> None:
         assert "something is played to 102" in [note["text"] for note in record.described()["notes"]]
 
     on_planes(test)
+
+
+def test_a_recording_that_cannot_be_written_is_told_and_the_call_goes_on(tmp_path: Path) -> None:
+    async def test(rig: PlanedRig) -> None:
+        anna, bob = await two_phones(rig)
+        at_anna, at_bob = await call(rig, anna, bob)
+        record = record_of(rig)
+        assert record.commands is not None
+        await record.commands.record(str(tmp_path / "no-such-folder" / "call.wav"))
+        await offer_and_answer(at_anna, at_bob, 4000, 5000)
+        (note,) = [each["text"] for each in record.described()["notes"] if "recording" in each["text"]]
+        assert note.startswith("the recording ended: ")
+        assert record.state == "talking"
+        with pytest.raises(CommandRefused, match="is not being recorded"):
+            await record.commands.stop_recording()
+
+    on_planes(test)
+
+
+def test_browsers_that_are_parted_are_told_one_after_the_other() -> None:
+    """So that neither begins its new handshake with the other one."""
+
+    def secured_sdp(device: Device, *, port: int, setup: str) -> bytes:
+        return secured(sdp_of(device, port=port), "UDP/TLS/RTP/SAVPF", DTLS.replace("actpass", setup))
+
+    async def test(rig: PlanedRig) -> None:
+        anna, bob = await two_phones(rig)
+        leg = await anna.call(f"sip:102@{DOMAIN}", body=secured_sdp(anna, port=4000, setup="actpass"))
+        invite = await bob.peer.expect("INVITE")
+        bob.peer.reply(
+            200, headers=[("Contact", f"<{bob.contact}>")], body=secured_sdp(bob, port=5000, setup="active")
+        )
+        await leg.answered(200)
+        await bob.peer.expect("ACK")
+        at_anna, at_bob = half_of_caller(leg), half_of_callee(bob, invite)
+        await asyncio.sleep(1)
+        record = record_of(rig)
+        bridged = rig.server.services.bridge.call_of(record.id)
+        assert bridged is not None
+        assert record.commands is not None
+        bridged.media.policy = replace(bridged.media.policy, anchor="needed")
+        await record.commands.record("/nowhere/call.wav")
+        await at_anna.expect("INVITE")
+        at_anna.reply(200, body=secured_sdp(anna, port=4000, setup="actpass"))
+        await at_bob.expect("INVITE")
+        at_bob.reply(200, body=secured_sdp(bob, port=5000, setup="active"))
+        await at_bob.expect("ACK")
+        answered = rig.server.driver.now
+        await at_anna.expect("ACK")
+        assert 0.9 < rig.server.driver.now - answered < 1.2
+
+    on_planes(
+        test, anchor="never"
+    )  # phones of the rig speak UDP, so that nobody knows beforehand they speak DTLS

@@ -52,7 +52,10 @@ def test_a_record_says_who_how_long_and_who_hung_up() -> None:
         assert 2 < record["answered_at"] - record["began_at"] < 4
         assert [each["number"] for each in record["legs"]] == ["101", "102"]
         assert [each["streams"][0]["codec"] for each in record["legs"]] == ["PCMU", "PCMU"]
-        assert record["call_ids"] == [leg.invite.split(b"Call-ID: ")[1].split(b"\r\n")[0].decode(), invite.call_id]
+        assert record["call_ids"] == [
+            leg.invite.split(b"Call-ID: ")[1].split(b"\r\n")[0].decode(),
+            invite.call_id,
+        ]
         assert len(record["id"]) == 16
         kinds = [event["kind"] for event in events if event["kind"].startswith("call.")]
         assert kinds == ["call.began", "call.ringing", "call.answered", "call.ended"]
@@ -82,7 +85,11 @@ def test_who_gives_up_was_not_answered() -> None:
 
 
 def test_a_refusal_of_a_phone_is_told_in_one_word_and_in_a_sentence() -> None:
-    cases = {486: ("busy", "102 was busy"), 603: ("declined", "102 declined"), 480: ("no answer", "nobody answered at 102")}
+    cases = {
+        486: ("busy", "102 was busy"),
+        603: ("declined", "102 declined"),
+        480: ("no answer", "nobody answered at 102"),
+    }
 
     def refused_with(status: int) -> Event:
         found: list[Event] = []
@@ -130,7 +137,9 @@ def test_strangers_who_try_numbers_fill_no_book() -> None:
         events = heard(rig)
         stranger = await rig.device("666", "10.0.0.66")
         for number in range(300):
-            stranger.send("INVITE", f"sip:{number}@{DOMAIN}", from_="<sip:x@evil.test>;tag=1", call_id=f"try-{number}")
+            stranger.send(
+                "INVITE", f"sip:{number}@{DOMAIN}", from_="<sip:x@evil.test>;tag=1", call_id=f"try-{number}"
+            )
         await asyncio.sleep(1)
         refused = [event for event in events if event["kind"] == "call.ended"]
         assert 20 < len(refused) < 80
@@ -166,7 +175,14 @@ def test_a_hostile_name_stays_text() -> None:
         bob = await rig.phone("102", "10.0.0.12")
         stranger = await rig.device("666", "10.0.0.66")
         name = '"=HYPERLINK(<script>)\udcff" <sip:x@evil.test>;tag=1'
-        stranger.peer.request("INVITE", f"sip:102@{DOMAIN}", remote=rig_address(), from_=name.encode("utf-8", "surrogateescape").decode("latin-1"), headers=[("Contact", "<sip:x@10.0.0.66>")], body=sdp_of(stranger))
+        stranger.peer.request(
+            "INVITE",
+            f"sip:102@{DOMAIN}",
+            remote=rig_address(),
+            from_=name.encode("utf-8", "surrogateescape").decode("latin-1"),
+            headers=[("Contact", "<sip:x@10.0.0.66>")],
+            body=sdp_of(stranger),
+        )
         await bob.peer.expect("INVITE")
         bob.peer.reply(486)
         await asyncio.sleep(1)
@@ -226,7 +242,7 @@ def test_calls_that_are_on_when_the_server_stops_have_a_record() -> None:
         await rig.server.close()
         record = only_record(events)
         assert record["ended_by"] == "server"
-        assert record["how_ended"].startswith("this server was stopped after")
+        assert record["how_ended"].startswith("this server was stopped")
         await rig.start()
 
     on_a_bridge(test)

@@ -65,7 +65,7 @@ async def they_talk_and_hang_up(rig: Rig, one: Half, other: Half) -> None:
     assert rig.state == (0, 0, 0, 0, 0)
     assert rig.server.status()["bridged"] == 0
     assert not len(rig.server.bridged)
-    assert rig.server._bridge.legs == {}
+    assert rig.server.services.bridge.legs == {}
 
 
 @pytest.mark.parametrize("who", [0, 1])

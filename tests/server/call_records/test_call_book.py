@@ -7,7 +7,8 @@ from ringback.server.bulletin import Bulletin
 from ringback.server.call_records.book import CallBook
 from ringback.server.call_records.record import MOST_NOTES, CallRecord, LegRecord, Party
 from ringback.server.call_records.words import span
-from ringback.server.subscribers import Subscriber
+from ringback.server.storage.devices import DeviceRecord
+from ringback.server.subscribers import Principal, Subscriber, Subscribers
 
 
 class Nobody:
@@ -15,15 +16,27 @@ class Nobody:
         return None
 
 
+class One:
+    """One user."""
+
+    def __init__(self, user: Subscriber) -> None:
+        self.user = user
+
+    def find(self, user: str) -> Subscriber | None:
+        return self.user if user == self.user.number else None
+
+
 class Book:
     """A book, its clock and what it tells."""
 
-    def __init__(self) -> None:
+    def __init__(self, people: Subscribers | None = None) -> None:
         self.now = 1000.0
         self.numbers = 0
         self.bulletin = Bulletin(wall_clock=lambda: self.now)
         self.events: list[dict[str, Any]] = []
-        self.book = CallBook(self.bulletin, subscribers=Nobody(), make_id=self.next_id, wall_clock=lambda: self.now)
+        self.book = CallBook(
+            self.bulletin, subscribers=people or Nobody(), make_id=self.next_id, wall_clock=lambda: self.now
+        )
 
     def next_id(self) -> int:
         self.numbers += 1
@@ -125,3 +138,11 @@ def test_spans_are_said_as_people_say_them() -> None:
     assert [span(seconds) for seconds in (0, 1, 60, 63.4, 3600, 7265)] == [
         "0 s", "1 s", "1 min", "1 min 3 s", "1 h", "2 h 1 min 5 s"
     ]  # fmt: skip
+
+
+def test_a_device_is_called_by_its_name() -> None:
+    device = DeviceRecord("d1", "101", "Kitchen", "phone", "realm")
+    world = Book(One(Subscriber("101", "Anna", devices=(device,))))
+    assert world.book.party("101", principal=Principal("101", device="d1")).device == "Kitchen"
+    assert world.book.party("101", principal=Principal("101", device="gone")).device == "gone"
+    assert world.book.party("101", principal=Principal("101")).device == ""

@@ -10,7 +10,7 @@ const WORDS: Record<string, string> = {
   "device.add": "added the phone",
   "device.change": "changed the phone",
   "device.remove": "stopped the phone",
-  "guest-page.put": "opened the guest page",
+  "guest-page.put": "set up the guest page",
   "guest-page.remove": "removed the guest page",
   "invitation.add": "invited",
   "office.change": "changed the",

@@ -4,12 +4,12 @@ import type { Arrow, CallNote, Column, Lane, Picture, TraceMessage } from "$lib/
 
 /** Measures in pixels; `LETTER` is the width of one letter of a label, on the safe side. */
 export const TIMES = 74;
-const EDGE = 64;
+const EDGE = 78;
 const LEAST_SPACING = 148;
 const MOST_SPACING = 330;
 const LETTER = 6.9;
-const ARROW_HEIGHT = 36;
-const NOTE_HEIGHT = 15;
+const ARROW_HEIGHT = 32;
+const NOTE_HEIGHT = 14;
 const SMALL_HEIGHT = 26;
 const SOUND_HEIGHT = 70;
 const MARGIN = 10;

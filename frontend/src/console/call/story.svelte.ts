@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is known of one call? Its record and its messages, loaded again when an event names it, and while it is on.
-import { api } from "$lib/api";
+import { api, type Problem } from "$lib/api";
 import { events, type Happening } from "$lib/events";
 import { live, type Live } from "$lib/live.svelte";
 import type { Call, CallTrace } from "$lib/types";
@@ -9,6 +9,9 @@ import type { Call, CallTrace } from "$lib/types";
 const TOGETHER = 350;
 /** The quality of sound is sampled every five seconds; that posts no event. */
 const WHILE_ON = 5_000;
+/** Between its end and its record in the store a call is nowhere for a moment: the numbers of its sound are awaited. */
+const BEING_WRITTEN = 1_500;
+const TRIES = 10;
 
 export class Story {
   readonly call: Live<Call>;
@@ -23,6 +26,26 @@ export class Story {
       const timer = window.setInterval(() => document.visibilityState === "visible" && this.reload(), WHILE_ON);
       return () => window.clearInterval(timer);
     });
+    let tries = 0;
+    $effect(() => {
+      if (!this.isBeingWritten) return;
+      const timer = window.setTimeout(() => tries++ < TRIES && this.reload(), BEING_WRITTEN);
+      return () => window.clearTimeout(timer);
+    });
+  }
+
+  /** It was there, and is not found: what is known of it stays. */
+  get isBeingWritten(): boolean {
+    const missing = [this.call, this.trace].some((each) => !each.loading && each.problem?.status === 404);
+    return missing && !!this.call.value;
+  }
+
+  get problem(): Problem | null {
+    return this.isBeingWritten ? null : this.call.problem;
+  }
+
+  get traceProblem(): Problem | null {
+    return this.trace.value && this.trace.problem?.status === 404 ? null : this.trace.problem;
   }
 
   get isOn(): boolean {

@@ -205,7 +205,7 @@ class BridgedCall:
         if words:
             self.record.note(words)
         if event.kind == "recording-ended":
-            self.record.note(f"the recording ended: {event.detail}")
+            self.media.lose_recording(event.detail)
         logger.info("call %s: %s %s %s", self.number, event.kind, event.leg, event.detail)
         if event.kind == "lost" and self.media.reason:
             await self.renegotiate()

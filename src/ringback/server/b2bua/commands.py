@@ -74,7 +74,7 @@ class CallCommands:
         self._must_be_possible()
         if self._call.media.recording:
             raise CommandRefused("this call is being recorded")
-        await self._call.media.record(path)
+        await self._call.media.record(path, self._recording_lost)
         self._call.put(self._bring_here, RECORDED, 0)
 
     async def stop_recording(self) -> None:
@@ -126,6 +126,9 @@ class CallCommands:
                 return
             call.media.reason = ""
         call.later(STEP, self._bring_here, reason, steps + 1)
+
+    def _recording_lost(self, why: str) -> None:
+        self._call.record.note(f"the recording ended: {why}")
 
     async def _play(self, leg: BridgeLeg, path: str) -> None:
         call = self._call

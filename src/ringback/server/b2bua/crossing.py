@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ringback.media.errors import MediaError
 from ringback.sdp.errors import UnacceptableSession
+from ringback.sdp.security import Security
 from ringback.server.b2bua.header_fields import crossing_refusal
 from ringback.server.b2bua.record_keeping import note_negotiated
 from ringback.sip.dialog.invite_usage import Carrier
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from ringback.sip.events import OfferRefused
 
 logger = logging.getLogger("ringback.calls")
+
+#: Seconds from the answer of one browser until the other is told, when their sound is brought here. A browser
+#: begins its new DTLS handshake by the way it still has, to the other browser; were that one to begin anew at
+#: the same time, the two would find each other's certificate wrong and give up for good.
+PARTING = 1.0
 
 GLARE = 491
 NOT_ACCEPTABLE = 488
@@ -68,13 +74,19 @@ class Offers:
         crossing, leg.crossing = leg.crossing, None
         if crossing is None or crossing.source is None or crossing.source.is_over:
             return
-        source = crossing.source
+        source, was_direct = crossing.source, not self._call.media.is_carried
         try:
             answer = await self._call.media.answer(leg, source, sdp)
         except (UnacceptableSession, MediaError) as error:
             logger.info("the answer of %s cannot be passed on: %s", leg.end.name, error)
             refuse_offer(source, error)
             return
+        if was_direct and self._call.media.is_carried and _are_parted(leg, source):
+            self._call.later(PARTING, self._give_answer, leg, source, answer)
+        else:
+            await self._give_answer(leg, source, answer)
+
+    async def _give_answer(self, leg: BridgeLeg, source: BridgeLeg, answer: bytes) -> None:
         if not source.answer(answer):
             # It took its offer back meanwhile, or something failed: what each believes is made one again.
             await self._call.renegotiate()
@@ -154,6 +166,12 @@ class Offers:
             other.crossing = Crossing(leg)
         else:
             leg.refuse(GLARE)
+
+
+def _are_parted(leg: BridgeLeg, source: BridgeLeg) -> bool:
+    """Two that spoke DTLS with each other until now, in a call that stands."""
+    ends = (leg, source)
+    return all(each.is_established and each.end.security is Security.DTLS for each in ends)
 
 
 def refuse_offer(leg: BridgeLeg, error: Exception) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.media.errors import MediaError
 from ringback.media.plane import BridgeStatistics, MediaEventKind, PlaneUnavailable
@@ -51,6 +51,8 @@ class CallMedia:
         "_bridge",
         "_is_recording",
         "_plane",
+        "_playing",
+        "_recording_lost",
         "is_carried",
         "is_open",
         "numbers",
@@ -73,6 +75,8 @@ class CallMedia:
         self.recording = ""
         """The file into which the call is to be recorded; "" for none."""
         self._is_recording = False
+        self._recording_lost: Callable[[str], None] | None = None
+        self._playing: set[asyncio.Task[Any]] = set()
         self.verdicts: list[str] = []
         self.numbers: BridgeStatistics | None = None
         """As they were when somebody looked."""
@@ -138,11 +142,19 @@ class CallMedia:
         """Let a leg hear a file, to its end, in place of its partner."""
         if self._plane is None:
             raise PlaneUnavailable("nobody carries media here")
-        await self._plane.play(self._bridge, leg.name, path)
+        task = asyncio.current_task()
+        assert task is not None, "called by a task"
+        self._playing.add(task)
+        try:
+            await self._plane.play(self._bridge, leg.name, path)
+        finally:
+            self._playing.discard(task)
 
-    async def record(self, path: str) -> None:
-        """Record what the two say from now on, or as soon as their sound comes through here."""
-        self.recording, self._is_recording = path, False
+    async def record(self, path: str, lost: Callable[[str], None]) -> None:
+        """Record what the two say from now on, or as soon as their sound comes through here. `lost` is told
+        when that ends by itself.
+        """
+        self.recording, self._is_recording, self._recording_lost = path, False, lost
         if self.is_carried:
             await self._keep_recording()
 
@@ -160,6 +172,8 @@ class CallMedia:
 
     async def close(self) -> BridgeStatistics | None:
         """The call is over: its numbers, if there are any."""
+        for task in self._playing:
+            task.cancel()
         if not self.is_open or self._plane is None:
             return None
         self.is_open = False
@@ -181,6 +195,14 @@ class CallMedia:
             self.verdicts.append(words)
         return words
 
+    def lose_recording(self, why: str) -> None:
+        """It has ended, or never began."""
+        if self.recording:
+            logger.warning("a call is not recorded: %s", why)
+            self.recording, self._is_recording = "", False
+            if self._recording_lost is not None:
+                self._recording_lost(why)
+
     @property
     def may_be_carried(self) -> bool:
         """True if the sound of this call can be made to come through here."""
@@ -196,8 +218,7 @@ class CallMedia:
         try:
             await _in_time(self._plane.record(self._bridge, self.recording))
         except MediaError as error:
-            logger.warning("a call is not recorded: %s", error)
-            self.recording, self._is_recording = "", False
+            self.lose_recording(str(error))
 
     def _is_anchored(self, source: BridgeLeg, target: BridgeLeg) -> bool:
         """A leg that is being called has its own way; else the pair that speaks has one."""

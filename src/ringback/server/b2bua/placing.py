@@ -160,7 +160,9 @@ class Placing:
             call.record.end(status, by="callee", reason=reason)
             call.media.settle(call.caller)
             return
-        if call.pair is not None:
+        if call.pair is None:  # a number of this server, which keeps a record of its own
+            call.record.answered()
+        else:
             note_answer(call)
             self._let_go_of_nobody()
 

@@ -17,6 +17,7 @@ from ringback.server.call_records.quality import Sampler
 from ringback.server.call_records.record import CallRecord, LegRecord, Party
 from ringback.server.call_records.words import ended_in_words
 from ringback.server.routing import ToUser
+from ringback.server.subscribers import Principal
 from ringback.sip.message.names import reason_phrase
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ringback.server.binding import Binding
     from ringback.server.bulletin import Bulletin
     from ringback.server.pipeline import Exchange
-    from ringback.server.subscribers import Principal, Subscribers
+    from ringback.server.subscribers import Subscriber, Subscribers
     from ringback.sip.message.message import Request
 
 logger = logging.getLogger("ringback.records")
@@ -170,15 +171,15 @@ class CallBook:
     def party(self, number: str, *, principal: Principal | None = None, user_agent: str = "") -> Party:
         """A user here, or whoever has that number."""
         known = self._subscribers.find(number) if number else None
-        name = known.name if known is not None else ""
+        if known is None:
+            return Party(clean(number), "", "", user_agent)
         device = principal.device if principal is not None else ""
-        return Party(clean(number), name, device, user_agent)
+        return Party(clean(number), known.name, _name_of(known, device), user_agent)
 
     def party_of(self, binding: Binding) -> Party:
         """The owner of a registered phone."""
-        party = self.party(binding.user, user_agent=clean(binding.user_agent))
-        party.device = binding.device
-        return party
+        owner = Principal(binding.user, device=binding.device)
+        return self.party(binding.user, principal=owner, user_agent=clean(binding.user_agent))
 
     def close(self) -> None:
         """The server ends: nobody will see the end of what is still open."""
@@ -234,6 +235,11 @@ class CallBook:
         record = self._new(caller, callee, number, mode, key)
         exchange.record = record
         return record
+
+
+def _name_of(user: Subscriber, device: str) -> str:
+    """What the device is called; its id once it is forgotten, "" for the user's own password."""
+    return device and next((each.name for each in user.devices if each.id == device and each.name), device)
 
 
 def _leg_of_caller(exchange: Exchange, caller: Party) -> LegRecord:

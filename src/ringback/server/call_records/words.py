@@ -105,7 +105,7 @@ def hung_up_in_words(record: CallRecord) -> str:
 
 
 def _after(record: CallRecord) -> str:
-    if not record.answered_at:
+    if not record.answered_at or record.ended_at - record.answered_at < 1:
         return ""
     return f" after {span(record.ended_at - record.answered_at)}"
 

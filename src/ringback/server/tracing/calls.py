@@ -23,7 +23,7 @@ async def calls_in(ring: Ring, query: Query, *, limit: int) -> list[Call]:
     """The calls of which the newest messages are, the newest call first. Looks at no more than it needs."""
     found: dict[bytes, Call] = {}
     for chunk in reversed(ring.chunks):
-        if chunk.last_at < query.since:
+        if chunk.last_at < query.since or len(found) >= 2 * limit:
             break
         _count(found, chunk, query, limit)
         await asyncio.sleep(0)

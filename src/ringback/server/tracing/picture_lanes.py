@@ -26,13 +26,21 @@ def lanes_of(
         for leg in (record or {}).get("legs") or ()
         for stream in leg.get("streams") or ()
     ]
-    if not lanes:
-        lanes = _direct(messages, ids, columns)
+    if not _is_carried(record or {}):
+        lanes = _direct(messages, ids, columns) or lanes
     held = _holds(messages, notes, ids)
     for lane in lanes:
         periods = held.get(lane["from"], []) or held.get(lane["to"], [])
         lane["held"] = [[begin, end if end is not None else lane["ended"]] for begin, end in periods]
     return lanes
+
+
+def _is_carried(record: Mapping[str, Any]) -> bool:
+    """True if the sound came through this server: packets were counted, or will be."""
+    if record.get("anchored") or record.get("mode") == "application":
+        return True
+    streams = (stream for leg in record.get("legs") or () for stream in leg.get("streams") or ())
+    return any(stream.get("packets_received") is not None for stream in streams)
 
 
 def _lane(

@@ -28,6 +28,8 @@ MOST = 10_000
 LARGEST = 16_000_000
 MOST_CALL_IDS = 100
 FOREVER = float("inf")
+#: Messages that are looked at in one turn of the loop: 1 ms of work.
+SLICE = 20
 
 
 class BadQuery(RingbackError):
@@ -51,9 +53,16 @@ class Query:
             return False
         return not self.call_ids or call_id_of(kept.data) in self.call_ids
 
+    def octets(self) -> tuple[bytes, ...]:
+        """What every message that fits has one of; empty when that is not known."""
+        if self.call_ids:
+            return self.call_ids
+        name = (self.caller or self.callee).removesuffix("*").encode("utf-8", "replace")
+        return (name,) if name else ()
+
     def fits(self, message: Message) -> bool:
         """Who calls whom: a number, a user name, or a whole address. A `*` at the end stands for the rest."""
-        return _names(self.caller, message["from"]) and _names(self.callee, message["to"])
+        return names(self.caller, message["from"]) and names(self.callee, message["to"])
 
 
 def query_of(arguments: Mapping[str, Any]) -> Query:
@@ -77,48 +86,57 @@ def limit_of(arguments: Mapping[str, Any]) -> int:
 
 
 async def find(query: Query, ring: Ring, place: Place | None) -> tuple[list[Message], int]:
-    """The newest that fit, oldest first, and how many were left out."""
+    """The newest that fit, oldest first; and how many were left out, or not even looked at."""
     found = _Newest(query)
-    if place is not None and (ring.oldest_at is None or query.since < ring.oldest_at):
-        before = ring.oldest_at if ring.oldest_at is not None else FOREVER
-        for older in await asyncio.to_thread(_from_files, query, place, before):
-            found.add(older)
-    for chunk in ring.chunks:
+    for chunk in reversed(ring.chunks):
         if chunk.last_at < query.since:
+            break
+        if found.is_full and not query.call_ids:
+            found.left_out += len(chunk)
             continue
-        for kept in _candidates(chunk, query):
+        for count, kept in enumerate(_candidates(chunk, query)):
             found.add(kept)
+            if count % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
         await asyncio.sleep(0)
-    return list(found.messages), found.left_out
+    if place is not None and (ring.oldest_at is None or query.since < ring.oldest_at) and not found.is_full:
+        before = ring.oldest_at if ring.oldest_at is not None else FOREVER
+        for older in reversed(await asyncio.to_thread(_from_files, query, place, before)):
+            found.add(older)
+    return found.messages[::-1], found.left_out
 
 
 class _Newest:
-    """The last messages that fit, as far as they have room in an answer."""
+    """The messages that fit, newest first, as far as they have room in an answer."""
 
     def __init__(self, query: Query) -> None:
         self._query = query
         self._size = 0
-        self.messages: deque[Message] = deque()
+        self.messages: list[Message] = []
+        self.is_full = False
         self.left_out = 0
 
     def add(self, kept: Kept) -> None:
+        """One that may fit, older than all before."""
         if not self._query.wants(kept):
             return
-        message = message_dict(kept)
-        if not self._query.fits(message):
-            return
-        self.messages.append(message)
-        self._size += message["size"]
-        while len(self.messages) > self._query.limit or self._size > LARGEST:
-            self._size -= self.messages.popleft()["size"]
+        if self.is_full:
             self.left_out += 1
+            return
+        message = message_dict(kept)
+        if self._query.fits(message):
+            self.messages.append(message)
+            self._size += message["size"]
+            self.is_full = len(self.messages) >= self._query.limit or self._size >= LARGEST
 
 
 def _candidates(chunk: Chunk, query: Query) -> Iterable[Kept]:
-    if not query.call_ids:
-        return chunk.messages()
-    indexes = {index for call_id in query.call_ids for index in chunk.having(call_id)}
-    return (chunk.message(index) for index in sorted(indexes))
+    """Those that have the right octets anywhere in them, the newest first."""
+    texts = query.octets()
+    indexes: Iterable[int] = range(len(chunk))
+    if texts:
+        indexes = {index for text in texts for index in chunk.having(text)}
+    return (chunk.message(index) for index in sorted(indexes, reverse=True))
 
 
 def _from_files(query: Query, place: Place, before: float) -> list[Kept]:
@@ -128,13 +146,14 @@ def _from_files(query: Query, place: Place, before: float) -> list[Kept]:
         if changed >= query.since:
             found += (
                 kept
-                for kept in read_messages(path, query.call_ids)
+                for kept in read_messages(path, query.octets())
                 if kept.at < before - 2e-6 and query.wants(kept)
             )
     return list(found)
 
 
-def _names(wanted: str, uri: str) -> bool:
+def names(wanted: str, uri: str) -> bool:
+    """True if that is whom the URI names; nobody in particular is everybody."""
     if not wanted:
         return True
     address = uri.partition(":")[2] or uri
