@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 KERNEL := setup.py $(wildcard src/ringback/kernel/*.pyx src/ringback/kernel/*.pxi)
 # The web pages, and what they are made from.
 PAGES := src/ringback/web/static/index.html
-PAGE_SOURCES := tools/build_frontend.sh $(shell find frontend -name node_modules -prune -o -type f ! -name schema.ts ! -name '.*' -print)
+PAGE_SOURCES := tools/build_frontend.sh docs/diagnostics.md $(shell find frontend -name node_modules -prune -o -type f ! -name schema.ts ! -name '.*' -print)
 # Arguments for `make run`, for example: make run ARGS="--demo"
 ARGS ?=
 # Arguments for pytest, for example: make test TESTS=tests/sip

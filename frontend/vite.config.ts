@@ -23,6 +23,7 @@ export default defineConfig({
     },
   },
   server: {
+    fs: { allow: [here("..")] }, // the page of diagnostics is read from docs/
     proxy: Object.fromEntries(
       ["/api", "/events", "/ws", "/docs", "/healthz", "/readyz", "/trust"].map((path) => [
         path,

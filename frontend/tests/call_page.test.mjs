@@ -7,7 +7,7 @@ import { source } from "./sources.mjs";
 
 const { arrowOf, fitting, layout, TIMES } = await source("console/call/layout.ts");
 const { tinted, visible } = await source("console/call/tint.ts");
-const { families } = await source("console/call/manual.ts");
+const { families, pieces } = await source("console/call/manual.ts");
 
 const COLUMNS = ["peer1", "server", "peer2"].map((id) => ({ id, label: id, address: "" }));
 const arrow = (at, from, to, more = {}) => ({ at, offset: at, from, to, label: "INVITE", kind: "request", index: at, repeats: 0, note: "", ...more });
@@ -107,5 +107,9 @@ test("every number of the manual is found, with its title and severity", async (
   const found = families(markdown).flatMap((family) => family.diagnoses);
   assert.ok(told.length > 20);
   assert.deepEqual(found.map((each) => [each.code, each.anchor, each.title, each.severity]), told);
-  assert.ok(found.every((each) => each.paragraphs.some((paragraph) => paragraph[0].text === "What to do:")));
+  assert.ok(found.every((each) => each.paragraphs.some((paragraph) => pieces(paragraph)[0].text === "What to do:")));
+});
+
+test("stars and backticks of a stranger are text, not more than that", () => {
+  assert.deepEqual(pieces("*43 and *60, `a` <b>").map((piece) => [piece.kind, piece.text]), [["text", "*43 and *60, "], ["code", "a"], ["text", " <b>"]]);
 });

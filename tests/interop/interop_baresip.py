@@ -46,7 +46,7 @@ module vp8.so
 module fakevideo.so
 """
 #: What a codec needs: its module, and the rate and channels of the sound files.
-CODECS = {"g711": (8000, 1), "g722": (16000, 1), "opus": (48000, 2), "l16": (16000, 1)}
+CODECS = {"g711": (8000, 1), "g722": (16000, 1), "opus": (48000, 2), "l16": (16000, 1), "gsm": (8000, 1)}
 #: What the kinds of media encryption need.
 ENCRYPTION_MODULES = {"srtp": "srtp.so", "srtp-mand": "srtp.so", "dtls_srtp": "dtls_srtp.so"}
 

@@ -11,6 +11,7 @@ from interop_process import wait_until
 from interop_ringback import Ringback
 
 PASSWORD = "correct horse battery staple"
+OWNER = "Anna Berg"
 
 
 class Office:
@@ -41,7 +42,7 @@ class Office:
     def _set_up(self) -> None:
         link = re.search(r"/setup/(\S+)", self.server.run("setup-link"))
         assert link is not None
-        owner = {"name": "Anna Berg", "office": "Berg & Partners", "country": "DE", "password": PASSWORD}
+        owner = {"name": OWNER, "office": "Berg & Partners", "country": "DE", "password": PASSWORD}
         cookie, session = self._request("POST", f"/setup/{link[1]}", owner)
         self._cookie, self._csrf = cookie.split(";")[0], session["csrf"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from interop_npm import installed
-from interop_office import PASSWORD, Office
+from interop_office import OWNER, PASSWORD, Office
 from interop_process import Program, require, wait_until
 
 SOURCE = Path(__file__).parent / "softphone"
@@ -60,8 +60,17 @@ class Softphones:
 
     def visit(self, office: Office, path: str) -> "Softphone":
         """A stranger's browser at some page."""
-        self.do("open", phone=path, site=office.site, path=path)
-        return Softphone(self, path)
+        return self.at(office.site, path)
+
+    def at(self, site: str, path: str, name: str = "", **look: Any) -> "Softphone":
+        """A browser of somebody who has not signed in; `name` is what the page is called here."""
+        self.do("open", phone=name or path, site=site, path=path, **look)
+        return Softphone(self, name or path)
+
+    def console(self, office: Office, path: str, name: str = "console", **look: Any) -> "Softphone":
+        """The owner's browser, signed in, at a page of the console."""
+        self.do("open", phone=name, site=office.site, path=path, login=OWNER, password=PASSWORD, **look)
+        return Softphone(self, name)
 
     def stop(self) -> None:
         self.program.stop(timeout=5)
@@ -85,8 +94,30 @@ class Softphone:
         """A button, by its name."""
         self.do("click", role="button", name=name, exact=exact)
 
+    def follow(self, name: str) -> None:
+        """A link, by its name."""
+        self.do("click", role="link", name=name)
+
+    def window(self, name: str, opened: str) -> "Softphone":
+        """A link that opens a window; `opened` is what that is called here."""
+        self.do("window", role="link", name=name, **{"as": opened})
+        return Softphone(self.browser, opened)
+
     def write(self, label: str, value: str) -> None:
         self.do("write", label=label, value=value)
+
+    def go(self, path: str) -> None:
+        """Another page of the same server."""
+        self.do("go", path=path)
+
+    def find(self, selector: str) -> None:
+        """Wait for something that is known by a CSS selector."""
+        self.do("see", selector=selector)
+
+    def all(self, selector: str, attribute: str = "") -> list[str]:
+        """The texts of all that fit now, or an attribute of each."""
+        found: list[str] = self.do("all", selector=selector, name=attribute)
+        return found
 
     def see(self, text: str, *, exact: bool = False) -> None:
         """Wait until this is to be read."""

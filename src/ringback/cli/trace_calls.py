@@ -75,12 +75,12 @@ class Line:
     @property
     def shown_caller(self) -> str:
         """Number and name where they are known, else the address."""
-        return _person(self.record, "caller") or address(self.caller)
+        return person_of((self.record or {}).get("caller")) or address(self.caller)
 
     @property
     def shown_callee(self) -> str:
         """The same of who was called."""
-        return _person(self.record, "callee") or address(self.callee)
+        return person_of((self.record or {}).get("callee")) or address(self.callee)
 
     @property
     def result(self) -> str:
@@ -218,9 +218,10 @@ def _join(whole: Line, leg: Line) -> None:
     whole.began_at = min(whole.began_at, leg.began_at)
 
 
-def _person(record: Mapping[str, Any] | None, role: str) -> str:
-    person = (record or {}).get(role) or {}
-    return f"{person.get('number') or ''} {person.get('name') or ''}".strip(" ")
+def person_of(person: Mapping[str, Any] | None) -> str:
+    """Number and name of a caller or callee in a record, as far as they are known."""
+    number, name = ((person or {}).get(part) or "" for part in ("number", "name"))
+    return f"{number} {name if name != number else ''}".strip(" ")
 
 
 def address(uri: str) -> str:

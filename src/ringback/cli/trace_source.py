@@ -7,8 +7,9 @@ Every method blocks: the screens ask from a thread. A call is told whole, with t
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ringback.cli.options import Place
@@ -27,6 +28,8 @@ MOST_CALLS, MOST_MESSAGES = 2_000, 2_000
 RECORDS = 200
 #: Of a record, what is long and explains nothing: a question to the server has 64 kB.
 UNTOLD = frozenset({"quality", "verdicts", "decisions"})
+#: Within so many seconds after its last message the record of a call is on the disk.
+WRITTEN_AFTER = 10.0
 #: Messages in one answer to what is new, and how many answers are taken before those in between are left out.
 NEW_AT_ONCE, ANSWERS = 1_000, 5
 
@@ -52,6 +55,13 @@ class Told:
     def is_on(self) -> bool:
         """True while the call lasts."""
         return self.record is not None and not self.record.get("ended_at")
+
+    def after(self, before: Told | None) -> Told:
+        """With the record that was known before, while the new one is still being written."""
+        if self.record is not None or before is None or before.record is None:
+            return self
+        last_at = self.messages[-1]["at"] if self.messages else 0.0
+        return self if time.time() - last_at > WRITTEN_AFTER else replace(self, record=before.record)
 
 
 @dataclass(frozen=True, slots=True)

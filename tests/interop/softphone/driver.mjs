@@ -36,26 +36,31 @@ const browser = await chromium.launch({
 const pages = new Map();
 const errors = [];
 
-async function open({ phone, site, path, login, password, permissions = ['microphone', 'camera'], ...look }) {
-  const context = await browser.newContext({ permissions, ignoreHTTPSErrors: true, ...look });
-  if (login) {
-    const answer = await context.request.post(`${site}/api/v1/session`, { data: { login, password }, headers: { Origin: site } });
-    if (!answer.ok()) throw new Error(`signing in: ${answer.status()} ${await answer.text()}`);
-  }
-  const page = await context.newPage();
+// a page that a test looks at under a name, and its complaints
+function named(phone, page) {
   page.setDefaultTimeout(WITHIN);
   page.on('pageerror', (error) => errors.push(`${phone}: ${error.stack ?? error}`));
   page.on('console', (message) => {
     console.error(`${phone}: ${message.text()}`);
     if (/Content Security Policy/.test(message.text())) errors.push(`${phone}: ${message.text()}`);
   });
-  await page.addInitScript({ path: `${source}/measure.js` });
-  await page.goto(site + path);
   pages.set(phone, page);
 }
 
-const found = (page, { role, name, text, label, exact = false }) =>
-  (role ? page.getByRole(role, { name, exact }) : label ? page.getByLabel(label, { exact }) : page.getByText(text, { exact })).first();
+async function open({ phone, site, path, login, password, permissions = ['microphone', 'camera'], ...look }) {
+  const context = await browser.newContext({ permissions, ignoreHTTPSErrors: true, ...look });
+  await context.addInitScript({ path: `${source}/measure.js` });
+  if (login) {
+    const answer = await context.request.post(`${site}/api/v1/session`, { data: { login, password }, headers: { Origin: site } });
+    if (!answer.ok()) throw new Error(`signing in: ${answer.status()} ${await answer.text()}`);
+  }
+  const page = await context.newPage();
+  named(phone, page);
+  await page.goto(site + path);
+}
+
+const found = (page, { role, name, text, label, selector, exact = false }) =>
+  (selector ? page.locator(selector) : role ? page.getByRole(role, { name, exact }) : label ? page.getByLabel(label, { exact }) : page.getByText(text, { exact })).first();
 
 const commands = {
   async close(page, { phone }) {
@@ -67,7 +72,23 @@ const commands = {
   write: (page, { value, ...what }) => found(page, what).fill(value),
   see: (page, what) => found(page, what).waitFor(),
   gone: (page, what) => found(page, what).waitFor({ state: 'detached' }),
+  choose: (page, { value, ...what }) => found(page, what).selectOption(value).then(() => null),
   text: (page, { selector }) => page.locator(selector).first().innerText(),
+  // of all that fit: an attribute, or the text
+  all: (page, { selector, name }) =>
+    page.locator(selector).evaluateAll((those, name) => those.map((each) => (name ? each.getAttribute(name) : each.textContent)), name),
+  go: (page, { path }) => page.goto(new URL(path, page.url()).href).then(() => null),
+  look: (page, look) => page.emulateMedia(look),
+  // a press that opens a window, which gets a name
+  async window(page, { as, ...what }) {
+    const [opened] = await Promise.all([page.context().waitForEvent('page'), found(page, what).click()]);
+    named(as, opened);
+  },
+  async download(page, { file, ...what }) {
+    const [download] = await Promise.all([page.waitForEvent('download'), found(page, what).click()]);
+    await download.saveAs(file);
+    return download.suggestedFilename();
+  },
   reload: (page) => page.reload().then(() => null),
   measure: (page) => page.evaluate(() => globalThis.measure()),
   cut: (page) => page.evaluate(() => globalThis.cutNetwork()),

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from traced import ANNA, BEGAN, BEN, CAROL, INVITE, Driver, sip
 
 from ringback.server.tracing.chunk import our_end, packed
-from ringback.server.tracing.recorder import CHUNK, Recorder
+from ringback.server.tracing.gathering import MESSAGES
+from ringback.server.tracing.recorder import Recorder
 from ringback.server.tracing.ring import Ring
 from ringback.server.tracing.settings import TraceSettings
 from ringback.sip.flow import Address, Flow, Transport
@@ -47,8 +48,8 @@ async def test_what_the_driver_shows_is_kept_with_its_direction_and_wall_clock()
 async def test_nobody_has_to_ask_for_messages_to_be_packed() -> None:
     made, driver = recorder()
     assert driver.tap is not None
-    driver.tap(False, [(INVITE, ANNA)] * (CHUNK + 1), now())
-    assert len(made.ring) == CHUNK + 1
+    driver.tap(False, [(INVITE, ANNA)] * (MESSAGES + 1), now())
+    assert len(made.ring) == MESSAGES + 1
     await made.close()
 
 
@@ -165,3 +166,18 @@ def test_octets_are_found_in_the_right_messages() -> None:
 def test_our_end_is_the_address_that_peers_see(local: str, sent_by: str, address: str) -> None:
     flow = Flow(Transport.UDP, Address(local, 5060), Address("192.0.2.9", 5060), 0, sent_by)
     assert str(our_end(flow)) == address
+
+
+async def test_messages_as_large_as_can_be_are_bounded_too() -> None:
+    made, driver = recorder(memory=3_000_000)
+    assert driver.tap is not None
+    large = sip("OPTIONS", body="x" * 60_000)
+    for _ in range(300):
+        driver.tap(False, [(large, ANNA)], now())
+    made.flush()
+    assert made.ring.size <= 3_000_000
+    driver.tap(True, [], now())
+    driver.tap(True, [(INVITE, ANNA)], now())
+    made.flush()
+    assert [kept.data for _, kept in made.ring.since(300, 9)] == [INVITE]
+    await made.close()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What does the page of diagnostics say? docs/diagnostics.md, read into parts; it is written from the server's tables.
 
-export type Piece = { kind: "text" | "code" | "strong" | "soft"; text: string };
-export type Diagnosis = { code: string; anchor: string; title: string; severity: string; paragraphs: Piece[][] };
+export type Piece = { kind: "text" | "code" | "strong"; text: string };
+export type Diagnosis = { code: string; anchor: string; title: string; severity: string; paragraphs: string[] };
 export type Family = { title: string; question: string; diagnoses: Diagnosis[] };
 
 export function families(markdown: string): Family[] {
@@ -20,15 +20,15 @@ export function families(markdown: string): Family[] {
 function diagnosis(text: string): Diagnosis {
   const [code = "", named = "", ...paragraphs] = text.trim().split(/\n{2,}/);
   const [, title = named, severity = ""] = /^\*\*(.+)\*\* \((\w+)\)$/.exec(named.trim()) ?? [];
-  return { code: code.trim(), anchor: code.trim().toLowerCase(), title, severity, paragraphs: paragraphs.map(pieces) };
+  return { code: code.trim(), anchor: code.trim().toLowerCase(), title, severity, paragraphs };
 }
 
-function pieces(paragraph: string): Piece[] {
-  const parts = paragraph.replace(/\n/g, " ").split(/(`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*)/);
+/** `code`, and *Words like these:* at the beginning of a sentence; stars of numbers that one dials stay stars. */
+export function pieces(paragraph: string): Piece[] {
+  const parts = paragraph.replace(/\n/g, " ").split(/(`[^`]+`|\*[A-Z][A-Za-z ]*:\*)/);
   return parts.filter(Boolean).map((part): Piece => {
-    if (part.startsWith("`")) return { kind: "code", text: part.slice(1, -1) };
-    if (part.startsWith("**")) return { kind: "strong", text: part.slice(2, -2) };
-    if (/^\*[^*]+\*$/.test(part)) return { kind: "strong", text: part.slice(1, -1) };
+    if (/^`[^`]+`$/.test(part)) return { kind: "code", text: part.slice(1, -1) };
+    if (/^\*[A-Z].*:\*$/.test(part)) return { kind: "strong", text: part.slice(1, -1) };
     return { kind: "text", text: part };
   });
 }

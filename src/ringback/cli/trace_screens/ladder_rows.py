@@ -11,6 +11,7 @@ Arrows of one line, or of two with the label above. Every text comes from strang
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +28,8 @@ from ringback.ua.ladder_label import fitted
 MARGIN = 11
 #: Bars are never nearer to each other; on a narrow screen the picture is moved with the arrow keys.
 SHORTEST_GAP = 17
-#: What an arrow of one line has besides its label: "── label ─▶".
-SHAFT = 6
+#: What an arrow of one line has besides its label: "── label ─▶", where there is little room "─ label ▶".
+SHAFT, SHORT_SHAFT = 6, 4
 
 BY_KIND, BY_CALL, BY_TRANSACTION = "kind", "call", "transaction"
 COLOURINGS = (BY_KIND, BY_CALL, BY_TRANSACTION)
@@ -42,6 +43,8 @@ STYLES = {
 }
 PALETTE = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "bright_yellow")
 BAR, DIM, MARKED = "grey50", "grey62", "bold red"
+#: What a response answers goes first where there is no room: the arrow before it says so, too.
+_OF_METHOD = re.compile(r"([1-6][0-9][0-9] .*?) \([A-Z]+\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class Drawing:
     def _arrow(self, arrow: dict[str, Any]) -> Sequence[Text]:
         message = self.flow.messages[arrow["index"]]
         left, right, is_right = self._span(arrow["from"], arrow["to"])
-        label = _label(arrow, right - left - 1 - (SHAFT if self.height == 1 else 2))
+        label = _label(arrow, right - left - 1 - (SHORT_SHAFT if self.height == 1 else 2))
         style = self._style(arrow, message)
         mark = "!" if arrow["index"] in self.flow.evidence else " "
         margin = f"{mark}{arrow['offset']:9.3f} "
@@ -110,10 +113,13 @@ class Drawing:
         start = self.flow.messages[0]["at"] if self.flow.messages else at
         margin = f" {at - start:9.3f} "
         room = right - left - 1
-        words = sound_of(lane, room - 4)
-        shaft = f"◀{_centred(f' {words} ', room - 2, '═')}▶"
-        line = self._line(margin, left, right, shaft, STYLES["media"])
-        return [line] if self.height == 1 else [line, self._line(" " * MARGIN, left, left, "", "")]
+        if self.height == 1:
+            shaft = f"◀{_centred(f' {sound_of(lane, room - 4)} ', room - 2, '═')}▶"
+            return [self._line(margin, left, right, shaft, STYLES["media"])]
+        return [
+            self._line(margin, left, right, _centred(sound_of(lane, room), room), STYLES["media"]),
+            self._line(" " * MARGIN, left, right, f"◀{'═' * (room - 2)}▶", STYLES["media"]),
+        ]
 
     def _span(self, from_: str, to: str) -> tuple[int, int, bool]:
         first = next(iter(self._bars.values()), MARGIN)
@@ -169,15 +175,18 @@ def _label(arrow: dict[str, Any], room: int) -> str:
     again = f" ×{arrow['repeats'] + 1}" if arrow["repeats"] else ""
     label = printable(arrow["label"])
     note = f" · {printable(arrow['note'])}" if arrow["note"] else ""
-    if note and cell_len(label + again + note) <= room:
-        return label + again + note
+    for words in (label + again + note, label + again, _OF_METHOD.sub(r"\1", label, count=1) + again):
+        if cell_len(words) <= room:
+            return words
     return fitted(label, room - len(again)) + again
 
 
 def _shaft(label: str, room: int, is_right: bool) -> str:
     """`── label ───▶` or `◀── label ───`, exactly as wide as there is room."""
-    label = f"{label if cell_len(label) <= room - SHAFT else set_cell_size(label, max(0, room - SHAFT))}"
-    middle = f"── {label} " if label else ""
+    if cell_len(label) > room - SHORT_SHAFT:
+        label = set_cell_size(label, max(0, room - SHORT_SHAFT))
+    lead = "──" if cell_len(label) <= room - SHAFT else "─"
+    middle = f"{lead} {label} " if label else ""
     line = middle + "─" * (room - 1 - cell_len(middle))
     return f"{line}▶" if is_right else f"◀{line}"
 

@@ -10,15 +10,15 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from ringback.cli.trace_screens.dialogs import KeysDialog, LineDialog
+from ringback.cli.trace_screens.dialogs import KeysDialog
+from ringback.cli.trace_screens.finding import Finding
 from ringback.cli.trace_screens.ladder_rows import COLOURINGS, Drawing
 from ringback.cli.trace_screens.reading import Reading, raw_messages
 from ringback.cli.trace_screens.rows import Rows
 from ringback.cli.trace_screens.words import explanation_text, headline, lane_text, message_text, title_of
-from ringback.cli.trace_source import Flow
+from ringback.cli.trace_source import Flow, flow_of
 
 if TYPE_CHECKING:
     from ringback.cli.trace_screens.app import TraceApp
@@ -31,18 +31,17 @@ HIGH = 36
 SOUND_PACE = 3.0
 
 KEYS = """\
-↑ ↓ PgUp PgDn Home End   walk through the messages
-← →                      move the picture where it is wider than the screen
-Enter                    the whole message
-F6 r                     all messages, raw
-e v F4                   what went wrong, and who decided what
-c F7                     colours by kind, by call, by transaction
-F5 k                     an arrow on one line, or on two
-t                        the text of the message beside the ladder
-9 0                      more or less room for it
-F3 /                     search in the messages; n finds the next
-F2 s                     save as pcap, text, page or JSON
-q Esc                    back to the list
+arrows       walk through the messages, move a wide picture
+Enter        the whole message
+F6 r         all messages, raw
+e v F4       what went wrong, and who decided what
+c F7         colours by kind, by call, by transaction
+F5 k         an arrow on one line, or on two
+t            the text of the message beside the ladder
+9 0          more or less room for it
+F3 /         search in the messages; n finds the next
+F2 s         save as pcap, text, page or JSON
+q Esc        back to the list
 
 ×3 was sent three times. ! marks what a verdict rests on."""
 
@@ -58,7 +57,7 @@ class Painted:
         return self._drawing.paint(place)
 
 
-class LadderScreen(Screen[None]):
+class LadderScreen(Finding):
     """The ladder of one flow. A call that is on goes on being drawn."""
 
     CSS = """
@@ -66,7 +65,7 @@ class LadderScreen(Screen[None]):
     LadderScreen > #both { height: 1fr; layout: horizontal; }
     LadderScreen.narrow > #both { layout: vertical; }
     LadderScreen #ladder { width: 1fr; height: 1fr; }
-    LadderScreen #names { height: 2; }
+    LadderScreen #names { height: 2; text-wrap: nowrap; text-overflow: clip; }
     LadderScreen #side { width: 40%; height: 100%; border-left: solid $primary-darken-2; padding: 0 1; }
     LadderScreen.narrow #side {
         width: 100%; height: 45%; border-left: none; border-top: solid $primary-darken-2;
@@ -75,10 +74,10 @@ class LadderScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1,h,question_mark", "keys", "Keys", key_display="F1"),
         Binding("f2,s", "save", "Save", key_display="F2"),
-        Binding("f3,slash", "search", "Search", key_display="F3"),
+        Binding("f3,slash", "search", "Find", key_display="F3"),
         Binding("n", "search_on", "Next", show=False),
         Binding("e,v,f4", "explain", "Why", key_display="e"),
-        Binding("f5,k", "compress", "Compress", key_display="F5"),
+        Binding("f5,k", "compress", "Lines", key_display="F5"),
         Binding("f6,r", "raw", "Raw", key_display="F6"),
         Binding("c,f7", "colour", "Colour", key_display="c"),
         Binding("t", "text", "Text"),
@@ -95,7 +94,6 @@ class LadderScreen(Screen[None]):
         self._is_tall: bool | None = None
         self._has_text: bool | None = None
         self._share = 40
-        self._words = ""
 
     @property
     def _app(self) -> TraceApp:
@@ -129,6 +127,12 @@ class LadderScreen(Screen[None]):
     def on_rows_moved(self) -> None:
         """The text beside the ladder is that of the row under the cursor."""
         self._show_text()
+
+    def on_rows_shifted(self) -> None:
+        """The names stay above their bars."""
+        start = self._rows.scroll_offset.x
+        lines = [line[start:] for line in self._drawing.head()]
+        self.query_one("#names", Static).update(Text("\n", no_wrap=True, overflow="crop").join(lines))
 
     def on_rows_chosen(self) -> None:
         """Enter on a row."""
@@ -166,25 +170,17 @@ class LadderScreen(Screen[None]):
         self._share = min(75, max(20, self._share + by))
         self._draw()
 
-    def action_search(self) -> None:
-        def search(words: str | None) -> None:
-            if words is not None:
-                self._words = words
-                self.action_search_on()
+    def _count(self) -> int:
+        return len(self._drawing.rows)
 
-        self.app.push_screen(LineDialog("Search", self._words, "Enter finds it, n finds the next"), search)
+    def _here(self) -> int:
+        return self._rows.cursor
 
-    def action_search_on(self) -> None:
-        """The next message with the words in it."""
-        rows, words = self._drawing.rows, self._words.lower()
-        places = (
-            ((self._rows.cursor + 1 + step) % len(rows) for step in range(len(rows))) if words else iter(())
-        )
-        place = next((place for place in places if words in self._text(place).plain.lower()), None)
-        if place is None:
-            self.app.bell()
-        else:
-            self._rows.move_to(place)
+    def _letters(self, place: int) -> str:
+        return self._text(place).plain
+
+    def _go(self, place: int) -> None:
+        self._rows.move_to(place)
 
     @property
     def _rows(self) -> Rows:
@@ -200,7 +196,8 @@ class LadderScreen(Screen[None]):
         async def ask() -> None:
             flow = await self._app.asked(lambda: self._app.source.flow(calls))
             if flow is not None:
-                self._flow = flow
+                before = {call.call_id: call for call in self._flow.calls}
+                self._flow = flow_of([call.after(before.get(call.call_id)) for call in flow.calls])
                 self._draw()
 
         self.run_worker(ask(), group="flow", exclusive=True)
@@ -235,8 +232,7 @@ class LadderScreen(Screen[None]):
         line = headline(self._flow)
         verdict.display = bool(line)
         verdict.update(line)
-        label, address = self._drawing.head()
-        self.query_one("#names", Static).update(Text("\n").join([label, address]))
+        self.on_rows_shifted()
 
     def _show_text(self) -> None:
         self.query_one("#text", Static).update(self._text())

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from ringback.cli.text import printable
 from ringback.cli.trace_calls import CALLS_ONLY, Filter, Line
 from ringback.cli.trace_screens.call_rows import CallRows, heading
-from ringback.cli.trace_screens.dialogs import FilterDialog, KeysDialog, LineDialog
+from ringback.cli.trace_screens.dialogs import FilterDialog, KeysDialog
+from ringback.cli.trace_screens.finding import Finding
 from ringback.cli.trace_screens.ladder_screen import LadderScreen
 from ringback.cli.trace_screens.reading import Reading, raw_messages
 from ringback.cli.trace_screens.rows import Rows
@@ -25,23 +25,20 @@ if TYPE_CHECKING:
     from ringback.cli.trace_screens.app import TraceApp
 
 KEYS = """\
-↑ ↓ PgUp PgDn Home End   walk through the calls
-Enter                    the ladder of the call, or of all that are marked
-Space                    mark a call, to see several in one flow
-F7 f /                   show only some: from, to, method, words
-a                        all methods, or calls only
-F3                       search; n finds the next
-F2 s                     save as pcap, text, page or JSON
-F5                       clear: only what begins from now on
-F6 r                     the raw messages
-p                        stop the clock; again: go on
-q Esc                    end
-
-On the ladder: c colours, F5 or k one line or two, t the text beside it,
-e what went wrong and who decided what."""
+arrows       walk through the calls (also PgUp PgDn Home End)
+Enter        the ladder of the call, or of all that are marked
+Space        mark a call, to see several in one flow
+F7 f /       show only some: from, to, method, words
+a            all methods, or calls only
+F3           search; n finds the next
+F2 s         save as pcap, text, page or JSON
+F5           clear: only what begins from now on
+F6 r         the raw messages
+p            pause, and go on
+q Esc        end"""
 
 
-class ListScreen(Screen[None]):
+class ListScreen(Finding):
     """The calls that fit the filter, the newest at the bottom."""
 
     CSS = """
@@ -52,13 +49,13 @@ class ListScreen(Screen[None]):
         Binding("space", "mark", "Mark", key_display="Space"),
         Binding("f1,h,question_mark", "keys", "Keys", key_display="F1"),
         Binding("f2,s", "save", "Save", key_display="F2"),
-        Binding("f3", "search", "Search"),
+        Binding("f3", "search", "Find", key_display="F3"),
         Binding("n", "search_on", "Next", show=False),
         Binding("f5,ctrl+l", "clear", "Clear", key_display="F5"),
         Binding("f6,r", "raw", "Raw", key_display="F6"),
         Binding("f7,f,slash", "filter", "Filter", key_display="F7"),
-        Binding("a", "all", "All"),
-        Binding("p", "pause", "Pause"),
+        Binding("a", "all", "All", show=False),
+        Binding("p", "pause", "Pause", show=False),
         Binding("escape,q", "app.quit", "Quit", key_display="q"),
     ]
 
@@ -66,7 +63,6 @@ class ListScreen(Screen[None]):
         super().__init__()
         self._lines: list[Line] = []
         self._marked: set[str] = set()
-        self._words = ""
 
     @property
     def _app(self) -> TraceApp:
@@ -141,23 +137,17 @@ class ListScreen(Screen[None]):
     def action_keys(self) -> None:
         self.app.push_screen(KeysDialog(KEYS))
 
-    def action_search(self) -> None:
-        def search(words: str | None) -> None:
-            if words is not None:
-                self._words = words
-                self.action_search_on()
+    def _count(self) -> int:
+        return len(self._lines)
 
-        self.app.push_screen(LineDialog("Search", self._words, "Enter finds it, n finds the next"), search)
+    def _here(self) -> int:
+        return self._rows.cursor
 
-    def action_search_on(self) -> None:
-        """The next line with the words in it."""
-        count, words = len(self._lines), self._words.lower()
-        places = ((self._rows.cursor + 1 + step) % count for step in range(count)) if words else iter(())
-        place = next((place for place in places if words in self._lines[place].words), None)
-        if place is None:
-            self.app.bell()
-        else:
-            self._rows.move_to(place)
+    def _letters(self, place: int) -> str:
+        return self._lines[place].words
+
+    def _go(self, place: int) -> None:
+        self._rows.move_to(place)
 
     @property
     def _rows(self) -> Rows:
@@ -192,23 +182,30 @@ class ListScreen(Screen[None]):
         title = Text(no_wrap=True, overflow="ellipsis")
         title.append("ringback trace", "bold").append(f"  {printable(app.wanted.described)}  ")
         title.append(f"{len(self._lines)} shown")
+        if app.wanted.method == CALLS_ONLY and (others := self._others()):
+            title.append(f", a shows {others} others")
         if self._marked:
             title.append(f", {len(self._marked)} marked", "bold yellow")
         if app.is_paused:
             title.append("  PAUSED", "bold yellow")
         if app.trouble:
-            title.append(f"  {app.trouble}", "bold red")
+            title.append("  ").append(f" {app.trouble} ", "bold white on red")
         self.query_one("#title", Static).update(title)
         empty = self.query_one(".empty", Static)
         empty.display = not self._lines
         self._rows.display = bool(self._lines)
         if not self._lines:
             empty.update(self._why_empty())
-        else:
-            self._rows.focus() if self.focused is None else None
+        elif self.focused is None:
+            self._rows.focus()
+
+    def _others(self) -> int:
+        """What is hidden since it is no call."""
+        wanted = self._app.wanted
+        everything = Filter(wanted.caller, wanted.callee, "", wanted.words)
+        return len(self._app.table.lines(everything)) - len(self._lines)
 
     def _why_empty(self) -> str:
-        others = len(self._app.table.lines(Filter(method="")))
-        if others:
-            return f"No call fits; {others} others are there.  F7 changes the filter, a shows all methods."
-        return "No call yet.  This list is live: calls appear here as they begin."
+        if others := self._others():
+            return f"No call, but {others} others: a shows them."
+        return "No call that fits.  This list is live: calls appear here as they begin."

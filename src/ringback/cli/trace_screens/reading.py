@@ -9,10 +9,9 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Footer, RichLog, Static
 
-from ringback.cli.trace_screens.dialogs import LineDialog
+from ringback.cli.trace_screens.finding import Finding
 from ringback.cli.trace_screens.words import message_text
 from ringback.server.tracing.message import Message
 
@@ -26,7 +25,7 @@ SCROLLING: list[BindingType] = [
 ]
 
 
-class Reading(Screen[None]):
+class Reading(Finding):
     """A title, and text below it."""
 
     CSS = """
@@ -43,7 +42,6 @@ class Reading(Screen[None]):
     def __init__(self, title: Text, parts: Sequence[Text]) -> None:
         super().__init__()
         self._title, self._parts = title, parts
-        self._words = ""
 
     def compose(self) -> ComposeResult:
         yield Static(self._title, classes="title")
@@ -59,7 +57,7 @@ class Reading(Screen[None]):
         log = self.query_one(RichLog)
         log.clear()
         for part in self._parts:
-            log.write(part)
+            log.write(part, width=max(20, log.scrollable_content_region.width))
 
     def action_scroll(self, by: int) -> None:
         self.query_one(RichLog).scroll_relative(y=by, animate=False)
@@ -70,25 +68,17 @@ class Reading(Screen[None]):
     def action_end(self) -> None:
         self.query_one(RichLog).scroll_end(animate=False)
 
-    def action_search(self) -> None:
-        def found(words: str | None) -> None:
-            if words is not None:
-                self._words = words
-                self.action_search_on()
+    def _count(self) -> int:
+        return len(self.query_one(RichLog).lines)
 
-        self.app.push_screen(LineDialog("Search", self._words, "Enter finds it, n finds the next"), found)
+    def _here(self) -> int:
+        return self.query_one(RichLog).scroll_offset.y
 
-    def action_search_on(self) -> None:
-        """The next line with the words in it, from behind the first line that is seen."""
-        log = self.query_one(RichLog)
-        words, count = self._words.lower(), len(log.lines)
-        start = log.scroll_offset.y + 1
-        places = ((start + step) % count for step in range(count)) if words and count else iter(())
-        place = next((place for place in places if words in log.lines[place].text.lower()), None)
-        if place is None:
-            self.app.bell()
-        else:
-            log.scroll_to(y=place, animate=False)
+    def _letters(self, place: int) -> str:
+        return self.query_one(RichLog).lines[place].text
+
+    def _go(self, place: int) -> None:
+        self.query_one(RichLog).scroll_to(y=place, animate=False)
 
 
 def raw_messages(messages: Sequence[Message]) -> list[Text]:

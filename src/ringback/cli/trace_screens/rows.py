@@ -57,12 +57,15 @@ class Rows(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor"}
     DEFAULT_CSS = """
     Rows { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
-    Rows > .rows--cursor { background: $surface-lighten-2; }
-    Rows:focus > .rows--cursor { background: $primary-darken-2; }
+    Rows > .rows--cursor { background: $boost; }
+    Rows:focus > .rows--cursor { background: $primary-muted; }
     """
 
     class Moved(Message):
         """The cursor stands on another row."""
+
+    class Shifted(Message):
+        """The picture moved sideways."""
 
     class Chosen(Message):
         """Enter, or a second click."""
@@ -107,6 +110,10 @@ class Rows(ScrollView, can_focus=True):
             style += Style(bgcolor=self.get_component_rich_style("rows--cursor").bgcolor)
         strip = Strip(text.render(self.app.console)).adjust_cell_length(width)
         return strip.apply_style(style).crop(left, left + self.size.width)
+
+    def watch_scroll_x(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_x(old_value, new_value)
+        self.post_message(self.Shifted())
 
     def action_move(self, by: int) -> None:
         self.move_to(self.cursor + by)

@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from ringback.cli.text import printable
+from ringback.cli.trace_calls import address, person_of
 from ringback.cli.trace_lines import when
 from ringback.cli.trace_saving import origin_of, shown_text
 from ringback.cli.trace_screens.ladder_rows import STYLES, sound_of
@@ -53,7 +54,8 @@ def lane_text(lane: Mapping[str, Any]) -> Text:
     for name, low, high in (("mos", WORST, BEST), ("loss", 0.0, 20.0), ("jitter_ms", 0.0, 100.0)):
         points = [point[name] for point in lane.get("series") or () if point.get(name) is not None]
         if points:
-            text.append(f"{name.removesuffix('_ms'):<7}{sparkline(points, low, high)}\n")
+            span = f"{min(points):g} to {max(points):g}"
+            text.append(f"{name.removesuffix('_ms'):<7}{sparkline(points, low, high)}  {span}\n")
     return text
 
 
@@ -89,9 +91,10 @@ def title_of(call: Told) -> Text:
     people = [_person(record.get(role)) for role in ("caller", "callee")]
     if not any(people) and call.messages:
         first = call.messages[0]
-        people = [printable(first[end]) for end in ("from", "to")]
+        people = [printable(address(first[end])) for end in ("from", "to")]
     text = Text(no_wrap=True, overflow="ellipsis").append(f"{people[0]} → {people[1]}", "bold")
-    text.append(f"   {printable(str(record.get('how_ended') or record.get('state') or ''))}")
+    state = printable(str(record.get("how_ended") or record.get("state") or ""))
+    text.append(f"   {state}" if state else "")
     text.append(f"   {len(call.messages)} messages", DIM)
     if call.left_out:
         text.append(f", {call.left_out} older ones left out", DIM)
@@ -99,7 +102,7 @@ def title_of(call: Told) -> Text:
 
 
 def _person(person: Mapping[str, Any] | None) -> str:
-    return printable(f"{(person or {}).get('number') or ''} {(person or {}).get('name') or ''}".strip(" "))
+    return printable(person_of(person))
 
 
 def _explained(call: Told) -> Iterator[Text]:

@@ -69,6 +69,8 @@ class RecordStore(SqliteFile):
     """The records in the file of the store. Make it with `RecordStore.open`."""
 
     __slots__ = ()
+    #: Pages read the list anew 0.7 s after a call has ended: by then it must be in it.
+    DELAY = 0.2
 
     def put(self, record: Record) -> bool:
         """Keep a record: queued, written by a thread. False when too many wait already."""

@@ -11,12 +11,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from ringback.server.storage.schema import migrate
 from ringback.server.storage.sealing import Sealer
 from ringback.server.storage.store import StorageError, StoreHealth
-from ringback.server.storage.writer import Writer
+from ringback.server.storage.writer import MAX_DELAY, Writer
 
 BUSY_TIMEOUT = 5.0
 
@@ -25,11 +25,13 @@ class SqliteFile:
     """The file without what is in it."""
 
     __slots__ = ("_file", "_sealer", "_writer")
+    #: Seconds that a queued change may wait for others to be written with it.
+    DELAY: ClassVar[float] = MAX_DELAY
 
     def __init__(self, file: Path, sealer: Sealer) -> None:
         self._file = file
         self._sealer = sealer
-        self._writer = Writer(self._connect)
+        self._writer = Writer(self._connect, delay=self.DELAY)
 
     @classmethod
     def open(cls, file: Path, *, sealer: Sealer) -> Self:

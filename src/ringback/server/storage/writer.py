@@ -50,8 +50,15 @@ _OWN_FAULT = (
 class Writer:
     """Takes statements under a name and runs them in one thread. Any thread may call."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], *, max_pending: int = MAX_PENDING) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        *,
+        max_pending: int = MAX_PENDING,
+        delay: float = MAX_DELAY,
+    ) -> None:
         self._connect = connect
+        self._delay = delay
         self._max_pending = max_pending
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -137,7 +144,7 @@ class Writer:
         """Wait for work, then a moment for more of it; after a failure wait longer. None means stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._closing)
-            delay = RETRY_DELAYS[min(failures, len(RETRY_DELAYS)) - 1] if failures else MAX_DELAY
+            delay = RETRY_DELAYS[min(failures, len(RETRY_DELAYS)) - 1] if failures else self._delay
             until = time.monotonic() + delay
             while not self._closing and (failures or len(self._pending) < MAX_BATCH):
                 left = until - time.monotonic()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which messages were asked for? A query over what is in memory, and for older ones over the files.
 
-A Call-ID is looked for by its octets in a chunk of 200 messages at a time, without an index that every
+A Call-ID is looked for by its octets in a chunk of 100 messages at a time, without an index that every
 message would have to pay for. Other queries look at every message; between chunks the loop does other things.
 """
 

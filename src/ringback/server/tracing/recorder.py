@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What did this process say and hear of late? The trace in memory, and what is fed from it.
 
-    recorder = Recorder(settings.trace, folder=data / "trace")
+    recorder = Recorder(settings.trace, Place(data / "trace"))
     recorder.watch(driver)
-    recorder.messages(call_ids=["a84b4c76e66710"])
+    recorder.flush()
+    messages, left_out = await find(Query(call_ids=(b"a84b4c76e66710",)), recorder.ring, recorder.place)
     await recorder.close()
 
-A batch of messages costs one call of `take`, which refers to the batch. Some 200 messages later, or half a
-second, they are packed into a chunk, which goes into the ring and to the sinks (files, HEP). Each sink has a
-thread.
+A batch of messages costs one call of `take`, which copies it. A hundred messages later, or half a second,
+they become a chunk, which goes into the ring and to the sinks (files, HEP). Each sink has a thread.
 """
 
 from __future__ import annotations
@@ -17,25 +17,22 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from ringback.net.driver import StackDriver
+from ringback.net.driver import StackDriver, Tap
 from ringback.server.tracing.background import Background
-from ringback.server.tracing.chunk import Batch, packed
+from ringback.server.tracing.chunk import packed
 from ringback.server.tracing.files import FileSink
+from ringback.server.tracing.gathering import Gathering
 from ringback.server.tracing.hep import HepSink
 from ringback.server.tracing.place import Place
 from ringback.server.tracing.ring import Ring
 from ringback.server.tracing.selection import Selection, selection_of
 from ringback.server.tracing.settings import TraceSettings
-from ringback.sip.flow import Flow
 
 logger = logging.getLogger("ringback.trace")
 
-#: So many messages are packed at once: 0.05 ms of work. Until then each batch is an object that the garbage
-#: collector looks at, and large messages are held in memory unmeasured: 13 MB at most.
-CHUNK = 200
 #: How long messages may wait for others to be packed with.
 GATHERING = 0.5
 #: Which part of a processor writing files may use. Hiding secrets and formatting take 6 us a message, so this
@@ -62,8 +59,7 @@ class Recorder:
         self._wall_clock = wall_clock
         self._driver: StackDriver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._fresh: list[Batch] = []
-        self._fresh_count = 0
+        self._gathering = Gathering(self._gather, self.flush)
         self._next = 0
         self._selection: Selection | None = selection_of(settings)
         self._sinks: dict[str, Background] = {}
@@ -117,25 +113,19 @@ class Recorder:
             "sinks": {name: sink.status() for name, sink in self._sinks.items()},
         }
 
-    # --- the path of every message
-
-    def take(self, sent: bool, batch: Sequence[tuple[bytes, Flow]], now: float) -> None:
-        """`StackDriver.tap`. The list must not change any more."""
-        self._fresh.append((now, sent, batch))
-        self._fresh_count += len(batch)
-        if self._fresh_count > CHUNK:
-            self.flush()
-        elif self._timer is None:
-            self._gather()
+    @property
+    def take(self) -> Tap:
+        """What the driver calls with every batch."""
+        return self._gathering.take
 
     def flush(self) -> None:
         """Pack what was collected: who looks at the ring calls this before."""
-        fresh, self._fresh, self._fresh_count = self._fresh, [], 0
-        if not fresh or self._loop is None:
+        if self._loop is None:
             return
-        if self._selection is not None:
-            fresh = self._selection.choose(fresh)
-        chunk = packed(fresh, first=self._next, wall=self._wall_clock() - self._loop.time())
+        wall = self._wall_clock() - self._loop.time()
+        chunk = self._gathering.chunk(first=self._next, wall=wall)
+        if chunk is not None and self._selection is not None:
+            chunk = packed(self._selection.choose(chunk.batches()), first=self._next, wall=wall)
         if chunk is None:
             return
         self._next += len(chunk)
@@ -153,7 +143,8 @@ class Recorder:
     # --- inside
 
     def _gather(self) -> None:
-        if self._loop is not None:
+        """The first message of a chunk came: it does not wait for ever for others."""
+        if self._timer is None and self._loop is not None:
             self._timer = self._loop.call_later(GATHERING, self._gathered)
 
     def _gathered(self) -> None:

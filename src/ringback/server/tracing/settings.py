@@ -29,7 +29,7 @@ class TraceSettings(Section):
     """
 
     enabled: bool = True
-    """Keep messages. It costs about 2 % of a call."""
+    """Keep messages. It costs 3 to 4 % of a call."""
 
     memory: Annotated[int, Field(ge=1_000_000, le=16_000_000_000)] = 64_000_000
     """How many bytes of messages are kept in memory, for each process of `workers`; the oldest are forgotten

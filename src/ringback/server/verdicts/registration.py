@@ -121,8 +121,8 @@ def _passwords(story: Story, tries: list[Transaction]) -> Iterator[Verdict]:
     proofs = [each for each in tries if _has_credentials(each)]
     if not proofs:
         yield NO_PASSWORD.verdict(
-            f"{request.method} of {name} from {request.remote} was answered {last.status} {len(tries)} times,"
-            " and no credentials came.",
+            f"{request.method} of {name} from {request.remote} was answered {last.status}"
+            f" {_times(len(tries))}, and no credentials came.",
             [request.index, final.index],
         )
     elif all(_is_stale(each) for each in proofs):
@@ -133,10 +133,14 @@ def _passwords(story: Story, tries: list[Transaction]) -> Iterator[Verdict]:
             )
     else:
         yield WRONG_PASSWORD.verdict(
-            f"{request.method} of {name} from {request.remote} came {len(proofs)} times with credentials that"
-            f" do not fit{_detail(story)}.",
+            f"{request.method} of {name} from {request.remote} came {_times(len(proofs))} with"
+            f" credentials that do not fit{_detail(story)}.",
             [index for each in proofs for index in (each.request.index, each.finals[0].index)],
         )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _has_credentials(transaction: Transaction) -> bool:

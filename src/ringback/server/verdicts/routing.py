@@ -196,7 +196,7 @@ def find(story: Story) -> Iterator[Verdict]:
     """Why the call failed; nothing for one that was answered."""
     yield from _transfers(story)
     status, first = story.outcome, story.first
-    if status < 300 or status in CHALLENGES or status in DESCRIPTION_REFUSED:
+    if status < 300 or status in CHALLENGES or status in DESCRIPTION_REFUSED or _is_locked_out(story):
         return
     final = first.final if first is not None else None
     evidence = [first.request.index] if first is not None else []
@@ -271,6 +271,12 @@ def _refusing(story: Story, status: int) -> Seen | None:
             if not final.is_sent and (final.status == status or (status == 500 and final.status == 503)):
                 return final
     return None
+
+
+def _is_locked_out(story: Story) -> bool:
+    """Its 503 is no lack of room: RB-3002 has the words."""
+    rule = _rule(story)
+    return rule is not None and (rule["service"], rule["rule"]) == ("authentication", "failures")
 
 
 def _rule(story: Story) -> Mapping[str, Any] | None:
