@@ -39,6 +39,10 @@ class Office:
         headers = {"Cookie": self._cookie, "X-Ringback-CSRF": self._csrf}
         return self._request(method, path, body, headers)[1]
 
+    def download(self, path: str) -> bytes:
+        """A file that a page offers, as the owner."""
+        return self._answer("GET", path, None, {"Cookie": self._cookie})[1]
+
     def _set_up(self) -> None:
         link = re.search(r"/setup/(\S+)", self.server.run("setup-link"))
         assert link is not None
@@ -56,6 +60,12 @@ class Office:
     def _request(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> tuple[str, Any]:
+        cookie, content = self._answer(method, path, body, headers)
+        return cookie, json.loads(content) if content else None
+
+    def _answer(
+        self, method: str, path: str, body: object, headers: dict[str, str] | None
+    ) -> tuple[str, bytes]:
         connection = http.client.HTTPSConnection(self.server.wss, timeout=20, context=self._tls)
         try:
             text = None if body is None else json.dumps(body)
@@ -65,6 +75,6 @@ class Office:
             answer = connection.getresponse()
             content = answer.read()
             assert answer.status < 300, f"{method} {path}: {answer.status} {content[:500]!r}"
-            return answer.headers.get("Set-Cookie", ""), json.loads(content) if content else None
+            return answer.headers.get("Set-Cookie", ""), content
         finally:
             connection.close()

@@ -8,6 +8,7 @@ import json
 import logging
 import unicodedata
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ from ringback.cli.text import HIDDEN
 from ringback.server.binding import from_record, to_record
 from ringback.server.registration import TEXT_LIMIT
 from ringback.server.storage import BindingRecord
+from ringback.server.storage.audit import AuditStore
 from ringback.server.storage.binding_record import decode, encode
+from ringback.server.storage.records import RecordStore, Search
 from ringback.server.storage.sealing import Sealer
 from ringback.server.storage.sqlite import SqliteStore
 from ringback.sip.errors import PeerError
@@ -231,18 +234,54 @@ def test_quotes_in_names_are_letters(store: SqliteStore) -> None:
 
 def test_no_statement_is_made_of_text() -> None:
     """Row 15: SQL is a constant in our source; values are bound."""
-    runs = {"execute", "executemany", "executescript", "_statement"}
-    found = 0
+    runs = {"execute", "executemany", "executescript", "_statement", "_some", "_one"}
+    found, put_together = 0, set()
     for file in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if not isinstance(node, ast.Call):
+        for function in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in runs and node.args:
-                first = node.args[0]
-                assert is_constant(first), f"{file}:{node.lineno}"
-                found += 1
+            for node in ast.walk(function):
+                if not isinstance(node, ast.Call) or not node.args:
+                    continue
+                name = (
+                    node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                )
+                if name in runs:
+                    found += 1
+                    if function.name not in ("_some", "_one") and not is_constant(node.args[0]):
+                        put_together.add(f"{file.name}::{function.name}")
     assert found > 10
+    assert put_together == set(PUT_TOGETHER)
+
+
+#: Statements that are put together, and from which constants of ours. Each stands in a file of `server/storage`.
+PUT_TOGETHER = {
+    "audit.py::search": "one condition for two statements; the text is bound",
+    "people.py::_unique": "the name of a column, from a table in the function",
+    "records.py::_keep": "the literals that its two callers give",
+    "records.py::_write_records": "as many question marks as there are rows",
+    "records.py::csv_rows": "the conditions of `Search.condition`, with a question mark for each value",
+    "records.py::search": "the same",
+    "sqlite.py::users": "with or without a condition on the number",
+    "sqlite_devices.py::devices": "the names of two columns",
+}
+
+
+@pytest.mark.parametrize(
+    "text", ["' OR 1=1 --", '"; DROP TABLE records', "%", "_", "\\", "?1", ":number", "\0"]
+)
+def test_what_is_searched_for_is_text_and_nothing_else(text: str, tmp_path: Path) -> None:
+    """Row 15, for the statements that are put together."""
+    records = RecordStore.open(tmp_path / "store.db", sealer=Sealer(b"k" * 32))
+    changes = AuditStore.open(tmp_path / "store.db", sealer=Sealer(b"k" * 32))
+    devices = SqliteStore.open(tmp_path / "store.db", sealer=Sealer(b"k" * 32))
+    with closing(records), closing(changes), closing(devices):
+        changes.add(at=1.0, person="1", name="Anna", address="", action="user.added", subject="102")
+        assert records.search(Search(text=text, number=text, result=text)) == ([], 0)
+        assert list(records.csv_rows(Search(number=text)))[1:] == []
+        assert changes.search(text) == ([], 0)
+        assert changes.search("102")[1] == 1
+        assert [list(devices.users(number=text)), list(devices.devices(number=text))] == [[], []]
 
 
 def is_constant(node: ast.expr) -> bool:

@@ -21,7 +21,7 @@ LONGEST_NAME = 80
 LONGEST_CALL_ID = 300
 
 _USER_AGENT, _FROM = BIT["user-agent"], BIT["from"]
-_DISPLAY_NAME = re.compile(r'[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^<"]*?))[ \t]*<')
+_DISPLAY_NAME = re.compile(r'[ \t]*+(?:"((?:[^"\\]|\\.)*+)"[ \t]*+|([^<"]*+))<')
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -39,7 +39,7 @@ def claimed(request: Request) -> tuple[str, str]:
         return "", ""
     address = text.partition(":")[2].partition(";")[0].partition("?")[0]
     found = _DISPLAY_NAME.match(_line(request, _FROM, "From"))
-    name = "" if found is None else found[1] or found[2] or ""
+    name = "" if found is None else found[1] or (found[2] or "").rstrip(" \t")
     return clean(address), clean(_ESCAPED.sub(r"\1", name) if "\\" in name else name)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ringback.server.storage.like import literal
 from ringback.server.storage.sqlite_file import SqliteFile
 
 #: So many changes are remembered; each holds at most so many characters of what was and what is.
@@ -58,7 +59,7 @@ class AuditStore(SqliteFile):
 
     def search(self, text: str = "", *, page: int = 1, size: int = 50) -> tuple[Sequence[Change], int]:
         """The latest first, and how many there are. `text` is looked for in name, action and subject."""
-        pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        pattern = f"%{literal(text)}%"
         where = "name LIKE ?1 ESCAPE '\\' OR action LIKE ?1 ESCAPE '\\' OR subject LIKE ?1 ESCAPE '\\'"
         with self._reading() as connection:
             total = connection.execute(

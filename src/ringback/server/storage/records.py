@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
+from ringback.server.storage.like import literal
 from ringback.server.storage.sqlite_file import SqliteFile
 
 Record = dict[str, Any]
@@ -55,8 +56,8 @@ class Search:
             ("began_at >= ?", self.since, self.since),
             ("began_at < ?", self.until, self.until),
             ("result = ?", self.result, self.result),
-            (r"numbers LIKE ? ESCAPE '\'", self.number, f"% {_literal(self.number)} %"),
-            *((r"words LIKE ? ESCAPE '\'", word, f"%{_literal(word)}%") for word in _words(self.text)),
+            (r"numbers LIKE ? ESCAPE '\'", self.number, f"% {literal(self.number)} %"),
+            *((r"words LIKE ? ESCAPE '\'", word, f"%{literal(word)}%") for word in _words(self.text)),
         ]
         asked = [(sql, value) for sql, is_asked, value in rows if is_asked]
         return " AND ".join(sql for sql, _ in asked) or "1", [value for _, value in asked]
@@ -126,7 +127,7 @@ class RecordStore(SqliteFile):
         with self._reading() as connection:
             row = connection.execute(
                 r"SELECT record FROM records WHERE words LIKE ? ESCAPE '\' ORDER BY began_at DESC LIMIT 1",
-                (f"% {_literal(call_id.lower())} %",),
+                (f"% {literal(call_id.lower())} %",),
             ).fetchone()
         return None if row is None else _read(row[0])
 
@@ -188,11 +189,6 @@ def _keep(connection: sqlite3.Connection, which: str, most: int) -> None:
 def _words(text: str) -> list[str]:
     """At most so many words: each costs a look at every record."""
     return text.lower().split()[:8]
-
-
-def _literal(text: str) -> str:
-    """LIKE knows two wildcards."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _csv_cells(record: Mapping[str, Any]) -> list[str]:

@@ -140,7 +140,8 @@ class WebhookStore(SqliteFile):
                 done = connection.execute(
                     "INSERT INTO deliveries (webhook, event, body, created_at, attempts, next_attempt_at, "
                     "status, failure) SELECT id, ?2, ?3, ?4, 0, ?4, 0, '' FROM webhooks WHERE id = ?1 "
-                    "AND (SELECT count(*) FROM deliveries WHERE webhook = ?1 AND next_attempt_at NOT NULL) < ?5",
+                    "AND (SELECT count(*) FROM deliveries "
+                    "WHERE webhook = ?1 AND next_attempt_at NOT NULL) < ?5",
                     (webhook, event, body, now, MAX_WAITING),
                 )
                 dropped += done.rowcount < 1

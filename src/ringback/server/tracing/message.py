@@ -30,8 +30,8 @@ _FIELD = re.compile(r"([A-Za-z0-9.!%*_+`'~-]{1,64})[ \t]*:[ \t]*(.*)")
 _STATUS = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: |$)", re.IGNORECASE)
 _TAG = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^\s;,?]*)", re.IGNORECASE)
 _BRACKETS = re.compile(r"<([^<>]*)>")
-#: A display name may hold brackets (RFC 3261 25.1, quoted-string).
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+#: A display name may hold brackets (RFC 3261 25.1, quoted-string). One that nothing closes goes to the end.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)')
 
 
 def message_dict(kept: Kept) -> Message:

@@ -24,7 +24,7 @@ WHOLE = 2**32
 _CALL_ID = re.compile(rb"(?i)[\r\n](?:call-id|i)[ \t]*:\s*([^\r\n]*)")
 #: The lines and the start line where somebody's address stands (RFC 3261 20), and the User-Agent.
 _PLACES = re.compile(rb"(?im)^(?:from|f|to|t|contact|m|p-asserted-identity)[ \t]*:[^\r\n]*|\A[^\r\n]*")
-_ADDRESS = re.compile(rb"(?i)(?:sips?|tel):(?:([^\s@:;<>?]*)[^\s@<>]*@)?([^\s;>?,:]*)")
+_ADDRESS = re.compile(rb"(?i)(?:sips?|tel):(?:([^\s@:;<>?]{0,256})[^\s@<>]{0,256}@)?([^\s;>?,:]*)")
 _USER_AGENT = re.compile(rb"(?im)^user-agent[ \t]*:([^\r\n]*)")
 
 Rule = Callable[[bytes, Flow], bool]

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Can everybody use the pages? axe-core looks at each of them in light and in dark, on a wide and on a narrow screen.
+
+The softphone and the guest phone are looked at in test_softphone.py.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from interop_mute_caller import MuteCaller
+from interop_office import Office
+from interop_process import wait_until
+from interop_softphone import Softphone, Softphones
+
+LOOKS = {
+    "wide and light": {"viewport": {"width": 1280, "height": 860}, "colorScheme": "light"},
+    "narrow and dark": {"viewport": {"width": 390, "height": 844}, "colorScheme": "dark"},
+}
+#: A page, and words by which one knows that it is there.
+CONSOLE = {
+    "/": "Berg & Partners",
+    "/calls": "Calls",
+    "/people": "People",
+    "/people?add=1": "Add people",
+    "/people/102": "Bob Costa",
+    "/phones": "Phones",
+    "/office": "Office",
+    "/system": "System",
+    "/settings": "Settings",
+    "/account": "Your account",
+    "/audit": "Who changed what",
+    "/webhooks": "Webhooks",
+    "/guests": "Guest pages",
+    "/diagnostics": "Diagnostics",
+    "/docs": "Ringback API",
+}
+
+
+@pytest.fixture(scope="module")
+def call(office: Office) -> str:
+    """The id of one that failed, so that its page has all its parts."""
+    with MuteCaller(office.server.sip, f"sip:103@{office.server.domain}", display="Carla") as caller:
+        caller.invite()
+        caller.receive("SIP/2.0 480")
+        asked = f"/records?search={caller.call_id}"
+        kept: Any = wait_until(lambda: office.ask("GET", asked)["items"], 10, "the record")
+    return str(kept[0]["id"])
+
+
+@pytest.fixture(scope="module", params=list(LOOKS))
+def console(request: pytest.FixtureRequest, office: Office, pages: Softphones) -> Iterator[Softphone]:
+    page = pages.console(office, "/", **LOOKS[request.param])
+    yield page
+    page.close()
+    assert pages.do("errors") == []
+
+
+@pytest.mark.parametrize("path", CONSOLE)
+def test_a_page_of_the_console(console: Softphone, path: str) -> None:
+    console.go(path)
+    console.do("see", role="heading", name=CONSOLE[path])
+    assert console.do("check") == []
+
+
+def test_the_page_of_a_call(console: Softphone, call: str) -> None:
+    console.go(f"/calls/{call}")
+    console.find("[data-testid=verdict]")
+    console.find("[data-testid=arrow]")
+    assert console.do("check") == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_doors(office: Office, pages: Softphones, look: str) -> None:
+    """Those of people who are not signed in: their links may work or not."""
+    invited = office.ask("POST", "/users/104/invitations")["invitation"]["link"] if False else office.ask("POST", "/users/104/invitations")
+    print(invited)
+    stranger = pages.at(office.site, "/login", **LOOKS[look])
+    found = {}
+    for path, words in {"/login": "Sign in", "/setup/AAAA-BBBB": "This link no longer works", "/invite/none": "This link no longer works"}.items():
+        stranger.go(path)
+        stranger.do("see", role="heading", name=words)
+        found[path] = stranger.do("check")
+    stranger.close()
+    assert not any(found.values()), found
