@@ -156,10 +156,11 @@ def test_the_page_to_send_needs_nothing_else(console: Softphone, talk: str, tmp_
     assert console.do("download", role="link", name="HTML page", file=str(file)) == f"call-{talk}.html"
     text = file.read_text()
     assert not re.search(r"<script|<link|<iframe|@import|url\(|\b(src|href)=[\"']?[^#\"']", text, re.IGNORECASE)
-    console.do("go", path=file.as_uri())
-    console.find("svg")
-    console.see("Bob Costa")
-    assert console.do("check") == []
+    page = console.browser.at(file.as_uri(), "", "saved")
+    page.find("svg")
+    page.see("Bob Costa")
+    assert page.do("check") == []
+    page.close()
 
 
 @pytest.fixture(scope="module")
@@ -219,10 +220,11 @@ def test_a_hostile_name_is_text_in_downloads(
 ) -> None:
     file = tmp_path / "call.html"
     file.write_bytes(office.download(f"/records/{hostile['id']}/page.html"))
-    console.do("go", path=file.as_uri())
-    console.find("svg")
-    assert any(MARKUP in text for text in console.all("h1, h2, p, text"))
-    assert console.all("img") == []
+    page = console.browser.at(file.as_uri(), "", "saved")
+    page.find("svg")
+    assert any(MARKUP in text for text in page.all("h1, h2, p, text"))
+    assert page.all("img") == []
+    page.close()
 
 
 @pytest.mark.parametrize("command", ["calls --before", "calls show {id}", "explain {call_id}", "ladder {call_id}", "trace --plain {call_id}", "trace --plain"])  # fmt: skip

@@ -50,6 +50,7 @@ def begin(server: Ringback, pages: Softphones) -> Softphone:
 
 
 def name_the_office(console: Softphone) -> None:
+    assert console.do("check") == []
     console.write("Name of the office", "Berg & Partners")
     console.do("choose", label="Country", value="DE")
     console.write("Your name", "Anna Berg")
@@ -69,6 +70,7 @@ def give_numbers(console: Softphone) -> str:
     console.see("3 people have a number")
     console.do("click", selector="summary:has-text('Ben Ito')")
     console.find("img[alt='QR code with the account of Ben Ito']")
+    assert console.do("check") == []
     (link,) = [text for text in console.all("details[open] code") if "/invite/" in text]
     console.click("Next", exact=True)
     return link
@@ -90,6 +92,7 @@ def open_phones(
     colleague.follow("Open my phone")
     colleague.see("Ready", exact=True)
     console.find("li.ready:has-text('Ben Ito')")
+    assert console.do("check") == []
     return owner, colleague
 
 
@@ -107,7 +110,10 @@ def call_now(console: Softphone, owner: Softphone, colleague: Softphone) -> None
 def finish(console: Softphone) -> None:
     console.click("Next", exact=True)
     console.see("Not yet.")
+    assert console.do("check") == []
     console.click("Next", exact=True)
+    console.see_button("Done")
+    assert console.do("check") == []
     console.click("Done")
     console.do("see", role="heading", name="Berg & Partners")
 

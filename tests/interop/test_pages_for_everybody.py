@@ -32,7 +32,7 @@ CONSOLE = {
     "/audit": "Who changed what",
     "/webhooks": "Webhooks",
     "/guests": "Guest pages",
-    "/diagnostics": "Diagnostics",
+    "/diagnostics": "What can go wrong with a call",
     "/docs": "Ringback API",
 }
 
@@ -72,14 +72,19 @@ def test_the_page_of_a_call(console: Softphone, call: str) -> None:
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_the_doors(office: Office, pages: Softphones, look: str) -> None:
-    """Those of people who are not signed in: their links may work or not."""
-    invited = office.ask("POST", "/users/104/invitations")["invitation"]["link"] if False else office.ask("POST", "/users/104/invitations")
-    print(invited)
+    """The pages of those who are not signed in: with links that work, and with such that do not."""
+    invited = office.ask("POST", "/users/104/invitations")["link"].removeprefix(office.site)
+    doors = {
+        "/login": "Sign in",
+        invited: "Welcome, Dora Engel",
+        "/invite/none": "This link no longer works",
+        "/setup/AAAA-BBBB": "This link no longer works",
+    }
     stranger = pages.at(office.site, "/login", **LOOKS[look])
     found = {}
-    for path, words in {"/login": "Sign in", "/setup/AAAA-BBBB": "This link no longer works", "/invite/none": "This link no longer works"}.items():
+    for path, words in doors.items():
         stranger.go(path)
         stranger.do("see", role="heading", name=words)
-        found[path] = stranger.do("check")
+        found[words] = stranger.do("check")
     stranger.close()
     assert not any(found.values()), found

@@ -7,7 +7,7 @@
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 const require = createRequire(`${process.cwd()}/`);
 const { chromium } = require('playwright-core');
@@ -93,6 +93,14 @@ const commands = {
   measure: (page) => page.evaluate(() => globalThis.measure()),
   cut: (page) => page.evaluate(() => globalThis.cutNetwork()),
   evaluate: (page, { script }) => page.evaluate(`(${script})()`),
+  size: (page, size) => page.setViewportSize(size),
+  // WebP, as Chromium writes it: a fifth of a PNG
+  async keep(page, { file, quality }) {
+    const devtools = await page.context().newCDPSession(page);
+    const { data } = await devtools.send('Page.captureScreenshot', { format: 'webp', quality });
+    await devtools.detach();
+    writeFileSync(file, Buffer.from(data, 'base64'));
+  },
   picture: (page, { file }) => page.screenshot({ path: file }).then(() => file),
   // what axe-core finds, in words
   async check(page) {

@@ -24,7 +24,7 @@ def drawing(picture: Picture) -> str:
     height = HEAD + ROW * len(arrows) + NOTE * sum(1 for arrow in arrows if arrow["note"]) + ROW
     width = TIMES + 2 * EDGE + GAP * (len(columns) - 1)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="group" '
         f'viewBox="0 0 {width} {height}" aria-label="{len(arrows)} messages between {len(columns)} parties">',
         *(_head(column, places[column["id"]], height) for column in columns),
         *_rows(arrows, places),
