@@ -23,6 +23,8 @@ from staff import NAMES, Staff, history  # noqa: E402
 
 FOLDER = ROOT / "docs" / "screenshots"
 DOMAIN = "berg.example.com"
+#: Ina, who is not of the office, is heard about her broken call.
+SETTINGS = "[proxy]\nstrangers_may_call = true\n\n[media]\nanchor = \"always\"\n"
 QUALITY = 55
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 LOOKS = {
@@ -101,7 +103,7 @@ def main() -> int:
         old.unlink()
     with tempfile.TemporaryDirectory(prefix="ringback-") as name:
         folder = Path(name)
-        server = Ringback(folder / "server", domain=DOMAIN, console=True, traced=False)
+        server = Ringback(folder / "server", domain=DOMAIN, console=True, traced=False, config=SETTINGS)
         browser = Softphones(folder / "browser")
         try:
             take_all(server, browser)

@@ -38,7 +38,7 @@ def test_a_wrong_password_is_told_and_one_that_was_corrected_is_not() -> None:
         await asyncio.sleep(1)
         verdicts = await office.verdicts("wrong")
         assert set(verdicts) == {"RB-3001"}
-        assert "REGISTER of 101 from 10.0.0.11:5060 came 1 times" in verdicts["RB-3001"]["text"]
+        assert "REGISTER of 101 from 10.0.0.11:5060 came once" in verdicts["RB-3001"]["text"]
         assert "credentials of 101" in verdicts["RB-3001"]["text"]
         assert await office.verdicts("corrected") == {}
 

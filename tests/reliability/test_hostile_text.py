@@ -271,7 +271,7 @@ PUT_TOGETHER = {
     "text", ["' OR 1=1 --", '"; DROP TABLE records', "%", "_", "\\", "?1", ":number", "\0"]
 )
 def test_what_is_searched_for_is_text_and_nothing_else(text: str, tmp_path: Path) -> None:
-    """Row 15, for the statements that are put together."""
+    """Row 15: the statements that are put together have nothing of the text in them."""
     records = RecordStore.open(tmp_path / "store.db", sealer=Sealer(b"k" * 32))
     changes = AuditStore.open(tmp_path / "store.db", sealer=Sealer(b"k" * 32))
     devices = SqliteStore.open(tmp_path / "store.db", sealer=Sealer(b"k" * 32))

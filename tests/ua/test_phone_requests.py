@@ -2,6 +2,7 @@
 """Messages, OPTIONS and whatever else comes to a phone; digest and redirections for what leaves it."""
 
 import asyncio
+import errno
 
 import pytest
 from phones import ALICE, BOB, phone, uri_of
@@ -30,6 +31,38 @@ def test_a_message_is_delivered_and_read():
         return response.status, got
 
     assert run(main()) == (200, [("alice", "Grüße, 世界", "text/plain;charset=UTF-8")])
+
+
+class SomebodyElsesPorts:
+    """A host on which the first so many TCP ports belong to another program already."""
+
+    def __init__(self, network: Network, host: str, taken: int) -> None:
+        self._host = network.host(host)
+        self._taken = taken
+        self.bind_datagram, self.connect = self._host.bind_datagram, self._host.connect
+        self.source_address = self._host.source_address
+
+    async def listen(self, local, *arguments, **options):
+        if self._taken:
+            self._taken -= 1
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        return await self._host.listen(local, *arguments, **options)
+
+
+@pytest.mark.parametrize(("taken", "transports"), [(3, ["UDP", "TCP"]), (1000, ["UDP"])])
+def test_a_phone_finds_a_port_that_udp_and_tcp_can_share_or_does_without_tcp(
+    taken: int, transports: list[str]
+):
+    async def main():
+        network = Network(seed=3)
+        view = SomebodyElsesPorts(network, ALICE, taken)
+        async with phone(network, "alice", ALICE, port=0, view=view) as alice:
+            found = [
+                endpoint for endpoint in alice.agent.driver.endpoints if endpoint.local.host == "0.0.0.0"
+            ]
+            return [str(each.transport) for each in found], len({each.local.port for each in found})
+
+    assert run(main()) == (transports, 1)
 
 
 def test_a_failing_message_handler_harms_nobody():

@@ -12,10 +12,12 @@ import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.media.errors import NoFreePort
 from ringback.media.session import AudioSession
+from ringback.media.session_numbers import session_numbers
 from ringback.sdp.addresses import is_loopback
 from ringback.sip.events import SessionEnded
 from ringback.sip.message import SipUri
@@ -99,6 +101,7 @@ class Conversation:
         self.call = Call(self, is_incoming=True)
         self.call.attach(incoming.session)
         self.call.adopt_audio(audio)
+        incoming.sound = partial(session_numbers, audio, "caller")
 
     @classmethod
     async def open(cls, incoming: IncomingCall, media: OwnMedia) -> Conversation:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ringback.media.plane import BridgeStatistics
 from ringback.server import clauses
 from ringback.server.admission import ALLOW
 from ringback.server.call_records.record import LegRecord, Party
@@ -25,6 +26,7 @@ from ringback.sip.flow import Transport
 from ringback.sip.message.uri import NameAddr, SipUri
 
 if TYPE_CHECKING:
+    from ringback.media.plane import LegStatistics
     from ringback.net.driver import StackDriver
     from ringback.server.call_records.book import CallBook
     from ringback.server.call_records.record import CallRecord
@@ -54,6 +56,8 @@ class IncomingCall:
     session: InviteSession = field(init=False)
     record: CallRecord | None = None
     """What is written down of it."""
+    sound: Callable[[], LegStatistics] | None = None
+    """Says how it sounds; the application sets it when there is something to be heard."""
     _events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(EVENT_LIMIT))
 
     async def next_event(self) -> Event:
@@ -73,6 +77,20 @@ class IncomingCall:
             self._events.put_nowait(event)
         elif self.session.ended is None:
             self.driver.perform(self.session.bye)
+
+    @property
+    def has_sound_here(self) -> bool:
+        """True while somebody may ask how it sounds."""
+        return self.record is not None and not self.record.ended_at
+
+    async def sample(self) -> None:
+        """For the `Sampler`."""
+        self.measure()
+
+    def measure(self) -> None:
+        """Write down how it sounds."""
+        if self.record is not None and self.sound is not None:
+            self.record.measured(BridgeStatistics(self.record.id, (self.sound(),)))
 
     def _note_end(self, event: SessionEnded) -> None:
         """A caller that is lost has ended it; what we refuse or hang up, the number that was dialled."""
@@ -226,6 +244,7 @@ class ApplicationCalls:
     def _launch(self, application: Application, call: IncomingCall) -> None:
         if call.record is not None:
             call.record.commands = ApplicationCommands(call)
+            self._book.sampler.watch(call)
         task = asyncio.get_running_loop().create_task(_run(application, call))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -243,6 +262,8 @@ async def _run(application: Application, call: IncomingCall) -> None:
         raise
     finally:
         _end(call, is_well=is_well)
+        call.measure()
+        call.sound = None  # what the application kept is free, and no circle is left
         if call.record is not None:
             call.record.end(200, by="callee")
             call.record.close()

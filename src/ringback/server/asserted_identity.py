@@ -36,6 +36,7 @@ CLAIMS = (
     "Remote-Party-ID",
     "Diversion",
 )
+FIELD = CLAIMS[0]
 CLAIM_BITS = sum(BIT[name.lower()] for name in CLAIMS)
 
 
@@ -65,7 +66,12 @@ def _names_realm(line: str, realm: str) -> bool:
 @lru_cache(4096)
 def assertion(number: str, name: str, domain: str) -> bytes:
     """RFC 3325 9.1: the line that names a user of ours."""
-    return header_line("P-Asserted-Identity", str(NameAddr(SipUri(number, domain), name)))
+    return header_line(FIELD, identity(number, name, domain))
+
+
+def identity(number: str, name: str, domain: str) -> str:
+    """The value of that line."""
+    return str(NameAddr(SipUri(number, domain), name))
 
 
 def wants_privacy(request: Request) -> bool:

@@ -109,9 +109,9 @@ class StandingSession:
 
     # --- commands of the keeper
 
-    def ask(self, *, now: float) -> None:
+    def ask(self, *, now: float, headers: Iterable[tuple[str, str]] = ()) -> None:
         """Ask the peer for its offer. InvalidState if this is not the moment."""
-        self._session.reinvite(None, now=now, is_retried=False)
+        self._session.reinvite(None, now=now, headers=headers, is_retried=False)
         self._is_asking = True
         self._session.consumer = self.receive
 

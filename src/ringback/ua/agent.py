@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ringback.net.driver import StackDriver
+from ringback.net.errors import PortInUse
 from ringback.net.resolver import Resolver
 from ringback.sdp.security import Security
 from ringback.sip.dialog.session_table import SUPPORTED as SESSION_EXTENSIONS
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from ringback.media.ports import PortRange
     from ringback.media.speech import Voice
     from ringback.net.dns import DnsClient
+    from ringback.net.endpoint import Endpoint
     from ringback.net.network import Network
     from ringback.sip.dialog.invite_session import InviteSession
     from ringback.sip.transaction.server import ServerTransaction
@@ -51,6 +53,8 @@ Result = TypeVar("Result")
 
 #: How long the goodbyes of open calls may take when the phone closes.
 FAREWELL_TIME = 3.0
+#: With port 0 UDP gets a free port, and TCP wants the same: how often this is tried.
+TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +128,11 @@ class UserAgent:
         port = options.port
         for number, host in enumerate(hosts):
             is_extra = number > 0  # a machine without IPv6 is no fault
-            if transport in (None, Transport.UDP):
-                port = await self._listen(Transport.UDP, Address(host, port), optional=is_extra)
-            if transport in (None, Transport.TCP):
-                is_choice = transport is None
-                port = await self._listen(Transport.TCP, Address(host, port), optional=is_extra or is_choice)
+            if transport is None:
+                port = await self._listen_to_both(host, port, optional=is_extra)
+            elif transport in (Transport.UDP, Transport.TCP):
+                found = await self._listen(transport, Address(host, port), optional=is_extra)
+                port = port if found is None else found.local.port
 
     async def hang_up(self) -> None:
         """End every call and see the goodbyes through."""
@@ -146,15 +150,31 @@ class UserAgent:
         await self.audio.close()
         await self.driver.close()
 
-    async def _listen(self, transport: Transport, local: Address, *, optional: bool = False) -> int:
+    async def _listen_to_both(self, host: str, port: int, *, optional: bool) -> int:
+        """RFC 3261 18.1.1: UDP and TCP share the port, also when it is the system that chooses. Where there
+        is none for TCP, UDP alone has to do.
+        """
+        for tries_left in reversed(range(1 if port else TRIES)):
+            udp = await self._listen(Transport.UDP, Address(host, port), optional=optional)
+            if udp is None:
+                return port
+            tcp = await self._listen(Transport.TCP, Address(host, udp.local.port), optional=True)
+            if tcp is not None or not tries_left:
+                return udp.local.port
+            udp.close()
+        return port
+
+    async def _listen(
+        self, transport: Transport, local: Address, *, optional: bool = False
+    ) -> Endpoint | None:
         advertise = Address(self._options.advertise, local.port) if self._options.advertise else None
         try:
             endpoint = await self.driver.listen(transport, local, advertise=advertise)
-        except OSError:
+        except (OSError, PortInUse):
             if optional:
-                return local.port
+                return None
             raise
-        return endpoint.local.port
+        return endpoint
 
     # --- time and chance -------------------------------------------------------------------------------
 

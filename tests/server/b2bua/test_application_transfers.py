@@ -94,6 +94,7 @@ async def asked(half: Half, *, version: int = 7) -> bytes:
     """The one who stays is asked for an offer, and makes one."""
     invite = await half.expect("INVITE")
     assert invite.body == b""
+    assert invite.headers["P-Asserted-Identity"].endswith(f"@{DOMAIN}>")
     offer = sdp_of(half.device, version=version)
     half.reply(200, body=offer)
     return offer

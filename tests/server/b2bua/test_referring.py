@@ -31,8 +31,8 @@ async def refer(half: Half, target: str, **options: Any) -> None:
     assert await report(half) == "100 Trying"
 
 
-async def renegotiated(first: Half, second: Half) -> None:
-    """The one who stays is asked for an offer, the other gets it."""
+async def renegotiated(first: Half, second: Half) -> tuple[str | None, str | None]:
+    """The one who stays is asked for an offer, the other gets it: whom each is told that it speaks with."""
     asked = await first.expect("INVITE")
     assert asked.body == b""
     offer, answer = sdp_of(first.device, version=7), sdp_of(second.device, port=6000, version=7)
@@ -43,6 +43,7 @@ async def renegotiated(first: Half, second: Half) -> None:
     await second.expect("ACK")
     ack = await first.expect("ACK")
     assert ack.body.partition(b"s=-")[2] == answer.partition(b"s=-")[2]
+    return asked.headers.get("P-Asserted-Identity"), told.headers.get("P-Asserted-Identity")
 
 
 async def carol_answers(carol: Device) -> Half:
@@ -90,6 +91,52 @@ def test_a_blind_transfer_joins_the_one_who_stays_with_the_new_one(who: int) -> 
         assert "transferred" in bye.headers["Reason"]
         referrer.reply(200)
         await they_talk_and_hang_up(rig, staying, other)
+
+    on_a_bridge(test)
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_both_ends_of_a_transferred_call_are_told_the_name_of_the_other(who: int) -> None:
+    async def test(rig: Rig) -> None:
+        halves = await call(rig, *await two_phones(rig))
+        referrer, staying = halves[who], halves[1 - who]
+        carol = await rig.phone("103", "10.0.0.13")
+        await refer(referrer, CAROL)
+        other = await carol_answers(carol)
+        to_staying, to_carol = await renegotiated(staying, other)
+        assert to_staying == f'"Carol" <sip:103@{DOMAIN}>'
+        name = "Bob" if who == 0 else "Anna"
+        assert to_carol == f'"{name}" <sip:{staying.device.number}@{DOMAIN}>'
+        assert await report(referrer) == "200 OK"
+        await referrer.expect("BYE", timeout=3)
+        referrer.reply(200)
+        other.send("INVITE", body=sdp_of(carol, port=6000, version=9))  # a hold, say
+        held = await staying.expect("INVITE")
+        assert held.headers["P-Asserted-Identity"] == to_staying
+
+    on_a_bridge(test)
+
+
+def test_a_caller_who_wants_to_stay_unnamed_is_not_named_after_a_transfer() -> None:
+    async def test(rig: Rig) -> None:
+        staying, referrer = await call(rig, *await two_phones(rig), headers=[("Privacy", "id")])
+        carol = await rig.phone("103", "10.0.0.13")
+        await refer(referrer, CAROL)
+        invite = await carol.peer.expect("INVITE")
+        assert "P-Asserted-Identity" not in invite.headers
+        carol.peer.reply(200, headers=[("Contact", f"<{carol.contact}>")], body=sdp_of(carol, port=6000))
+        await carol.peer.expect("ACK")
+        to_staying, to_carol = await renegotiated(staying, half_of_callee(carol, invite))
+        assert (to_staying is None, to_carol) == (False, None)
+
+    on_a_bridge(test)
+
+
+def test_a_hold_names_nobody_anew() -> None:
+    async def test(rig: Rig) -> None:
+        anna, bob = await call(rig, *await two_phones(rig))
+        anna.send("INVITE", body=sdp_of(anna.device, version=2))
+        assert "P-Asserted-Identity" not in (await bob.expect("INVITE")).headers
 
     on_a_bridge(test)
 
@@ -308,7 +355,8 @@ def test_an_attended_transfer_joins_the_two_others() -> None:
         staying, referrer, second, other = await consultation(rig)
         assert rig.server.status()["bridged"] == 2
         await refer(referrer, attended(second))
-        await renegotiated(staying, other)
+        named = await renegotiated(staying, other)
+        assert named == (f'"Carol" <sip:103@{DOMAIN}>', f'"Anna" <sip:101@{DOMAIN}>')
         assert await report(referrer) == "200 OK"
         ended = set()
         for _ in range(2):

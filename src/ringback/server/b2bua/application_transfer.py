@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ringback.server.applications import IncomingCall
+from ringback.server.asserted_identity import FIELD, identity
 from ringback.server.b2bua.crossing import Crossing
 from ringback.server.standing_session import StandingSession, as_session
 from ringback.sip.message.values import Reason
 
 if TYPE_CHECKING:
     from ringback.server.b2bua.call import BridgedCall
+    from ringback.server.b2bua.header_fields import Fields
     from ringback.server.b2bua.leg import BridgeLeg
     from ringback.server.b2bua.search import Search
     from ringback.server.b2bua.transfer import Report
@@ -75,8 +77,9 @@ class ApplicationTransfer:
             return
         if staying.is_quiet:
             standing = StandingSession(staying.session, self)
-            if staying.command(standing.ask):
+            if staying.command(standing.ask, headers=self._named()):
                 self._standing = standing
+                staying.is_rejoined = True  # should it be given back, it hears of its old partner again
                 staying.crossing = Crossing(None)  # nothing else is negotiated with it
                 call.later(PATIENCE, self._lose_patience, standing)
                 return
@@ -85,6 +88,12 @@ class ApplicationTransfer:
             self._fail(NOT_NOW)
         else:
             call.later(STEP, self._ask)
+
+    def _named(self) -> Fields:
+        """Our own users' phones show what they speak with now (RFC 3325 9.1)."""
+        if self._staying.principal is None:
+            return []
+        return [(FIELD, identity(self._extension.number, "", self._call.bridge.domain))]
 
     def _lose_patience(self, standing: StandingSession) -> None:
         """A 2xx without a description is no answer."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ringback.kernel import BIT
 from ringback.server.applications import contact_on
-from ringback.server.asserted_identity import wants_privacy
+from ringback.server.asserted_identity import FIELD, identity
 from ringback.server.b2bua.header_fields import Fields, crossing_from
 from ringback.server.forwarding import MAX_FORWARDS, likely_flow
 from ringback.sip.message.message import Request
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ringback.server.targets import Target
     from ringback.sip.flow import Flow
 
-_PRIVACY, _MAX_BREADTH = BIT["privacy"], BIT["max-breadth"]
+_MAX_BREADTH = BIT["max-breadth"]
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Invitation:
             request.to,
             caller.session.remote_sdp,
             exchange.principal,
-            is_unnamed=bool(exchange.present & _PRIVACY) and wants_privacy(request),
+            is_unnamed=caller.is_unnamed,
             fields=[
                 *crossing_from(exchange),
                 *(("Replaces", line) for line in request.reading.get_all("Replaces")),
@@ -90,8 +90,7 @@ class Invitation:
         contact = contact_on(user or "", goes, secure=target.has_sips)
         fields: Fields = [("Contact", str(contact)), ("Max-Breadth", str(breadth)), *extensions]
         if target.is_registered and self.principal is not None and not self.is_unnamed:
-            identity = NameAddr(SipUri(self.principal.number, domain), self.principal.name)
-            fields.append(("P-Asserted-Identity", str(identity)))
+            fields.append((FIELD, identity(self.principal.number, self.principal.name, domain)))
         request = Request.new(
             "INVITE",
             target.text,

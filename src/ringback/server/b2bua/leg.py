@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringback.server.b2bua.descriptions import Told, stream_count
+from ringback.server.b2bua.partner_names import partner_named
 from ringback.sip.dialog.session_states import State
 from ringback.sip.errors import InvalidState
 
@@ -44,7 +45,9 @@ class BridgeLeg:
         "end",
         "handle",
         "is_fresh",
+        "is_rejoined",
         "is_settled",
+        "is_unnamed",
         "name",
         "principal",
         "record",
@@ -77,6 +80,10 @@ class BridgeLeg:
         """How else the call can be offered to it, should it refuse this way."""
         self.is_settled = False
         """It has the call, so that what was decided for it is what was decided for the call."""
+        self.is_unnamed = False
+        """It called without wanting to be named (RFC 3323)."""
+        self.is_rejoined = False
+        """It speaks with somebody else than its dialog says."""
         self.referrals = 0
         """How often it has asked us to call somebody for it."""
         self.record: LegRecord | None = None
@@ -171,9 +178,10 @@ class BridgeLeg:
             return False
         session = self.session
         is_update = sdp is not None and (by_update or not session.is_established)
+        headers = partner_named(self)
         if is_update and session.usage is not None and session.usage.allows("UPDATE"):
-            return self.command(session.update, sdp, is_retried=is_retried)
-        return self.command(session.reinvite, sdp, is_retried=is_retried)
+            return self.command(session.update, sdp, headers=headers, is_retried=is_retried)
+        return self.command(session.reinvite, sdp, headers=headers, is_retried=is_retried)
 
     def end_call(self, status: int, reason: str | None = None, *, cause: str = "", headers: Fields) -> None:
         """Refuse its call, or hang up: whatever its state asks for. `cause` is a Reason (RFC 3326)."""

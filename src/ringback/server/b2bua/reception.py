@@ -10,10 +10,12 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ringback.kernel import BIT
 from ringback.sdp.errors import UnacceptableSession
 from ringback.server import clauses
 from ringback.server.anchoring import End, check_security, described
 from ringback.server.applications import contact_on
+from ringback.server.asserted_identity import wants_privacy
 from ringback.server.b2bua.crossing import warning_of
 from ringback.server.b2bua.takeover import take_over
 from ringback.server.routing import ToUri
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from ringback.sip.message.message import Request
     from ringback.sip.message.uri import NameAddr
     from ringback.sip.message.values import DialogReference
+
+_PRIVACY = BIT["privacy"]
 
 logger = logging.getLogger("ringback.calls")
 
@@ -76,6 +80,7 @@ class Reception:
         exchange.respond(100)
         leg = call.new_leg("caller", end)
         leg.principal, leg.handle = exchange.principal, self._handle_of(exchange)
+        leg.is_unnamed = bool(exchange.present & _PRIVACY) and wants_privacy(exchange.request)
         self._open_session(exchange, leg)
         if leg.session.ended is not None:
             exchange.status = leg.session.ended.status

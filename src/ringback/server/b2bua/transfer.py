@@ -171,6 +171,7 @@ class Transfer:
             NameAddr(uri),
             None if sdp is None else without_hold(sdp),
             staying.principal,
+            is_unnamed=staying.is_unnamed,
             fields=fields,
             is_secure=uri.secure,
         )
