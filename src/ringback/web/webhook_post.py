@@ -99,4 +99,4 @@ def _sentence(error: BaseException) -> str:
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     if isinstance(inner, NotAllowed):
         return str(inner)
-    return (str(inner) or type(inner).__name__)[:MAX_FAILURE]
+    return (re.sub(r"^\[Errno -?\d+\] ", "", str(inner)) or type(inner).__name__)[:MAX_FAILURE]

@@ -96,6 +96,7 @@ const commands = {
   size: (page, size) => page.setViewportSize(size),
   // WebP, as Chromium writes it: a fifth of a PNG
   async keep(page, { file, quality }) {
+    await page.bringToFront(); // behind another window nothing moves on
     const devtools = await page.context().newCDPSession(page);
     const { data } = await devtools.send('Page.captureScreenshot', { format: 'webp', quality });
     await devtools.detach();

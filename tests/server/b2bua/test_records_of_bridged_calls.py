@@ -5,6 +5,7 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from bridge_rig import call, half_of_callee, half_of_caller, on_a_bridge, sdp_of, two_phones
 from server_rig import DOMAIN, Rig
 from test_anchored_calls import PlanedRig, ear, on_planes, port_of, rtp
@@ -230,6 +231,49 @@ def test_the_sound_of_an_anchored_call_is_in_its_record() -> None:
         assert len(samples) == 3
         assert all(9 < sample["loss"] < 11 for sample in samples)
         assert {sample["loss"] for sample in record["quality"] if sample["leg"] == "caller"} == {0}
+
+    on_planes(test, anchor="always")
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_how_a_phone_sounded_is_known_after_it_was_transferred_away(side: str) -> None:
+    async def test(rig: PlanedRig) -> None:
+        events = heard(rig)
+        anna, bob = await two_phones(rig)
+        carol = await rig.phone("103", "10.0.0.13")
+        leg = await anna.call(f"sip:102@{DOMAIN}", body=sdp_of(anna))
+        invite = await bob.peer.expect("INVITE")
+        bob.peer.reply(200, headers=[("Contact", f"<{bob.contact}>")], body=sdp_of(bob, port=5000))
+        answer = await leg.answered(200)
+        await bob.peer.expect("ACK")
+        for host, port, description in (("11", 4000, answer.body), ("12", 5000, invite.body)):
+            mouth, _ = await ear(rig, f"10.0.0.{host}", port)
+            for number in range(50):
+                mouth.send(rtp(number), Address("10.0.0.1", port_of(description)))
+                await asyncio.sleep(0.02)
+        (live,) = rig.server.book.live.values()
+        assert live.commands is not None
+        await live.commands.transfer("103", side=side)
+        to_carol = await carol.peer.expect("INVITE")
+        carol.peer.reply(200, headers=[("Contact", f"<{carol.contact}>")], body=sdp_of(carol, port=7000))
+        await carol.peer.expect("ACK")
+        halves = [half_of_caller(leg), half_of_callee(bob, invite)]
+        staying, leaving = halves if side == "caller" else halves[::-1]
+        await staying.expect("INVITE")
+        staying.reply(200, body=sdp_of(staying.device, port=4000 if side == "caller" else 5000, version=5))
+        other = half_of_callee(carol, to_carol)
+        await other.expect("INVITE")
+        other.reply(200, body=sdp_of(carol, port=7000, version=5))
+        await staying.expect("ACK")
+        await leaving.expect("BYE")
+        leaving.reply(200)
+        await asyncio.sleep(20)
+        other.send("BYE")
+        await staying.expect("BYE")
+        staying.reply(200)
+        await asyncio.sleep(1)
+        counted = [each["streams"][0]["packets_received"] for each in only_record(events)["legs"]]
+        assert counted == [50, 50, 0]
 
     on_planes(test, anchor="always")
 

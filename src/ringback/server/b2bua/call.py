@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.server.b2bua.crossing import Offers
 from ringback.server.b2bua.leg import BridgeLeg
-from ringback.server.b2bua.record_keeping import note_answer, note_asked, note_end, note_leg, note_way
+from ringback.server.b2bua.record_keeping import (
+    drop_sound,
+    note_answer,
+    note_asked,
+    note_end,
+    note_leg,
+    note_way,
+)
 from ringback.server.b2bua.requests import pass_request
 from ringback.server.b2bua.transfer import begin_transfer
 from ringback.server.call_records.book import STOPPED
@@ -255,8 +262,7 @@ class BridgedCall:
         """It is of no call any more; what ends it is under way."""
         if leg in self.legs:
             self.legs.remove(leg)
-            if self.media.is_open:
-                self.bridge.in_background(self.media.drop(leg.name))
+            self._drop_sound(leg)
         self.bridge.unlist(leg)
         leg.let_go()
         self.is_over = self.is_over or not self.legs
@@ -265,9 +271,13 @@ class BridgedCall:
         """It goes to another call."""
         self.legs.remove(leg)
         self.pair = None
-        if self.media.is_open:
-            self.bridge.in_background(self.media.drop(leg.name))
+        self._drop_sound(leg)
         leg.call = leg.crossing = leg.attempt = None
+
+    def _drop_sound(self, leg: BridgeLeg) -> None:
+        if self.media.is_open:
+            has_spoken = leg.is_settled or leg is self.caller
+            self.bridge.in_background(drop_sound(self, leg.name, has_spoken=has_spoken))
 
     def adopt(self, leg: BridgeLeg) -> None:
         """It comes from another call; what it was told it keeps in mind."""

@@ -132,6 +132,15 @@ class CallSound:
             call.record.measured(call.media.numbers)
 
 
+async def drop_sound(call: BridgedCall, name: str, *, has_spoken: bool) -> None:
+    """The plane forgets a leg. How it sounded is written down before, if it has spoken at all: at the end of
+    the call nobody knows any more.
+    """
+    if has_spoken:
+        await CallSound(call).sample()
+    await call.media.drop(name)
+
+
 def note_end(call: BridgedCall, leg: BridgeLeg, event: SessionEnded) -> None:
     """A leg ended the call."""
     pair = call.pair

@@ -8,7 +8,7 @@ that lists, events, files and the REST interface share; nothing is formatted bef
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ringback.server.call_records.quality import Sample, described_streams, leg_samples
@@ -187,8 +187,9 @@ class CallRecord:
 
     def measured(self, numbers: BridgeStatistics) -> None:
         """How the sound is now."""
-        before, self.numbers = self.numbers, numbers
+        before = self.numbers
         self.quality.extend(leg_samples(self.book.now, before, numbers))
+        self.numbers = numbers if before is None else _with_those_who_left(numbers, before)
 
     def end(self, status: int, *, by: str, how: str = "remote", reason: str = "", why: str = "") -> None:
         """Why it ends; what is said first counts. `close` follows when all is known of it."""
@@ -242,3 +243,10 @@ class CallRecord:
             "verdicts": self.verdicts,
             "recording": self.recording,
         }
+
+
+def _with_those_who_left(now: BridgeStatistics, before: BridgeStatistics) -> BridgeStatistics:
+    """How a leg sounded is known for good, though the plane has forgotten it after a transfer."""
+    here = {leg.name for leg in now.legs}
+    gone = tuple(leg for leg in before.legs if leg.name not in here)
+    return replace(now, legs=(*now.legs, *gone)) if gone else now

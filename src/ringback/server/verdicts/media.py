@@ -135,7 +135,10 @@ def _silence(story: Story) -> Iterator[Verdict]:
     noticed, which knows who should be sending.
     """
     legs = [(leg, heard) for leg in story.record.get("legs") or () if (heard := _heard(leg)) is not None]
-    if story.talked < SILENCE or len(legs) != 2:
+    if story.talked < SILENCE or len(legs) < 2:
+        return
+    if len(legs) > 2:  # each of them was there for a part of the call
+        yield from _fell_silent(story)
         return
     silent = [leg for leg, (received, _) in legs if not received and _should_send(story, leg)]
     if len(silent) == 2:

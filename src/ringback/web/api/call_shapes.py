@@ -148,11 +148,16 @@ class AskedRecordPage(AskedRecords, AskedPage):
 
 
 def numbers_of(call: dict[str, Any]) -> set[str]:
-    """Whose call it is."""
+    """Who may know of it: also those whose phones only rang."""
     parties = [call.get("caller") or {}, call.get("callee") or {}, *(call.get("legs") or ())]
     return {
         str(number) for number in (call.get("dialled"), *(each.get("number") for each in parties)) if number
     }
+
+
+def is_speaker(call: dict[str, Any], number: str) -> bool:
+    """True for one of the two whose call it is."""
+    return number != "" and number in {(call.get(side) or {}).get("number") for side in ("caller", "callee")}
 
 
 def as_seen_by_a_party(call: dict[str, Any], number: str) -> dict[str, Any]:

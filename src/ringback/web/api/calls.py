@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends
 
 from ringback.web.api.access import TheHouse, missing, routes, sees_all
-from ringback.web.api.call_shapes import Call, Calls, as_seen_by_a_party, numbers_of
+from ringback.web.api.call_shapes import Call, Calls, as_seen_by_a_party, is_speaker, numbers_of
 from ringback.web.api.people_shapes import CallRequest, Placed, PlayRequest, RecordRequest, TransferRequest
 from ringback.web.api.shapes import Done, IdInPath, SearchText
 from ringback.web.house import House
@@ -84,6 +84,12 @@ def is_visible(call: dict[str, Any], visitor: Visitor) -> bool:
     return sees_all(visitor) or (bool(visitor.number) and visitor.number in numbers_of(call))
 
 
+def must_speak(call: dict[str, Any], visitor: Visitor) -> None:
+    """Whose phone only rang, because 0 or a group was called, neither hears nor moves what others say."""
+    if not sees_all(visitor) and not is_speaker(call, visitor.number):
+        raise ApiProblem(403, "only the two who speak may do this")
+
+
 def shown(call: dict[str, Any], visitor: Visitor) -> Call:
     """A call as this visitor may see it."""
     return Call.model_validate(call if sees_all(visitor) else as_seen_by_a_party(call, visitor.number))
@@ -99,7 +105,7 @@ async def _live_call(house: House, visitor: Visitor, call_id: str) -> dict[str, 
 
 async def _command(house: House, visitor: Visitor, call_id: str, verb: str, **arguments: Any) -> None:
     """Do something with a call that the visitor may see. It may end between the question and the command."""
-    await _live_call(house, visitor, call_id)
+    must_speak(await _live_call(house, visitor, call_id), visitor)
     answer = await house.server.ask(verb, id=call_id, **arguments)
     if answer.get("found") is False:
         raise missing("call", call_id)

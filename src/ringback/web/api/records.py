@@ -17,7 +17,7 @@ from ringback.server.tracing.picture import picture
 from ringback.web.api.access import TheHouse, missing, routes, sees_all
 from ringback.web.api.call_records import explanation_of, find_record, trace_of
 from ringback.web.api.call_shapes import AskedRecordPage, AskedRecords, Call, Records
-from ringback.web.api.calls import is_visible, shown
+from ringback.web.api.calls import is_visible, must_speak, shown
 from ringback.web.api.csv_text import csv_download
 from ringback.web.api.file_inside import file_inside
 from ringback.web.api.shapes import IdInPath
@@ -97,6 +97,7 @@ async def download_record_page(house: TheHouse, visitor: Tracer, record_id: IdIn
 async def download_recording(house: TheHouse, visitor: Reader, record_id: IdInPath) -> FileResponse:
     """What was said, if it was recorded."""
     record = await _record(house, visitor, record_id)
+    must_speak(record, visitor)
     folder = house.directory / "recordings"
     file = await asyncio.to_thread(file_inside, folder, str(record.get("recording") or ""))
     if file is None:

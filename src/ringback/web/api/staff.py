@@ -92,8 +92,12 @@ async def remove_user_from(house: House, visitor: Visitor, user: User) -> None:
 
 
 def must_not_rise_above(visitor: Visitor, *roles: str) -> None:
-    """An admin neither makes an owner nor takes one over."""
+    """An admin neither makes an owner nor takes one over. A token does not even make or take over an admin:
+    whoever then signed in would have no scopes that hold them.
+    """
     highest = max((Role.named(role) for role in roles if role), default=Role.PERSON)
+    if visitor.scopes is not None and highest > Role.PERSON:
+        raise ApiProblem(403, f"No token may do this with the role {highest.word}; sign in instead.")
     if highest > visitor.role:
         raise ApiProblem(403, f"This needs the role {highest.word}; you have {visitor.role.word}.")
 
