@@ -3,6 +3,7 @@
 # make test       the tests that belong to every change; make test-all adds the slow ones
 # make frontend   the web pages (console, softphone), when their sources have changed; needs npm
 # make check      style, types, layers
+# make screenshots  pictures of every page, for docs/screens.md
 # make bench      what a call through the server costs, beside Kamailio; about an hour (BENCH=--quick: three minutes)
 # make clean      remove what was made (not your data)
 
@@ -30,7 +31,7 @@ JOBS ?= auto
 # Arguments for `make bench`, for example: make bench BENCH="--only call --runs 1"
 BENCH ?=
 
-.PHONY: help run frontend test test-all peers check bench format docs clean
+.PHONY: help run frontend test test-all peers check bench format docs screenshots clean
 
 help:
 	@sed -n '/^# make/s/^# //p' $(MAKEFILE_LIST)
@@ -81,6 +82,10 @@ check: $(TOOLS)
 format: $(TOOLS)
 	$(BIN)/ruff check --fix src tests bench tools
 	$(BIN)/ruff format src tests bench tools
+
+# A server with an office in it, its pages in Chromium: docs/screenshots/ and docs/screens.md.
+screenshots: $(TOOLS) peers frontend
+	$(BIN)/python tools/take_screenshots.py
 
 docs: $(INSTALLED)
 	$(BIN)/ringback config reference > docs/settings.md

@@ -16,15 +16,15 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "interop"), str(ROOT / "tools" / "screenshots")]
 
-from interop_office import PASSWORD, Office  # noqa: E402 (the rig of the tests is used)
-from interop_ringback import Ringback  # noqa: E402
-from interop_softphone import Softphone, Softphones  # noqa: E402
-from staff import NAMES, Staff, history  # noqa: E402
+from interop_office import PASSWORD, Office
+from interop_ringback import Ringback
+from interop_softphone import Softphone, Softphones
+from staff import NAMES, Staff, history
 
 FOLDER = ROOT / "docs" / "screenshots"
 DOMAIN = "berg.example.com"
 #: Ina, who is not of the office, is heard about her broken call.
-SETTINGS = "[proxy]\nstrangers_may_call = true\n\n[media]\nanchor = \"always\"\n"
+SETTINGS = '[proxy]\nstrangers_may_call = true\n\n[media]\nanchor = "always"\n'
 QUALITY = 45
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 LOOKS = {
@@ -51,8 +51,14 @@ SECTIONS: dict[str, tuple[Shot, ...]] = {
     "Set-up": (
         Shot("setup-office", "Office", "The link that `ringback serve` prints leads here."),
         Shot("setup-people", "People", "Names are pasted, one a line."),
-        Shot("setup-accounts", "People, with numbers", "Each has a number, a password, a QR code and a link."),
-        Shot("setup-phones", "Phones", "A dot turns green when a phone registers; one press makes the first call."),
+        Shot(
+            "setup-accounts", "People, with numbers", "Each has a number, a password, a QR code and a link."
+        ),
+        Shot(
+            "setup-phones",
+            "Phones",
+            "A dot turns green when a phone registers; one press makes the first call.",
+        ),
         Shot("setup-outside", "Outside line", "Not yet, and it says so."),
         Shot("setup-answers", "Who answers?", "Who rings when somebody dials 0."),
     ),
@@ -125,7 +131,9 @@ def take_all(server: Ringback, browser: Softphones) -> None:
         office.ask("POST", "/guest-pages", {"name": "sales", "number": "103", "title": "Our sales desk"})
         office.ask("POST", "/guest-pages", {"name": "support", "number": "104", "title": "Support"})
         office.ask(
-            "POST", "/webhooks", {"url": "https://crm.example.com/calls", "events": ["phone.registered", "phone.unregistered"]}
+            "POST",
+            "/webhooks",
+            {"url": "https://crm.example.com/calls", "events": ["phone.registered", "phone.unregistered"]},
         )
         with staff.talking():
             of_console(office, console, staff)
@@ -268,10 +276,14 @@ def _sections() -> Iterator[str]:
                 yield f"{shot.about}\n"
             pictures = [f"screenshots/{shot.name}-{look}.webp" for look in LOOKS]
             titles = [look.replace("-", ", ") for look in LOOKS]
-            yield "<p>" + "\n".join(
-                f'<img src="{file}" alt="{shot.title}: {title}" height="300">'
-                for file, title in zip(pictures, titles, strict=True)
-            ) + "</p>\n"
+            yield (
+                "<p>"
+                + "\n".join(
+                    f'<img src="{file}" alt="{shot.title}: {title}" height="300">'
+                    for file, title in zip(pictures, titles, strict=True)
+                )
+                + "</p>\n"
+            )
 
 
 if __name__ == "__main__":

@@ -88,7 +88,12 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     try:
         made = Office(server)
         assert made.add("Anna Berg") == "101"
-        for number, name in (("102", "Bob Costa"), ("103", "Carol Dietz"), ("104", "Dora Engel"), ("105", "Emil Falk")):
+        for number, name in (
+            ("102", "Bob Costa"),
+            ("103", "Carol Dietz"),
+            ("104", "Dora Engel"),
+            ("105", "Emil Falk"),
+        ):
             server.add_user(number, name, PASSWORD)
         yield made
     finally:

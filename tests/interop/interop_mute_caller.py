@@ -83,7 +83,10 @@ class MuteCaller:
     def answered(self) -> None:
         """Wait for the 200, and keep what it says of the dialog."""
         message = self.receive("SIP/2.0 200")
-        for name, pattern in (("to_tag", r"(?im)^To:.*;tag=([^\s;]+)"), ("target", r"(?im)^Contact:.*<([^>]+)>")):
+        for name, pattern in (
+            ("to_tag", r"(?im)^To:.*;tag=([^\s;]+)"),
+            ("target", r"(?im)^Contact:.*<([^>]+)>"),
+        ):
             found = re.search(pattern, message)
             assert found is not None, message
             self._facts[name] = found[1]

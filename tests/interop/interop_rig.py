@@ -31,9 +31,10 @@ class Rig:
         return program
 
     def baresip(self, server: Ringback, user: str, *, transport: str = "udp", **settings: Any) -> Baresip:
+        account: dict[str, Any] = {"password": PASSWORD, **settings}
         phone = Baresip(
-            self._place(f"baresip-{user}"), user=user, password=PASSWORD, domain=server.domain,
-            server=server.address(transport), transport=transport, **settings,
+            self._place(f"baresip-{user}"), user=user, domain=server.domain,
+            server=server.address(transport), transport=transport, **account,
         )  # fmt: skip
         self.keep(phone)
         phone.wait_registered()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The softphone and the guest phone in Chromium: keys and buttons pressed, sound and pictures measured."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ class Softphones:
         return Softphone(self, name)
 
     def stop(self) -> None:
+        """The driver ends with its input, and takes the browser with it."""
+        assert self.program.process.stdin is not None
+        self.program.process.stdin.close()
+        with contextlib.suppress(AssertionError):
+            self.program.wait(5)
         self.program.stop(timeout=5)
 
 

@@ -91,7 +91,7 @@ def judged(office: Office, console: Softphone, key: str, code: str) -> dict[str,
     console.find(shown)
     (text,) = console.all(shown)
     for words in (found["title"], found["text"], found["advice"]):
-        assert words in text
+        assert words.replace("`", "") in text.replace("`", "")  # commands are set in another type
     return found
 
 
@@ -121,9 +121,13 @@ def test_a_wrong_password(office: Office, rig: Rig, console: Softphone) -> None:
     server = office.server
     phone = rig.keep(
         Baresip(
-            rig.folder / "wrong", user="105", password="guessed", domain=server.domain, server=server.sip,
+            rig.folder / "wrong",
+            user="105",
+            password="guessed",
+            domain=server.domain,
+            server=server.sip,
             expires=0,
-        )  # fmt: skip
+        )
     )
     phone.command("dial", f"sip:104@{office.server.domain}")
     phone.wait_event("CALL_CLOSED")
@@ -145,13 +149,18 @@ def test_codecs_that_do_not_meet(office: Office, rig: Rig, console: Softphone) -
     assert "refused with 488" in verdict["text"]
 
 
-def test_another_server_whose_certificate_has_expired(
-    office: Office, rig: Rig, console: Softphone
-) -> None:
+def test_another_server_whose_certificate_has_expired(office: Office, rig: Rig, console: Softphone) -> None:
     with ExpiredServer(office.server.folder) as other:
-        caller = [*RINGBACK, "call", f"sip:desk@{other.address};transport=tls", "--as", f"103@{office.server.domain}"]
+        caller = [
+            *RINGBACK,
+            "call",
+            f"sip:desk@{other.address};transport=tls",
+            "--as",
+            f"103@{office.server.domain}",
+        ]
         phone = Program(
-            [*caller, "--password", PASSWORD, "--server", office.server.sip], office.server.folder / "call.log"
+            [*caller, "--password", PASSWORD, "--server", office.server.sip],
+            office.server.folder / "call.log",
         )
         rig.keep(phone)
         assert phone.wait(20) != 0

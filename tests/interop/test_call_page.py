@@ -155,7 +155,9 @@ def test_the_page_to_send_needs_nothing_else(console: Softphone, talk: str, tmp_
     file = tmp_path / "call.html"
     assert console.do("download", role="link", name="HTML page", file=str(file)) == f"call-{talk}.html"
     text = file.read_text()
-    assert not re.search(r"<script|<link|<iframe|@import|url\(|\b(src|href)=[\"']?[^#\"']", text, re.IGNORECASE)
+    assert not re.search(
+        r"<script|<link|<iframe|@import|url\(|\b(src|href)=[\"']?[^#\"']", text, re.IGNORECASE
+    )
     page = console.browser.at(file.as_uri(), "", "saved")
     page.find("svg")
     page.see("Bob Costa")

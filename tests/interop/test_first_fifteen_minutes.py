@@ -120,7 +120,9 @@ def finish(console: Softphone) -> None:
 
 def see_the_call(console: Softphone, owner: Softphone, colleague: Softphone) -> None:
     """Live on the first page, then in the list of those before, then its own page."""
-    console.find("ul[aria-label='Calls now'] li:has-text('Anna Berg'):has-text('Ben Ito'):has-text('Talking')")
+    console.find(
+        "ul[aria-label='Calls now'] li:has-text('Anna Berg'):has-text('Ben Ito'):has-text('Talking')"
+    )
     colleague.press("x")
     owner.free()
     console.see("Nobody is on the phone.")

@@ -117,6 +117,12 @@ def test_both_show_their_pictures(phones: Open) -> None:
     bob.free()
 
 
+def each_shows_the_other(bob: Softphone, carol: Softphone) -> None:
+    """Not the one who transferred the call."""
+    bob.do("see", role="region", name="Call with Carol")
+    carol.do("see", role="region", name="Call with Bob")
+
+
 def test_a_blind_transfer_leaves_two_who_hear_each_other_within_seconds(phones: Open) -> None:
     anna, bob, carol = phones("101"), phones("102"), phones("103")
     begin_call(bob, anna)
@@ -127,6 +133,7 @@ def test_a_blind_transfer_leaves_two_who_hear_each_other_within_seconds(phones: 
     anna.free()
     bob.hears(5)
     carol.hears(5)
+    each_shows_the_other(bob, carol)
     bob.press("x")
     carol.free()
 
@@ -145,6 +152,7 @@ def test_an_attended_transfer_leaves_two_who_hear_each_other_within_seconds(phon
     anna.free()
     bob.hears(5)
     carol.hears(5)
+    each_shows_the_other(bob, carol)
     carol.press("x")
     bob.free()
 

@@ -68,6 +68,20 @@ def test_after_many_wrong_passwords_the_lock_is_told() -> None:
     in_an_office(check)
 
 
+def test_a_call_of_one_who_is_locked_out_is_not_said_to_find_no_room() -> None:
+    async def check(office: ExplainedOffice) -> None:
+        anna = await office.device("101", "10.0.0.11")
+        for _ in range(8):
+            await register(office, anna, password="wrong", call_id="locked")
+        sent = anna.send("INVITE", f"sip:102@{DOMAIN}", to=f"<sip:102@{DOMAIN}>", call_id="called")
+        anna.resend_with_credentials(sent, await anna.peer.expect(407))
+        await anna.peer.expect(503)
+        await asyncio.sleep(1)
+        assert set(await office.verdicts("called")) == {"RB-3002"}
+
+    in_an_office(check)
+
+
 def test_a_phone_that_does_not_answer_the_challenge_has_no_password() -> None:
     async def check(office: ExplainedOffice) -> None:
         anna = await office.device("101", "10.0.0.11")

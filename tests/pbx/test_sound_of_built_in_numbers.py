@@ -4,8 +4,10 @@
 import asyncio
 
 from test_feature_codes import Rig, on_a_rig
+from test_transferred_to_numbers import Rig as OfficeRig
 
 from ringback.media.tones import steady
+from ringback.testing import run
 
 
 def test_the_record_of_an_echo_test_has_numbers_while_it_is_on_and_when_it_is_over() -> None:
@@ -45,3 +47,29 @@ def test_a_call_that_only_hears_an_announcement_says_what_was_sent() -> None:
 
     on_a_rig(test)
     assert ended[0]["legs"][0]["streams"][0]["packets_sent"] > 100
+
+
+def test_the_record_of_a_call_placed_to_the_echo_test_has_the_numbers_of_the_phone_that_picked_up() -> None:
+    ended = []
+
+    async def test() -> None:
+        rig = OfficeRig()
+        await rig.server.start()
+        rig.server.bulletin.listen(lambda event: ended.append(event["call"]), only=("call.ended",))
+        async with rig.phone("102"):
+            rig.server.place_call("102", "*43")
+            call = await rig.taken.get()
+            await call.play(steady(700, 8_000))
+            await call.hangup()
+            await asyncio.sleep(40)
+        await rig.server.close()
+
+    run(test())
+    (record,) = ended
+    (leg,) = record["legs"]
+    assert (record["mode"], record["result"], record["callee"]["number"]) == (
+        "application",
+        "answered",
+        "*43",
+    )
+    assert leg["streams"][0]["packets_received"] > 350

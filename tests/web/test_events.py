@@ -116,3 +116,18 @@ async def test_what_a_page_says_is_not_kept(rig: WebRig):
     assert (await page.receive_json())["kind"] == "users.changed"
     await page.send_str("x" * 20_000)
     assert (await page.receive(timeout=5)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+async def test_a_person_hears_no_more_of_a_call_than_the_api_tells_them(rig: WebRig):
+    anna = await listening(await rig.signed_in("person", name="Anna", number="101"))
+    operator = await listening(await rig.signed_in("operator"))
+    own, other = (
+        {"number": "101", "address": "192.0.2.1:5060"},
+        {"number": "102", "address": "192.0.2.2:5060"},
+    )
+    call = {**CALL, "legs": [own, other], "call_ids": ["a@b"], "decisions": [{"service": "routing"}]}
+    rig.house.events.post({"kind": "call.changed", "at": 1.0, "call": call})
+    heard = (await anna.receive_json())["call"]
+    assert [leg["address"] for leg in heard["legs"]] == ["192.0.2.1:5060", ""]
+    assert (heard["call_ids"], heard["decisions"]) == ([], [])
+    assert (await operator.receive_json())["call"] == call

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from web_rig import WebRig
 
+from ringback.web import introduced
+
 END = "Host: localhost\r\nConnection: close\r\n\r\n"
 UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 
@@ -76,6 +78,21 @@ async def test_one_request_behind_the_other_gets_its_own_answer(rig: WebRig):
     assert answer.endswith(b"ready\n")
 
 
+@pytest.mark.parametrize("more", ["GET /readyz HTTP/1.1\r\nHost:", "xx"])
+async def test_a_next_request_that_never_becomes_whole_holds_no_place(
+    rig: WebRig, more: str, monkeypatch: pytest.MonkeyPatch
+):
+    """`xx`: of a body of 1000 bytes that nobody waited for."""
+    monkeypatch.setattr(introduced, "HEAD_TIME", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+    length = "Content-Length: 1000\r\n" if more == "xx" else ""
+    writer.write(f"GET /healthz HTTP/1.1\r\nHost: localhost\r\n{length}\r\n".encode())
+    assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.write(more.encode())
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+
+
 async def test_nobody_speaks_for_another_address(rig: WebRig):
     """What proxies add is not believed: the listener knows who is there."""
     browser = rig.browser()
@@ -96,3 +113,21 @@ async def test_names_that_hide_something_are_refused(rig: WebRig):
         status, answer = await browser.call("PATCH", "/api/v1/me", {"name": name})
         assert (status, answer["errors"][0]["field"]) == (422, "name")
     assert (await browser.call("PATCH", "/api/v1/me", {"name": "<script>alert('Zoë')</script>"}))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("/phone?x=1", "office.example:8080", 308), ("/", "[2001:db8::1]:8080", 308), ("//x/", "office.example", 308),
+        ("@evil.example/", "office.example", 403), ("http://evil.example/", "office.example", 403),
+        ("/", "a@evil.example/", 403), ("/", "evil.example/?", 403),
+    ],
+)  # fmt: skip
+async def test_the_way_to_https_leads_to_this_host(rig: WebRig, target: str, host: str, status: int):
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    answer = (await asyncio.wait_for(reader.read(), 5)).decode()
+    writer.close()
+    assert int(answer.split(" ")[1]) == status
+    name = host.rpartition(":")[0] or host
+    assert (f"\r\nlocation: https://{name}:8443{target}\r\n" in answer) is (status == 308)

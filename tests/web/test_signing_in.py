@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do the right people come in, and nobody else? Passwords, codes, sessions, and pages that are not ours."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -181,3 +183,40 @@ async def test_forms_with_strange_values_are_refused_at_the_field(rig: WebRig):
         ) as response:
             assert response.status in (400, 422), raw[:20]
             assert response.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_tries_that_come_at_the_same_moment_are_counted_before_they_are_looked_at(rig: WebRig):
+    await rig.person(name="Olga")
+    crowd = [rig.browser() for _ in range(15)]
+    guess = {"login": "Olga", "password": "wrong wrong"}
+    answers = await asyncio.gather(*(each.call("POST", SESSION, guess) for each in crowd))
+    assert sorted(status for status, _ in answers) == [401] * 5 + [429] * 10
+
+
+async def test_who_has_the_password_does_not_go_on_to_guess_the_code(rig: WebRig):
+    olga = await rig.person(name="Olga")
+    rig.house.people.change_person(olga.id, totp=pyotp.random_base32())
+    browser, seen = rig.browser(), []
+    for _ in range(12):
+        for login in ("Olga", "olga"):  # half a minute is what an account waits at most
+            rig.clock.now += 31
+            rig.house.throttle.right(("address", "127.0.0.1"))
+            guess = {"login": login, "password": PASSWORD, "code": "abcdef"}
+            seen.append((await browser.call("POST", SESSION, guess))[0])
+    assert (seen[:5], seen[-1]) == ([401] * 5, 429)
+    assert seen.count(401) < 14
+
+
+async def test_a_refusal_does_not_say_where_files_lie(rig: WebRig):
+    await rig.person(name="Anna", email="anna@example.com")
+    olga = await rig.signed_in(name="Olga")
+    taken = await olga.call("PATCH", ME, {"email": "anna@example.com"})
+    assert (taken[0], taken[1]["detail"]) == (409, "somebody else has this e-mail address")
+    with sqlite3.connect(rig.directory / "ringback.db") as broken:
+        broken.execute("ALTER TABLE people RENAME TO persons")
+    status, answer = await rig.browser().call("POST", SESSION, {"login": "Olga", "password": PASSWORD})
+    assert (status, str(rig.directory) in answer["detail"], "people" in answer["detail"]) == (
+        503,
+        False,
+        False,
+    )

@@ -115,6 +115,7 @@ async def test_nobody_there_is_a_reason_and_no_exception(receiver: Receiver) -> 
     [
         ("93.184.215.14", True), ("2606:2800:220:1::1", True), ("100.64.0.1", False), ("192.0.2.1", False),
         ("198.18.0.1", False), ("::", False), ("fd00::1", False), ("2001:0:7f00:1::", False), ("255.255.255.255", False),
+        ("192.0.0.192", False), ("::ffff:192.0.0.192", False),
     ],
 )  # fmt: skip
 def test_only_addresses_that_anybody_reaches_are_outside(address: str, expected: bool) -> None:

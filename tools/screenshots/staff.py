@@ -25,7 +25,16 @@ from interop_ringback import Ringback
 from ringback import CallError, Phone
 from ringback.server.first_start import open_records
 
-NAMES = ("Anna Berg", "Ben Ito", "Carla Diaz", "Dmitri Orlov", "Emma Novak", "Farid Haddad", "Grace Okafor", "Hannah Weiss")
+NAMES = (
+    "Anna Berg",
+    "Ben Ito",
+    "Carla Diaz",
+    "Dmitri Orlov",
+    "Emma Novak",
+    "Farid Haddad",
+    "Grace Okafor",
+    "Hannah Weiss",
+)
 #: Their numbers, and what their phones call themselves. 101 is the softphone, 108 has none yet.
 PHONES = {
     "102": "Yealink SIP-T54W 96.86.0.70",
@@ -57,7 +66,9 @@ class Staff:
     def __enter__(self) -> Self:
         self._thread.start()
         for number, agent in PHONES.items():
-            device = self._office.ask("POST", f"/users/{number}/devices", {"name": agent.split()[0], "kind": "phone"})
+            device = self._office.ask(
+                "POST", f"/users/{number}/devices", {"name": agent.split()[0], "kind": "phone"}
+            )
             self._phones[number] = self._now(self._phone(number, agent, device["password"]))
         return self
 
@@ -92,7 +103,9 @@ class Staff:
     def talking(self) -> Iterator[None]:
         """Three calls are on meanwhile."""
         self._says |= {"103": "talk", "105": "talk", "107": "ring"}
-        calls = [self._soon(self._call(*pair, 600.0)) for pair in (("102", "103"), ("104", "105"), ("106", "107"))]
+        calls = [
+            self._soon(self._call(*pair, 600.0)) for pair in (("102", "103"), ("104", "105"), ("106", "107"))
+        ]
         wait_until(lambda: len(self._office.ask("GET", "/calls")["items"]) == 3, 20, "three calls")
         try:
             yield
@@ -112,7 +125,9 @@ class Staff:
 
     def _newest(self, words: str) -> str:
         found: Any = wait_until(
-            lambda: self._office.ask("GET", f"/records?search={words.replace(' ', '%20')}")["items"], 10, words
+            lambda: self._office.ask("GET", f"/records?search={words.replace(' ', '%20')}")["items"],
+            10,
+            words,
         )
         return str(found[0]["id"])
 

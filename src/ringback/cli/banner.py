@@ -76,6 +76,8 @@ def _facts(process: ServerProcess, file: Path | None) -> Iterator[tuple[str, str
             "Certificate",
             f"signed by {installation.certificate.ca}; phones that check it must trust that file",
         )
+        if process.has_console and "ws" in addresses:
+            yield "", f"http://{addresses['ws']}/trust helps phones and browsers to trust it"
     else:
         yield "Certificate", str(installation.certificate.certificate)
     count = len(process.system.directory)

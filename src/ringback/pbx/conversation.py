@@ -101,7 +101,7 @@ class Conversation:
         self.call = Call(self, is_incoming=True)
         self.call.attach(incoming.session)
         self.call.adopt_audio(audio)
-        incoming.sound = partial(session_numbers, audio, "caller")
+        incoming.sound = partial(session_numbers, audio, incoming.leg)
 
     @classmethod
     async def open(cls, incoming: IncomingCall, media: OwnMedia) -> Conversation:

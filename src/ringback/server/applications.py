@@ -56,6 +56,8 @@ class IncomingCall:
     session: InviteSession = field(init=False)
     record: CallRecord | None = None
     """What is written down of it."""
+    leg: str = "caller"
+    """Who calls, in the record."""
     sound: Callable[[], LegStatistics] | None = None
     """Says how it sounds; the application sets it when there is something to be heard."""
     _events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(EVENT_LIMIT))
@@ -227,7 +229,10 @@ class ApplicationCalls:
             return 404
         if len(self._running) >= self._limit():
             return 486
-        call.record = self._record_of_standing(name, call)
+        if call.record is None:
+            call.record = self._record_of_standing(name, call)
+        call.record.mode = "application"
+        call.record.callee.name = call.record.callee.name or name
         self._launch(application, call)
         return 0
 

@@ -31,6 +31,14 @@ from ringback.sip.errors import RingbackError
 
 FILE_NAME = "ringback.toml"
 
+#: What the page of the console shows and does not set, and why. Whoever looks after the telephones is not yet
+#: somebody who may run programs as this server, or let it write wherever it can.
+ONLY_BY_HAND: Mapping[tuple[str, ...], str] = {
+    ("data",): "the data directory is where this file is looked for; set it with --data",
+    ("acme", "dns_hook"): "it names a program that this server runs; write it into the settings file by hand",
+    ("log", "trace_file"): "it names a file that this server writes; write it into the settings file by hand",
+}
+
 #: "sip.port" -> what is wrong with it
 Problems = dict[str, str]
 Value = bool | int | float | str | list[str] | None
@@ -125,8 +133,8 @@ def _unchangeable(name: str, loaded: Loaded) -> str:
     if info is None or is_section(info.annotation) or len(path) > 2:
         near = nearest_name(name, [".".join(known) for known, _ in all_settings()])
         return f"there is no setting {name!r}" + (f"; did you mean {near!r}?" if near else "")
-    if path == ("data",):
-        return "the data directory is where this file is looked for; set it with --data"
+    if path in ONLY_BY_HAND:
+        return ONLY_BY_HAND[path]
     origin = loaded.origins.get(path, "")
     return f"{origin} sets it, which the file cannot change" if is_fixed(origin) else ""
 

@@ -13,7 +13,7 @@ from ringback.server.config import Settings
 from ringback.server.config_file import Loaded
 from ringback.server.config_schema import all_settings, bare, bounds, is_list
 from ringback.server.reload import is_live, value_at
-from ringback.server.settings_file import is_fixed, plain
+from ringback.server.settings_file import ONLY_BY_HAND, is_fixed, plain
 
 TYPES: dict[object, str] = {bool: "boolean", int: "integer", float: "number", Path: "path"}
 
@@ -40,7 +40,7 @@ def _row(
         "minimum": low,
         "maximum": high,
         "needs_restart": not is_live(path),
-        "is_writable": not is_fixed(origin) and path != ("data",),
+        "is_writable": not is_fixed(origin) and path not in ONLY_BY_HAND,
         "problem": problems.get(name, ""),
     }
 

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringback.web.problems import problem
-from ringback.web.security_headers import SECURITY_HEADERS, policy_for
+from ringback.web.security_headers import HOST, SECURITY_HEADERS, policy_for
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -69,10 +69,10 @@ class OnlyEncrypted:
 
     def _elsewhere(self, scope: Scope) -> Response:
         host = Headers(scope=scope).get("host", "")
-        target = self._https_host(host)
-        if not target:
-            return problem(403, "This needs https.")
+        target = self._https_host(host) if HOST.fullmatch(host) else ""
         path = scope.get("raw_path", b"/").decode("ascii", "replace")
+        if not target or not path.startswith("/"):  # "@elsewhere/" would make a user name of our host
+            return problem(403, "This needs https.")
         query = scope.get("query_string", b"").decode("ascii", "replace")
         location = f"https://{target}{path}{'?' + query if query else ''}"
         return problem(308, "This is served with https.", headers={"Location": location})

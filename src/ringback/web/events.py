@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
 
+from ringback.web.api.call_shapes import as_seen_by_a_party
 from ringback.web.house import House, house_of
 from ringback.web.problems import ApiProblem
 from ringback.web.sessions import Role, Visitor, visitor_of
@@ -59,6 +60,14 @@ def may_see(visitor: Visitor, event: Event) -> bool:
     return visitor.number in _concerned(event)
 
 
+def as_heard_by(visitor: Visitor, event: Event) -> Event:
+    """A person learns of a call what the API would tell, and not where the other side is."""
+    call = event.get("call")
+    if visitor.role >= Role.OPERATOR or not isinstance(call, dict):
+        return event
+    return {**event, "call": as_seen_by_a_party(call, visitor.number)}
+
+
 def _concerned(event: Event) -> set[str]:
     """The numbers an event is about."""
     call = event.get("call")
@@ -82,7 +91,7 @@ class _Page:
         if len(self._events) >= MOST_WAITING:
             self.is_late = True
         else:
-            self._events.append(event)
+            self._events.append(as_heard_by(self.visitor, event))
         self._wake.set()
 
     async def next(self) -> Event | None:

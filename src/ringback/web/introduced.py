@@ -17,6 +17,9 @@ from uvicorn.server import ServerState
 LONGEST_LINE = 200
 #: The line comes with the connection; who connects and says nothing is nobody of ours.
 PATIENCE = 10.0
+#: What comes on a connection between two requests becomes a whole head in this time, however slowly it drips:
+#: each byte would stop uvicorn's own clock.
+HEAD_TIME = 20.0
 
 
 class Introduced(asyncio.Protocol):
@@ -63,9 +66,30 @@ class Introduced(asyncio.Protocol):
 
 
 class _HalfClosable(H11Protocol):
-    """uvicorn's protocol, for visitors who say that they have said all and then wait for the answer."""
+    """uvicorn's protocol, for visitors who say that they have said all and then wait for the answer, and for
+    those who never say it.
+    """
 
     _has_said_all = False
+    _head: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        is_between = self.cycle is None or self.cycle.response_complete
+        is_ours = self.transport.get_protocol() is self  # and no WebSocket by now
+        if is_between and is_ours and self._head is None:
+            self._head = self.loop.call_later(HEAD_TIME, self.transport.abort)
+        elif not (is_between and is_ours):
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _stop_waiting(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """True keeps the connection for the answer that is under way."""

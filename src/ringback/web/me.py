@@ -128,9 +128,8 @@ async def _prove(house: House, visitor: Visitor, password: str, *, field: str = 
     """It is still them; a stolen session shall not guess, either. Who has no password yet has a passkey."""
     person = await _person(house, visitor)
     names = (place(visitor.address), ("account", person.id))
-    house.throttle.check(*names)
+    house.throttle.attempt(*names)
     if person.password and not await house.passwords.fits(person.password, password):
-        house.throttle.wrong(*names)
         raise at_field(field, "This is not your password.")
     house.throttle.right(*names)
 

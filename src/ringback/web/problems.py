@@ -23,6 +23,8 @@ logger = logging.getLogger("ringback.web")
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
+#: Said to strangers, too: the name of the file and what is wrong with it are in the log.
+STORE_AWAY = "The store of this server cannot be used just now; its log says why."
 
 
 class ServerAway(RingbackError):
@@ -128,7 +130,8 @@ async def _complained(_: Request, error: Exception) -> JSONResponse:
         return problem(409, str(error))
     if isinstance(error, ServerAway | LinkLost | StorageError):
         logger.warning("the console cannot do what it should: %s", error)
-        return problem(503, str(error), headers={"Retry-After": "2"})
+        told = STORE_AWAY if isinstance(error, StorageError) else str(error)
+        return problem(503, told, headers={"Retry-After": "2"})
     return problem(422, str(error))
 
 

@@ -55,22 +55,21 @@ async def sign_in(form: SignInForm, request: Request, response: Response, house:
     """Sign in. 401 with the type "urn:ringback:code-needed" asks for the code as well."""
     must_come_from_us(request)
     names = (place(address_of(request)), ("account", form.login.casefold()))
-    house.throttle.check(*names)
+    house.throttle.attempt(*names)
     person = await house.in_thread(house.people.sign_in_as, form.login)
-    if not await house.passwords.fits(person.password if person else "", form.password) or person is None:
-        house.throttle.wrong(*names)
+    try:
+        is_right = await house.passwords.fits(person.password if person else "", form.password)
+    except ApiProblem:  # too many people at once: it was not looked at
+        house.throttle.undone(*names)
+        raise
+    if not is_right or person is None:
         logger.warning("a sign-in from %s was refused", address_of(request))
         raise ApiProblem(401, WRONG)
+    if person.totp and not form.code:
+        house.throttle.undone(*names)
+        raise ApiProblem(401, "Enter the code of your authenticator app.", kind="code-needed", needs="code")
     if person.totp:
-        if not form.code:
-            raise ApiProblem(
-                401, "Enter the code of your authenticator app.", kind="code-needed", needs="code"
-            )
-        if not code_fits(house, person, form.code):
-            house.throttle.wrong(*names)
-            raise ApiProblem(
-                401, "This code is wrong, or was used already.", kind="code-needed", needs="code"
-            )
+        _must_have_code(house, person, form.code)
     house.throttle.right(*names)
     return await begin_session(house, person, request, response, how="password")
 
@@ -102,6 +101,17 @@ async def begin_session(
     )
     await house.audit(visitor, "signed in", person.name, after={"with": how, "agent": record.agent})
     return SessionShape(person=described(person), csrf=record.csrf, set_up=True, expires_at=record.expires_at)
+
+
+def _must_have_code(house: House, person: Person, code: str) -> None:
+    """Who has the password already guesses at a million codes: their wait grows as long as any, wherever they
+    come from.
+    """
+    name = ("code", person.id)
+    house.throttle.attempt(name)
+    if not code_fits(house, person, code):
+        raise ApiProblem(401, "This code is wrong, or was used already.", kind="code-needed", needs="code")
+    house.throttle.right(name)
 
 
 def code_fits(house: House, person: Person, code: str) -> bool:

@@ -50,6 +50,19 @@ class Throttle:
                 headers={"Retry-After": str(seconds)},
             )
 
+    def attempt(self, *names: Name) -> None:
+        """`check`, and count it as wrong until `right` or `undone` says else: of a hundred tries that come at
+        the same moment only the first few are looked at.
+        """
+        self.check(*names)
+        self.wrong(*names)
+
+    def undone(self, *names: Name) -> None:
+        """The last try was not wrong, and proved nothing either: something is still missing."""
+        for name in names:
+            if (tries := self._tries.get(name)) is not None:
+                tries.wrong -= 1
+
     def wrong(self, *names: Name) -> None:
         """One more."""
         now = self._clock()

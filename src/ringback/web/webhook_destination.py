@@ -27,6 +27,8 @@ Network = IPv4Network | IPv6Network
 
 #: RFC 6052: IPv4 addresses in IPv6 ones, which lead a translator wherever they say.
 NAT64 = ip_network("64:ff9b::/96")
+#: RFC 6890: of the protocols' own; clouds tell machines their secrets there (192.0.0.192).
+PROTOCOLS = ip_network("192.0.0.0/24")
 MAX_URL = 2000
 
 
@@ -70,6 +72,8 @@ def is_allowed(address: Address, allowed: Sequence[Network]) -> bool:
         each.version == network.version and each in network for each in (address, real) for network in allowed
     ):
         return True
+    if real in PROTOCOLS:
+        return False
     return real.is_global and not real.is_multicast and not real.is_reserved and not real.is_unspecified
 
 

@@ -7,6 +7,7 @@ used: each would lead somewhere that nobody has checked.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass

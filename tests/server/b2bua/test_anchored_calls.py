@@ -50,9 +50,15 @@ class PlanedRig(Rig):
         self.options["plane"] = self.plane
 
 
-def on_planes(test: Any, *, plane_class: type[LocalPlane] = LocalPlane, **media: Any) -> None:
+def on_planes(
+    test: Any,
+    *,
+    plane_class: type[LocalPlane] = LocalPlane,
+    options: dict[str, Any] | None = None,
+    **media: Any,
+) -> None:
     async def main() -> None:
-        rig = PlanedRig(settings=settings(**media), plane_class=plane_class)
+        rig = PlanedRig(settings=settings(**media), plane_class=plane_class, **(options or {}))
         await rig.plane.start()
         await rig.start()
         try:

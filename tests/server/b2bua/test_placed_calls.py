@@ -2,14 +2,17 @@
 """Click to dial: somebody's own phone rings first, then whom they wanted is called in their name."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from bridge_rig import Half, half_of_callee, on_a_bridge, sdp_of, two_phones
 from server_rig import Device, Rig
 from test_anchored_calls import PlanedRig, ear, on_planes, port_of
+from test_application_transfers import Menu, OneApplication, answers, hangs_up_after_a_second, is_busy
 from test_call_commands import offer_and_answer, record_of
 from test_records_of_bridged_calls import heard, only_record
 
+from ringback.server.applications import Application
 from ringback.sip.errors import RingbackError
 from ringback.sip.message.message import Request
 
@@ -136,3 +139,51 @@ def test_what_cannot_be_placed_is_refused_in_words() -> None:
         assert not rig.server.book.live
 
     on_a_bridge(test)
+
+
+def placed_to_echo(application: Application, *, hangs_up: bool) -> dict[str, Any]:
+    """The one record of a call that was placed to the echo test."""
+    found = []
+
+    async def test(rig: Rig) -> None:
+        events = heard(rig)
+        anna, _ = await two_phones(rig)
+        rig.server.place_call("101", "*43")
+        at_anna, _ = await picks_up(anna, port=4000)
+        await at_anna.expect("INVITE")
+        at_anna.reply(200, body=sdp_of(anna, version=5))
+        await at_anna.expect("ACK")
+        await asyncio.sleep(20)
+        if hangs_up:
+            assert record_of(rig).state == "talking"
+            at_anna.send("BYE")
+            await at_anna.expect(200)
+        else:
+            await at_anna.expect("BYE")
+            at_anna.reply(200)
+        await asyncio.sleep(40)
+        assert not rig.server.book.live
+        found.append(only_record(events))
+
+    on_a_bridge(test, applications=OneApplication(application), dial_plan=Menu())
+    return found[0]
+
+
+def test_a_call_placed_to_a_number_of_this_server_has_one_record() -> None:
+    record = placed_to_echo(answers, hangs_up=True)
+    assert (record["result"], record["ended_by"], record["status"]) == ("answered", "caller", 200)
+    assert (record["caller"]["number"], record["callee"]["number"]) == ("101", "*43")
+    assert record["callee"]["name"] == "echo"
+    assert 19 < record["ended_at"] - record["answered_at"] < 21
+    assert [leg["number"] for leg in record["legs"]] == ["101"]
+    assert "101 now speaks with *43" in [note["text"] for note in record["notes"]]
+
+
+def test_the_record_of_a_placed_call_says_that_the_number_hung_up() -> None:
+    record = placed_to_echo(hangs_up_after_a_second, hangs_up=False)
+    assert (record["result"], record["ended_by"]) == ("answered", "callee")
+
+
+def test_the_record_of_a_placed_call_says_that_the_number_was_busy() -> None:
+    record = placed_to_echo(is_busy, hangs_up=False)
+    assert (record["result"], record["status"], record["answered_at"]) == ("busy", 486, None)

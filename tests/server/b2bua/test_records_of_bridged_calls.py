@@ -9,6 +9,7 @@ import pytest
 from bridge_rig import call, half_of_callee, half_of_caller, on_a_bridge, sdp_of, two_phones
 from server_rig import DOMAIN, Rig
 from test_anchored_calls import PlanedRig, ear, on_planes, port_of, rtp
+from test_application_transfers import Menu, OneApplication, answers
 
 from ringback.sip.flow import Address
 
@@ -276,6 +277,35 @@ def test_how_a_phone_sounded_is_known_after_it_was_transferred_away(side: str) -
         assert counted == [50, 50, 0]
 
     on_planes(test, anchor="always")
+
+
+def test_how_a_phone_sounded_is_known_after_it_went_to_a_number_of_this_server() -> None:
+    async def test(rig: PlanedRig) -> None:
+        events = heard(rig)
+        anna, bob = await two_phones(rig)
+        leg = await anna.call(f"sip:102@{DOMAIN}", body=sdp_of(anna))
+        await bob.peer.expect("INVITE")
+        bob.peer.reply(200, headers=[("Contact", f"<{bob.contact}>")], body=sdp_of(bob, port=5000))
+        answer = await leg.answered(200)
+        await bob.peer.expect("ACK")
+        mouth, _ = await ear(rig, "10.0.0.11", 4000)
+        for number in range(50):
+            mouth.send(rtp(number), Address("10.0.0.1", port_of(answer.body)))
+            await asyncio.sleep(0.02)
+        (live,) = rig.server.book.live.values()
+        assert live.commands is not None
+        await live.commands.transfer("*43")
+        await anna.peer.expect("INVITE")
+        half_of_caller(leg).reply(200, body=sdp_of(anna, version=5))
+        await bob.peer.expect("BYE")
+        bob.peer.reply(200)
+        await asyncio.sleep(5)
+        of_anna, of_bob = only_record(events)["legs"]
+        assert of_anna["streams"][0]["packets_received"] == 50
+        assert of_bob["streams"][0]["packets_sent"] > 40
+
+    options = {"applications": OneApplication(answers), "dial_plan": Menu()}
+    on_planes(test, anchor="always", options=options)
 
 
 def test_calls_that_are_on_when_the_server_stops_have_a_record() -> None:

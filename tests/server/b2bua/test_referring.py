@@ -490,3 +490,19 @@ def test_a_dialog_that_nobody_has_cannot_be_replaced() -> None:
         await bob.peer.expect_silence(1)
 
     on_a_bridge(test)
+
+
+def test_a_guest_takes_nobodys_place() -> None:
+    """However it learned the names of the dialog: it may call one number, and no more."""
+
+    async def test(rig: Rig) -> None:
+        one, other = await call(rig, *await two_phones(rig))
+        carol = await rig.phone("103", "10.0.0.13")
+        users = rig.server.services.around.subscribers.users
+        users["103"].may_call = "102"
+        headers = [("Replaces", other.replaces()), ("Require", "replaces")]
+        await carol.ask("INVITE", f"sip:102@{DOMAIN}", body=sdp_of(carol), headers=headers)
+        await carol.peer.expect(481, skip=(100,))
+        await they_talk_and_hang_up(rig, one, other)
+
+    on_a_bridge(test)

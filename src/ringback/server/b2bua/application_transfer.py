@@ -56,7 +56,10 @@ class ApplicationTransfer:
         staying: BridgeLeg,
         report: Report,
         extension: Extension,
+        *,
+        has_record: bool = False,
     ) -> None:
+        """With `has_record` the application's part is in the record of the call, not in one of its own."""
         self.search: Search | None = None
         self.report = report
         self._call = call
@@ -65,6 +68,7 @@ class ApplicationTransfer:
         self._extension = extension
         self._standing: StandingSession | None = None
         self._steps = 0
+        self._has_record = has_record
 
     async def begin(self) -> None:
         """Ask the one who stays for an offer, as soon as nothing else is under way with it."""
@@ -115,6 +119,8 @@ class ApplicationTransfer:
         assert flow is not None, "by some way"
         incoming = IncomingCall(self._extension.number, staying.principal, staying.driver, flow)
         incoming.session = as_session(standing)
+        if self._has_record:
+            incoming.record, incoming.leg = self._call.record, staying.name
         standing.hear = incoming.receive
         refusal = self._call.bridge.run_application(self._extension.application, incoming)
         if refusal:
@@ -137,7 +143,12 @@ class ApplicationTransfer:
         call, staying = self._call, self._staying
         logger.info("call %s: %s now speaks with %s", call.number, staying.end.name, self._extension.number)
         self.report.say(200)
-        call.record.end(200, by="server", why=f"{staying.end.name} now speaks with {self._extension.number}")
+        words = f"{staying.end.name} now speaks with {self._extension.number}"
+        if self._has_record:
+            call.is_handed_over = True
+            call.record.note(words)
+        else:
+            call.record.end(200, by="server", why=words)
         call.release(staying)
         call.bridge.unlist(staying)
         if self._referrer is None:

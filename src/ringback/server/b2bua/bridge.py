@@ -212,7 +212,7 @@ class Bridge:
         self._calls.pop(call.number, None)
         if call.media.is_open:
             self.in_background(_close_media(call))
-        else:
+        elif not call.is_handed_over:
             call.record.close()
 
     # --- inside
@@ -280,9 +280,10 @@ class Bridge:
 async def _close_media(call: BridgedCall) -> None:
     """Free the ports, and say how the sound was."""
     statistics = await call.media.close()
-    if statistics is not None and statistics.legs:
-        call.record.measured(statistics)
-    call.record.close()
+    if not call.is_handed_over:
+        if statistics is not None and statistics.legs:
+            call.record.measured(statistics)
+        call.record.close()
     if statistics is not None:
         words = ended_in_words(statistics, reason=call.media.reason, names=call.names)
         logger.info("call %s: %s", call.number, words)

@@ -87,6 +87,8 @@ class BridgedCall:
         """Who each leg there ever was is, for people."""
         self.is_over = False
         self.is_flooded = False
+        self.is_handed_over = False
+        """An application goes on with the call, and with its record."""
         self.is_sampled = False
         """Somebody looks now and then at how its sound is."""
         self.began_at = self.answered_at = driver.now
@@ -323,9 +325,10 @@ class BridgedCall:
     def _finish(self) -> None:
         """Nobody is left in a call without the other, and nothing is left of it."""
         self.is_over = True
-        if self.bridge.is_closing:
-            self.record.end(0, by="server", why=STOPPED)
-        note_way(self)
+        if not self.is_handed_over:
+            if self.bridge.is_closing:
+                self.record.end(0, by="server", why=STOPPED)
+            note_way(self)
         for search in (self.search, self.transfer.search if self.transfer is not None else None):
             if search is not None:
                 search.stop()

@@ -2,8 +2,8 @@
 """Who does a phone hear that it speaks with, when others were joined with it? RFC 3325 section 9.1.
 
 The From and To of a dialog stay those of the call that began it (RFC 3261 12.2.1.1), so after a transfer a
-phone would go on showing who handed the call over. Our own users' phones are told in each re-INVITE and UPDATE
-from then on; others are not of our trust domain.
+phone would go on showing who handed the call over. Our own users' phones are told in each re-INVITE and
+UPDATE from then on; others are not of our trust domain.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ class Placing:
             call.record.end(status, by="callee", reason=reason)
             call.media.settle(call.caller)
             return
-        if call.pair is None:  # a number of this server, which keeps a record of its own
+        if call.pair is None:  # a number of this server, which goes on with the record
             call.record.answered()
         else:
             note_answer(call)
@@ -172,7 +172,7 @@ class Placing:
         call = self._call
         if isinstance(self._decision, ToApplication):
             extension = Extension(self._uri.user or "", self._decision.name)
-            return ApplicationTransfer(call, None, leg, self, extension)
+            return ApplicationTransfer(call, None, leg, self, extension, has_record=True)
         transfer = Transfer(call, None, leg, self)
         transfer.aim(self._uri, self._decision, None)
         return transfer

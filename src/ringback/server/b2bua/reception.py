@@ -57,7 +57,8 @@ class Reception:
         if old is None and isinstance(exchange.decision, ToUri):
             return False
         call = None if old is None else old.call
-        if old is None or call is None or exchange.principal is None:
+        who = exchange.principal
+        if old is None or call is None or who is None or who.may_call:  # a guest only has the call it made
             exchange.respond(481)
         elif old.is_over:
             exchange.respond(603)

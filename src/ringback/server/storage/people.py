@@ -24,9 +24,13 @@ _COLUMNS = "id, name, email, number, role, password, totp, created_at"
 class AlreadyThere(StorageError):
     """Somebody else has this e-mail address or this number."""
 
+    is_about_the_file = False
+
 
 class NoSuchPerson(StorageError):
     """Nobody has this identifier, or no longer."""
+
+    is_about_the_file = False
 
 
 @dataclass(frozen=True, slots=True)

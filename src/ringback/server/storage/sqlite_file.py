@@ -77,6 +77,8 @@ class SqliteFile:
         try:
             yield
         except StorageError as error:
+            if not error.is_about_the_file:
+                raise
             raise type(error)(f"{self._file}: {error}") from error
         except sqlite3.DatabaseError as error:
             raise StorageError(f"{self._file} cannot be {what}: {_advice(str(error))}") from error

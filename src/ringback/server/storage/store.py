@@ -22,6 +22,9 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class StorageError(RingbackError):
     """The store could not be read or written; the text says why and what to do."""
 
+    #: Then its name is added. What people are refused tells them nothing about where things lie.
+    is_about_the_file = True
+
 
 class NewerStoreError(StorageError):
     """The store is fine, and belongs to a newer version of Ringback."""
