@@ -220,3 +220,14 @@ async def test_a_refusal_does_not_say_where_files_lie(rig: WebRig):
         False,
         False,
     )
+
+
+async def test_nobody_takes_the_name_with_which_somebody_else_signs_in(rig: WebRig):
+    await rig.person(name="Olga")  # has neither address nor number: the name is all she can type
+    await rig.person(name="Mia", email="mia@example.com")
+    browser = await rig.signed_in("person", name="Anna", number="101")
+    assert (await browser.call("PATCH", ME, {"name": "OLGA"}))[0] == 409
+    assert (await browser.call("PATCH", ME, {"name": "Mia"}))[0] == 200
+    assert (await browser.call("PATCH", ME, {"name": "Mia", "email": "anna@example.com"}))[0] == 200
+    form = {"login": "olga", "password": PASSWORD}
+    assert (await rig.browser().call("POST", SESSION, form))[0] == 200

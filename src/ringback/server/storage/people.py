@@ -133,6 +133,8 @@ class PeopleStore(SqliteFile):
                 raise NoSuchPerson("there is no such person")
             person = replace(self._person(row), **changes)  # type: ignore[arg-type]
             _unique(connection, person)
+            if person.name.casefold() != row[1].casefold():
+                _free_name(connection, person)
             _keep_an_owner(connection, row[4], person.role)
             connection.execute(
                 "UPDATE people SET name = ?, email = ?, number = ?, role = ?, password = ?, totp = ? "
@@ -242,6 +244,15 @@ def _unique(connection: sqlite3.Connection, person: Person) -> None:
             ).fetchone()
         ):
             raise AlreadyThere(f"somebody else has {what}")
+
+
+def _free_name(connection: sqlite3.Connection, person: Person) -> None:
+    """Two people may have one name, but nobody takes the only word that another one can sign in with."""
+    if connection.execute(
+        "SELECT 1 FROM people WHERE name = ? COLLATE NOCASE AND id != ? AND email = '' AND number = ''",
+        (person.name, person.id),
+    ).fetchone():
+        raise AlreadyThere("somebody else signs in with this name")
 
 
 def _keep_an_owner(connection: sqlite3.Connection, was: str, will_be: str) -> None:
