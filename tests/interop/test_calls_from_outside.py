@@ -158,6 +158,7 @@ def test_a_browser_and_a_desk_phone_are_called_for_each_other(
     page.wait_hears(900)
     call = only_call(server)
     assert call["anchored"] == "101 is a browser (DTLS-SRTP)"
+    time.sleep(1)  # before the announcement takes its place, its voice is heard
     server.run("calls", "play", call["id"], "not-in-service", "--side", "callee")
     time.sleep(3)
     page.start("hangup")

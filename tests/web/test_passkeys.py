@@ -15,6 +15,8 @@ from web_rig import Browser, WebRig
 from webauthn import base64url_to_bytes
 from webauthn.helpers import bytes_to_base64url
 
+from ringback.web import pending
+
 ME, SESSION = "/api/v1/me", "/api/v1/session"
 PRESENT_AND_VERIFIED, WITH_CREDENTIAL = 0x05, 0x40
 
@@ -163,3 +165,17 @@ async def test_a_damaged_answer_is_refused_and_not_a_failure_of_ours(rig: WebRig
                 "POST", f"{ME}/passkeys", {"name": "Key", "credential": credential}
             )
             assert status in (409, 422)
+
+
+async def test_strangers_who_begin_and_begin_disturb_nobody_who_is_signed_in(
+    rig: WebRig, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pending, "MOST", 3)
+    browser = await rig.signed_in()
+    _, options = await browser.call("POST", "/api/v1/me/passkeys/options")
+    for _ in range(5):
+        status, _ = await rig.browser().call("POST", "/api/v1/session/passkey/options")
+        assert status == 200
+    credential = Device().make(options, rig.address)
+    made = {"name": "Key", "credential": credential}
+    assert (await browser.call("POST", "/api/v1/me/passkeys", made))[0] == 201

@@ -71,6 +71,8 @@ class House:
     file: Path | None = None
     clock: Callable[[], float] = time.time
     pending: Pending = field(default_factory=Pending)
+    #: The same for those who have not signed in: however many, they push out only each other.
+    strangers: Pending = field(default_factory=Pending)
     #: The pages; tests bring their own.
     static: Path = field(default_factory=lambda: Path(__file__).parent / "static")
 

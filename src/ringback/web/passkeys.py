@@ -31,6 +31,7 @@ from webauthn.helpers.structs import (
 
 from ringback.server.storage.people import Passkey
 from ringback.web.house import House, house_of
+from ringback.web.pending import Pending
 from ringback.web.problems import ApiProblem
 from ringback.web.sessions import Role, Visitor, address_of, must_come_from_us, needs
 from ringback.web.shapes import PasskeyForm, PasskeyShape, PasskeySignInForm, SessionShape
@@ -181,7 +182,7 @@ def _origin(request: Request) -> str:
 
 def _begun(house: House, purpose: tuple[str, str], challenge: bytes, options: str) -> dict[str, Any]:
     """Remember the question; the browser gets it."""
-    house.pending.put(f"passkey {bytes_to_base64url(challenge)}", purpose)
+    _pending(house, purpose).put(f"passkey {bytes_to_base64url(challenge)}", purpose)
     found: dict[str, Any] = json.loads(options)
     return found
 
@@ -193,7 +194,13 @@ def _ours(house: House, credential: dict[str, Any], purpose: tuple[str, str]) ->
         challenge = base64url_to_bytes(client["challenge"])
     except BAD_CREDENTIAL:
         return None
-    return challenge if house.pending.take(f"passkey {bytes_to_base64url(challenge)}") == purpose else None
+    asked = _pending(house, purpose).take(f"passkey {bytes_to_base64url(challenge)}")
+    return challenge if asked == purpose else None
+
+
+def _pending(house: House, purpose: tuple[str, str]) -> Pending:
+    """Anybody can begin to sign in."""
+    return house.pending if purpose[1] else house.strangers
 
 
 #: What the library raises for what a stranger sent: its own errors, and those of decoding.
