@@ -147,6 +147,16 @@ def test_guest_pages_are_kept_by_name(reopen) -> None:
     assert [page.name for page in reopen().guest_pages()] == ["sales"]
 
 
+def test_a_removed_user_has_no_visitors_any_more(reopen) -> None:
+    store = reopen()
+    store.put_user(UserRecord("102", "Bob", "office"))
+    store.put_guest_page(GuestPage("sales", "102", "Call us", created_at=5.0))
+    store.remove_user("102")
+    assert list(reopen().guest_pages()) == [
+        GuestPage("sales", "102", "Call us", enabled=False, created_at=5.0)
+    ]
+
+
 def test_a_removed_user_takes_the_bindings_along(reopen) -> None:
     store = reopen()
     store.put_user(ANNA)

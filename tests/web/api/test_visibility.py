@@ -180,3 +180,11 @@ async def test_prompts_are_named_and_never_a_path(calls: Office) -> None:
     for prompt in ("../secret", "/etc/passwd", "a/b", ".hidden", "a\x00b"):
         answer = await calls.operator().post("/api/v1/calls/x/play", {"prompt": prompt})
         assert (answer.status, answer.json["errors"][0]["field"]) == (422, "prompt")
+
+
+async def test_a_number_with_a_past_is_given_to_nobody_unasked(calls: Office) -> None:
+    """Its new owner would see the calls of the one before."""
+    admin = calls.admin()
+    assert (await admin.delete("/api/v1/users/102")).status == 200
+    assert (await admin.post("/api/v1/users", {"name": "New"})).json["user"]["number"] == "104"
+    assert (await admin.post("/api/v1/users", {"name": "Wanted", "number": "102"})).status == 201

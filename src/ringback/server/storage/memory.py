@@ -2,6 +2,7 @@
 """A store that forgets when the process ends: for tests, and for the library."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ringback.server.storage.memory_devices import MemoryDevices
 from ringback.server.storage.store import StoreHealth, UserRecord
@@ -28,6 +29,9 @@ class MemoryStore(MemoryDevices):
         self.remove_bindings_of(number)
         for device in self.devices(number=number):
             self.remove_device(device.id)
+        for page in self.guest_pages():
+            if page.number == number:
+                self.put_guest_page(replace(page, enabled=False))
         return self._users.pop(number, None) is not None
 
     def value(self, name: str) -> str | None:

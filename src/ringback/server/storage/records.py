@@ -131,6 +131,14 @@ class RecordStore(SqliteFile):
             ).fetchone()
         return None if row is None else _read(row[0])
 
+    def has_calls_of(self, number: str) -> bool:
+        """True if this number has a past here."""
+        with self._reading() as connection:
+            row = connection.execute(
+                r"SELECT 1 FROM records WHERE numbers LIKE ? ESCAPE '\' LIMIT 1", (f"% {literal(number)} %",)
+            ).fetchone()
+        return row is not None
+
     def csv_rows(self, asked: Search = EVERYTHING, *, most: int = 100_000) -> Iterator[Sequence[str]]:
         """For a spreadsheet, the headings first. What one would take for a formula begins with a quote."""
         condition, values = asked.condition()

@@ -70,6 +70,8 @@ class SqliteStore(SqliteDevices):
         with self._writing() as connection:
             connection.execute("DELETE FROM bindings WHERE user = ?", (number,))
             connection.execute("DELETE FROM devices WHERE number = ?", (number,))
+            # whoever gets the number next has not asked for visitors
+            connection.execute("UPDATE guest_pages SET enabled = 0 WHERE number = ?", (number,))
             return connection.execute("DELETE FROM users WHERE number = ?", (number,)).rowcount > 0
 
     # --- bindings ------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
 
@@ -140,7 +140,7 @@ def _number_for(house: House, wanted: str | None) -> str:
         raise at_field("number", f"user {wanted} is there already", status=409)
     if wanted in rooms:
         raise at_field("number", f"{wanted} is the number of a room", status=409)
-    return wanted or _free_number(taken | rooms)
+    return wanted or _free_number(taken | rooms, house.records.has_calls_of)
 
 
 def _known_person(house: House, visitor: Visitor, name: str, wish: NewUser, number: str) -> Person | None:
@@ -166,12 +166,15 @@ def _person(number: str, name: str, email: str, now: float) -> Person:
     return Person(new_identifier(), name or number, email, number, created_at=now)
 
 
-def _free_number(taken: set[str]) -> str:
-    """The first from 101 that nobody has, and that calls no ambulance anywhere."""
+def _free_number(taken: set[str], has_past: Callable[[str], bool]) -> str:
+    """The first from 101 that nobody has, that calls no ambulance anywhere, and of which no calls are remembered:
+    whoever gets it would see those of somebody else.
+    """
+    numbers = (str(number) for number in count(FIRST_NUMBER))
     return next(
-        str(number)
-        for number in count(FIRST_NUMBER)
-        if str(number) not in taken and str(number) not in EMERGENCY_NUMBERS
+        number
+        for number in numbers
+        if number not in taken and number not in EMERGENCY_NUMBERS and not has_past(number)
     )
 
 
