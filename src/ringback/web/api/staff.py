@@ -167,8 +167,8 @@ def _person(number: str, name: str, email: str, now: float) -> Person:
 
 
 def _free_number(taken: set[str], has_past: Callable[[str], bool]) -> str:
-    """The first from 101 that nobody has, that calls no ambulance anywhere, and of which no calls are remembered:
-    whoever gets it would see those of somebody else.
+    """The first from 101 that nobody has, that calls no ambulance anywhere, and of which no calls are
+    remembered: whoever gets it would see those of somebody else.
     """
     numbers = (str(number) for number in count(FIRST_NUMBER))
     return next(
