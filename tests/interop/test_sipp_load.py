@@ -34,6 +34,7 @@ def register(rig: Rig, server: Ringback, user: str, port: int) -> None:
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.slow
 def test_register_with_digest_a_thousand_times(rig: Rig, server: Ringback) -> None:
     result = rig.sipp(
         "-sf", str(SCENARIOS / "register.xml"), "-m", "1000", "-r", "100", "-s", "103", "-au", "103", "-ap", PASSWORD,
@@ -59,6 +60,7 @@ def test_a_thousand_calls_at_fifty_a_second_through_the_server_none_failed(
     )
 
 
+@pytest.mark.slow
 def test_the_built_in_uac_reaches_the_built_in_uas_through_the_server(rig: Rig) -> None:
     """They know no Record-Route and no Route: every request goes to the user at the server, as if it were new."""
     server = rig.ringback(domain="127.0.0.1", config="[proxy]\nstrangers_may_call = true\n")

@@ -36,6 +36,10 @@ FILE_NAME = "ringback.toml"
 ONLY_BY_HAND: Mapping[tuple[str, ...], str] = {
     ("data",): "the data directory is where this file is looked for; set it with --data",
     ("acme", "dns_hook"): "it names a program that this server runs; write it into the settings file by hand",
+    (
+        "web",
+        "webhook_allow",
+    ): "it opens your other machines to webhooks; write it into the settings file by hand",
     ("log", "trace_file"): "it names a file that this server writes; write it into the settings file by hand",
 }
 

@@ -105,6 +105,11 @@ const commands = {
   picture: (page, { file }) => page.screenshot({ path: file }).then(() => file),
   // what axe-core finds, in words
   async check(page) {
+    // a colour on its way to another one is no colour that anybody reads
+    await page.evaluate(() => {
+      const moving = document.getAnimations().filter((each) => each.effect?.getComputedTiming().endTime < 5_000);
+      return Promise.all(moving.map((each) => each.finished.catch(() => null)));
+    });
     await page.evaluate(axe);
     const { violations } = await page.evaluate(() => globalThis.axe.run(document));
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`);
