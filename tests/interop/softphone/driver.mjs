@@ -105,7 +105,8 @@ const commands = {
   picture: (page, { file }) => page.screenshot({ path: file }).then(() => file),
   // what axe-core finds, in words
   async check(page) {
-    // a colour on its way to another one is no colour that anybody reads
+    // the page must be there; and a colour on its way to another one is no colour that anybody reads
+    await page.locator('h1').first().waitFor({ state: 'attached', timeout: WITHIN });
     await page.evaluate(() => {
       const moving = document.getAnimations().filter((each) => each.effect?.getComputedTiming().endTime < 5_000);
       return Promise.all(moving.map((each) => each.finished.catch(() => null)));
