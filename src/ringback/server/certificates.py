@@ -112,24 +112,18 @@ def load_into(context: ssl.SSLContext, files: CertificateFiles) -> None:
 
 def expiry(file: Path) -> datetime.datetime:
     """When the first certificate in a PEM file ends."""
-    try:
-        return x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
-    except (OSError, ValueError) as error:
-        raise CertificateError(f"{file} cannot be read: {error}") from error
+    return _read(file).not_valid_after_utc
 
 
 def described(file: Path) -> dict[str, object]:
     """For people: whose the first certificate of a PEM file is, for which names, until when (seconds since
     1970).
     """
-    try:
-        certificate = x509.load_pem_x509_certificate(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise CertificateError(f"{file} cannot be read: {error}") from error
+    certificate = _read(file)
     return {
         "subject": certificate.subject.rfc4514_string(),
         "issuer": certificate.issuer.rfc4514_string(),
-        "names": _names_in(certificate),
+        "names": names_in(certificate),
         "expires_at": certificate.not_valid_after_utc.timestamp(),
     }
 
@@ -145,6 +139,22 @@ def fingerprint_of(file: Path) -> str:
         return fingerprint(x509.load_pem_x509_certificate(file.read_bytes()))
     except (OSError, ValueError):
         return ""
+
+
+def names_in(certificate: x509.Certificate) -> list[str]:
+    """The names and addresses it is for."""
+    try:
+        entries = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [str(entry.value) for entry in entries]
+
+
+def _read(file: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CertificateError(f"{file} cannot be read: {error}") from error
 
 
 def _no_password() -> str:
@@ -165,7 +175,7 @@ def _still_serves(current: _Pair, authority: _Pair, names: Sequence[str], *, now
         certificate.verify_directly_issued_by(authority.certificate)
     except (ValueError, TypeError, InvalidSignature):
         return False
-    return certificate.not_valid_after_utc - now > RENEW_BEFORE and set(names) <= set(_names_in(certificate))
+    return certificate.not_valid_after_utc - now > RENEW_BEFORE and set(names) <= set(names_in(certificate))
 
 
 def _make_authority(*, now: datetime.datetime) -> _Pair:
@@ -243,14 +253,6 @@ def _general_names(names: Sequence[str]) -> list[x509.GeneralName]:
         except ValueError:
             entries.append(x509.DNSName(name))
     return entries
-
-
-def _names_in(certificate: x509.Certificate) -> list[str]:
-    try:
-        entries = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return [str(entry.value) for entry in entries]
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from ringback.server.acme.errors import AcmeError
-from ringback.server.certificates import CertificateFiles
+from ringback.server.certificates import CertificateFiles, names_in
 from ringback.server.secret import write_private
 from ringback.server.storage.store import StorageError
 
@@ -78,7 +78,9 @@ def is_due(file: Path, names: Sequence[str], *, now: datetime.datetime) -> bool:
     if certificate is None:
         return True
     begun, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return now >= begun + (ends - begun) * RENEW_AFTER or not set(names) <= set(_names_in(certificate))
+    return now >= begun + (ends - begun) * RENEW_AFTER or not set(names) <= {
+        name.lower() for name in names_in(certificate)
+    }
 
 
 class AcmeUpkeep:
@@ -200,14 +202,6 @@ def _certificate(file: Path) -> x509.Certificate | None:
         return x509.load_pem_x509_certificate(file.read_bytes())
     except (OSError, ValueError):
         return None
-
-
-def _names_in(certificate: x509.Certificate) -> list[str]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return [name.lower() for name in found.get_values_for_type(x509.DNSName)]
 
 
 def _is_address(name: str) -> bool:
