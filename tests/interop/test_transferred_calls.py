@@ -53,16 +53,20 @@ def test_a_transfer_to_nobody_gives_the_call_back(rig: Rig, server: Ringback, br
 
 
 def test_baresip_transfers_to_the_echo_test(rig: Rig, server: Ringback) -> None:
-    """The server answers the number itself: who was transferred hears its own tone, not Bob's."""
-    anna = rig.baresip(server, "101", frequency=440.0)
+    """The server answers the number itself: who was transferred hears its own tone, not Bob's.
+
+    Who is transferred is linphone: the jitter buffer of baresip 1.0 takes a new SSRC in a call for old packets
+    ("dropping ... Connection timed out") whenever its sequence numbers begin below those of the first.
+    """
+    anna = rig.linphone(server, "101", frequency=440.0)
     bob = rig.baresip(server, "102", frequency=700.0)
-    anna.command("dial", f"sip:102@{server.domain}")
+    anna.program.say(f"call sip:102@{server.domain}")
     bob.wait_event("CALL_ESTABLISHED")
-    anna.wait_event("CALL_ESTABLISHED")
     bob.command("transfer", f"sip:*43@{server.domain}")
     bob.wait_event("CALL_CLOSED")
     time.sleep(3.0)
-    anna.command("hangup")
+    anna.program.say("terminate")
+    anna.program.wait_for(r"ended \(", 10)
     assert seconds_of_tone(anna.heard(), 440.0) > 1.0
 
 
