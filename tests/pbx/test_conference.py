@@ -15,8 +15,8 @@ from ringback.media.session import AudioSession
 from ringback.media.tones import steady
 from ringback.pbx.built_in_numbers import BuiltInNumbers
 from ringback.pbx.conference import Conferences, homes_of
-from ringback.pbx.conversation import OwnMedia
 from ringback.pbx.dialplan import OfficeDialPlan
+from ringback.pbx.own_media import OwnMedia
 from ringback.rtp.packet import RtpPacket
 from ringback.sdp.session import SessionDescription
 from ringback.server.app import Server

@@ -16,9 +16,9 @@ from ringback.media.prompts import say, say_digits, say_time
 from ringback.media.tones import steady
 from ringback.pbx import feature_codes
 from ringback.pbx.built_in_numbers import BuiltInNumbers
-from ringback.pbx.conversation import OwnMedia
 from ringback.pbx.dialplan import OfficeDialPlan
 from ringback.pbx.feature_codes import FEATURE_CODES
+from ringback.pbx.own_media import OwnMedia
 from ringback.server.app import Server
 from ringback.server.config import Settings
 from ringback.server.identity import Identity

@@ -15,8 +15,8 @@ from ringback.media.pcm import tone_share
 from ringback.media.tones import steady
 from ringback.pbx.built_in_numbers import BuiltInNumbers
 from ringback.pbx.conference import Conferences
-from ringback.pbx.conversation import OwnMedia
 from ringback.pbx.dialplan import OfficeDialPlan
+from ringback.pbx.own_media import OwnMedia
 from ringback.server.app import Server
 from ringback.server.conference_settings import rooms_of
 from ringback.server.config import Settings

@@ -26,11 +26,11 @@ from ringback.net.network import Network
 from ringback.pbx.built_in_numbers import BuiltInNumbers
 from ringback.pbx.collector import Collector
 from ringback.pbx.conference import Conferences, homes_of
-from ringback.pbx.conversation import OwnMedia
 from ringback.pbx.dialplan import OfficeDialPlan
 from ringback.pbx.directory import Directory, Revoked
 from ringback.pbx.explain_verbs import verdicts_on
 from ringback.pbx.judge import Judge
+from ringback.pbx.own_media import OwnMedia
 from ringback.pbx.registrations import described
 from ringback.pbx.verb_table import VERBS
 from ringback.server.app import Server

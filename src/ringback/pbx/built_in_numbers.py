@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from ringback.media.errors import NoFreePort
 from ringback.pbx.announcements import ANNOUNCEMENTS, Announcement, announce
 from ringback.pbx.conference import Conference, Conferences
-from ringback.pbx.conversation import Conversation, OwnMedia
 from ringback.pbx.feature_codes import FEATURE_CODES, FeatureCode
+from ringback.pbx.own_media import OwnMedia
 
 if TYPE_CHECKING:
+    from ringback.pbx.conversation import Conversation
     from ringback.server.applications import Application, IncomingCall
 
 logger = logging.getLogger("ringback.pbx")
@@ -71,6 +72,9 @@ class BuiltInNumbers:
 
     async def _open(self, call: IncomingCall) -> Conversation | None:
         """None when there is no room for its sound."""
+        # not before the first call: see `OwnMedia.open`
+        from ringback.pbx.conversation import Conversation  # noqa: PLC0415
+
         try:
             return await Conversation.open(call, self._media)
         except NoFreePort as error:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from ringback.media.errors import MediaError
 from ringback.media.prompts import say
-from ringback.media.room import Room
 from ringback.media.tones import TONES
 
 if TYPE_CHECKING:
     from ringback.media.input import Recording
+    from ringback.media.room import Room
     from ringback.media.room_member import Member
     from ringback.pbx.conversation import Conversation
     from ringback.server.conference_settings import RoomSettings
@@ -112,6 +112,8 @@ class Conference:
 
     def _opened(self) -> Room:
         if self._room is None:
+            from ringback.media.room import Room  # noqa: PLC0415 - not before somebody comes in: 2 MB
+
             self._room = Room()
             self._recording = self._record(self._room) if self.settings.records else None
         return self._room

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ringback.media.errors import NoFreePort
 from ringback.media.session import AudioSession
 from ringback.media.session_numbers import session_numbers
-from ringback.sdp.addresses import is_loopback
 from ringback.sip.events import SessionEnded
 from ringback.sip.message import SipUri
 from ringback.ua.account import parse_account
@@ -26,66 +22,18 @@ from ringback.ua.call import Call
 from ringback.ua.errors import CallError
 
 if TYPE_CHECKING:
-    from ringback.media.ports import PortRange
     from ringback.media.speech import Voice
-    from ringback.net.network import Network
+    from ringback.pbx.own_media import OwnMedia
     from ringback.server.applications import IncomingCall
-    from ringback.server.identity import Identity
     from ringback.server.subscribers import Principal
-    from ringback.sip.flow import Address, Flow
     from ringback.sip.message import Request, Uri
 
 logger = logging.getLogger("ringback.pbx")
 
 Result = TypeVar("Result")
 
-#: What the server speaks itself, where the caller has no preference; what is not installed is left out.
-CODECS = ("opus", "G722", "PCMU", "PCMA")
-
 #: What the server answers in a conversation, for OPTIONS.
 CAPABILITIES = [("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, NOTIFY")]
-
-
-@dataclass(slots=True)
-class OwnMedia:
-    """Where the server's own calls get their sockets from."""
-
-    network: Network
-    identity: Identity
-    ports: PortRange | None = None
-    random_bytes: Callable[[int], bytes] = os.urandom
-    #: The ports the server listens on for SIP.
-    signalling_ports: Callable[[], Iterable[int]] = tuple
-    _hosts: set[str] = field(default_factory=set)
-    _open: list[AudioSession] = field(default_factory=list)
-
-    async def open(self, flow: Flow) -> AudioSession:
-        """Sound towards whoever is at the other end of `flow`. NoFreePort when there is no room."""
-        try:
-            host = await self.network.source_address(flow.remote.host)
-        except OSError as error:
-            raise NoFreePort(f"no way to {flow.remote.host}: {error}") from error
-        advertise = host if is_loopback(host) else self.identity.advertised_for(host)
-        audio = await AudioSession.open(
-            self.network,
-            host=host,
-            advertise=advertise,
-            ports=self.ports,
-            codecs=CODECS,
-            random_bytes=self.random_bytes,
-            is_self=self.is_self,
-            accepts_any_security=True,
-        )
-        self._hosts.update((host, audio.local.host))
-        self._open = [*(session for session in self._open if not session.is_closed), audio]
-        return audio
-
-    def is_self(self, address: Address) -> bool:
-        """True for our SIP sockets and those of our calls: nobody's sound belongs there."""
-        if address.host not in self._hosts:
-            return False
-        media = {port for session in self._open for port in session.ports}
-        return address.port in media or address.port in self.signalling_ports()
 
 
 class Conversation:

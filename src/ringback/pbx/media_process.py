@@ -14,7 +14,6 @@ import os
 import resource
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ringback.media.codecs import CODECS, is_available
@@ -23,40 +22,12 @@ from ringback.media.media_worker import MediaWorker
 from ringback.media.ports import PortRange
 from ringback.media.shared_port import SharedPort
 from ringback.net.sockets import RealNetwork
+from ringback.pbx.media_setup import MediaSetup
 from ringback.server.cluster.link import Answer, Link, Verb
 from ringback.server.identity import advertised_among
 from ringback.sip.flow import Address
 
 logger = logging.getLogger("ringback.process")
-
-
-@dataclass(frozen=True, slots=True)
-class MediaSetup:
-    """What a media worker needs to know. `listening` is a descriptor it inherits, `skipped` the share of its
-    ports that it takes last.
-    """
-
-    number: int
-    listening: int
-    first_port: int
-    last_port: int
-    skipped: float
-    webrtc_port: int
-    host: str
-    advertised: tuple[str, ...]
-    signalling_ports: tuple[int, ...]
-    log_level: str
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> MediaSetup:
-        """What `asdict` made of it."""
-        return cls(
-            **{
-                **values,
-                "advertised": tuple(values["advertised"]),
-                "signalling_ports": tuple(values["signalling_ports"]),
-            }
-        )
 
 
 class MediaProcess:

@@ -27,7 +27,7 @@ from ringback.media.rtpengine import RtpenginePlane
 from ringback.media.worker_plane import Connect, WorkerPlane
 from ringback.net.network import Network
 from ringback.pbx.kept_process import Beginning, KeptProcess
-from ringback.pbx.media_process import MediaSetup
+from ringback.pbx.media_setup import MediaSetup
 from ringback.server.cluster.link import Link
 from ringback.server.config import Settings
 from ringback.server.identity import Identity
