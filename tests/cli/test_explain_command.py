@@ -97,6 +97,8 @@ async def test_a_phone_that_speaks_plainly_on_the_tls_port_is_shown(
     done = await asked(tmp_path, "--tls")
     assert "RB-4004 Plain text on the TLS port" in done.stdout
     assert "it said 'REGISTER sip:office.test SIP/2.0'" in done.stdout
+    status = await asyncio.to_thread(ringback, "status", data=tmp_path)
+    assert ": no TLS; see `ringback explain --tls`" in status.stdout
 
 
 async def test_questions_that_make_no_sense_get_a_sentence(process: ServerProcess, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from web_rig import PASSWORD, WebRig
 
+from ringback.server.storage.people import Passkey
+
 FORM = {
     "office": "Smith & Co",
     "country": "de",
@@ -80,15 +82,19 @@ async def test_there_is_never_a_second_owner_by_this_way(rig: WebRig):
     assert [person.name for person in rig.house.people.people()] == ["First"]
 
 
-async def test_a_reset_gives_a_new_password_takes_the_codes_away_and_ends_all_sessions(rig: WebRig):
+async def test_a_reset_gives_a_new_password_takes_codes_and_passkeys_away_and_ends_all_sessions(rig: WebRig):
     browser = await rig.signed_in(name="Olga")
     person = rig.house.people.sign_in_as("Olga")
     assert person is not None
     rig.house.people.change_person(person.id, totp="JBSWY3DPEHPK3PXP")
+    rig.house.recovery.renew(person.id)
+    rig.house.people.put_passkey(Passkey("key", person.id, "Phone", b"public"))
     path = link(rig, "reset", person.id)
     assert (await rig.browser().call("GET", path))[1]["name"] == "Olga"
     assert (await rig.browser().call("POST", path, {"password": "another good one"}))[0] == 201
     assert (await browser.call("GET", "/api/v1/session"))[1]["person"] is None
+    assert rig.house.people.passkeys(person.id) == []
+    assert rig.house.recovery.left(person.id) == 0
     again = {"login": "Olga", "password": "another good one"}
     assert (await rig.browser().call("POST", "/api/v1/session", again))[0] == 200
 

@@ -118,6 +118,42 @@ async def test_a_code_is_asked_for_once_it_is_switched_on_and_counts_once(rig: W
     assert (await rig.browser().call("POST", SESSION, {"login": "Olga", "password": PASSWORD}))[0] == 200
 
 
+async def test_a_recovery_code_replaces_the_app_once_and_new_ones_replace_them_all(rig: WebRig):
+    browser = await rig.signed_in(name="Olga")
+    _, begun = await browser.call("POST", f"{ME}/totp")
+    now = pyotp.TOTP(begun["secret"]).at(int(rig.clock.now))
+    codes = (await browser.call("POST", f"{ME}/totp/confirm", {"code": now}))[1]["recovery_codes"]
+    assert len(set(codes)) == 10
+
+    lost = {"login": "Olga", "password": PASSWORD, "code": codes[0].replace("-", " ").lower()}
+    assert (await rig.browser().call("POST", SESSION, lost))[0] == 200
+    assert (await rig.browser().call("POST", SESSION, lost))[0] == 401
+    assert (await browser.call("GET", ME))[1]["recovery_codes_left"] == 9
+    assert "used a recovery code" in [entry.action for entry in rig.house.changes.search()[0]]
+    rig.clock.now += 60
+
+    renew = f"{ME}/totp/recovery-codes"
+    assert (await browser.call("POST", renew, {"password": "wrong"}))[0] == 422
+    status, fresh = await browser.call("POST", renew, {"password": PASSWORD})
+    assert (status, set(fresh["recovery_codes"]) & set(codes)) == (200, set())
+    assert (await rig.browser().call("POST", SESSION, {**lost, "code": codes[1]}))[0] == 401
+    rig.clock.now += 60
+    assert (await rig.browser().call("POST", SESSION, {**lost, "code": fresh["recovery_codes"][0]}))[0] == 200
+
+    await browser.call("DELETE", f"{ME}/totp", {"password": PASSWORD})
+    assert (await browser.call("GET", ME))[1]["recovery_codes_left"] == 0
+    assert (await browser.call("POST", renew, {"password": PASSWORD}))[0] == 409
+
+
+async def test_a_recovery_code_of_somebody_else_opens_nothing(rig: WebRig):
+    olga, paul = await rig.person("owner", name="Olga"), await rig.person(name="Paul")
+    rig.house.people.change_person(paul.id, totp=pyotp.random_base32())
+    code = rig.house.recovery.renew(olga.id)[0]
+    form = {"login": "Paul", "password": PASSWORD, "code": code}
+    assert (await rig.browser().call("POST", SESSION, form))[0] == 401
+    assert rig.house.recovery.left(olga.id) == 10
+
+
 async def test_a_new_password_signs_every_other_browser_out(rig: WebRig):
     here = await rig.signed_in(name="Olga")
     there = rig.browser()

@@ -29,6 +29,7 @@ from ringback.server.storage.audit import AuditStore
 from ringback.server.storage.entrances import LinkStore, SessionStore, TokenStore
 from ringback.server.storage.people import PeopleStore, Person, new_identifier
 from ringback.server.storage.records import RecordStore
+from ringback.server.storage.recovery import RecoveryStore
 from ringback.server.storage.sqlite import FILE_NAME, SqliteStore
 from ringback.server.storage.webhooks import WebhookStore
 from ringback.sip.errors import RingbackError
@@ -178,6 +179,7 @@ class WebRig:
             sessions=SessionStore.open(file, sealer=sealer),
             tokens=TokenStore.open(file, sealer=sealer),
             links=LinkStore.open(file, sealer=sealer),
+            recovery=RecoveryStore.open(file, sealer=sealer),
             changes=AuditStore.open(file, sealer=sealer),
             records=RecordStore.open(file, sealer=sealer),
             webhooks=webhooks,

@@ -49,6 +49,7 @@ export type AuditLog = Schemas["AuditLog"];
 export type SessionBody = Schemas["SessionShape"];
 export type Person = Schemas["PersonShape"];
 export type Me = Schemas["MeShape"];
+export type RecoveryCodes = Schemas["RecoveryCodesShape"];
 export type Totp = Schemas["TotpShape"];
 export type SetUpLink = Schemas["SetUpShape"];
 export type TraceStatus = Schemas["TraceStatus"];

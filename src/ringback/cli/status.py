@@ -25,6 +25,7 @@ def command(*, as_json: bool, data: str | None, config: str | None) -> None:
     answer["tracing"] = {
         name: value for name, value in (where.ask("trace-status") or {}).items() if name != "ok"
     }
+    answer["tls_failures"] = (where.ask("tls-failures") or {}).get("failures", [])
     if as_json:
         print_json({key: value for key, value in answer.items() if key != "ok"})
         return
@@ -47,6 +48,7 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, object]]:
         ("Registrations", status["registrations"]),
         ("Store", disk),
         ("Certificate", _certificate(status["certificate"])),
+        *([("TLS failures", _failures(status["tls_failures"]))] if status["tls_failures"] else []),
         *([("Workers", _workers(status["workers"]))] if status.get("workers") else []),
         *([("Media", _media(status["media"]))] if status.get("media") else []),
         *([("Console", _console(status["web"]))] if status.get("web") else []),
@@ -74,6 +76,13 @@ def _certificate(certificate: dict[str, Any]) -> str:
     ends = datetime.fromtimestamp(certificate["expires_at"], UTC).date()
     authority = f" {certificate['authority']}" if certificate["authority"] else ""
     return f"until {ends}, {certificate['source']}{authority}{problem}"
+
+
+def _failures(failures: list[dict[str, Any]]) -> str:
+    """How many peers could not agree with us, the latest of them, and where to read on."""
+    latest = max(failures, key=lambda failure: failure["last_at"])
+    times = sum(failure["count"] for failure in failures)
+    return f"{times}, last {latest['remote']}: {latest['kind']}; see `ringback explain --tls`"
 
 
 def _workers(workers: list[dict[str, Any]]) -> str:

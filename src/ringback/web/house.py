@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ringback.server.storage.entrances import LinkStore, SessionStore, TokenStore
     from ringback.server.storage.people import PeopleStore
     from ringback.server.storage.records import RecordStore
+    from ringback.server.storage.recovery import RecoveryStore
     from ringback.server.storage.sqlite import SqliteStore
     from ringback.server.storage.webhooks import WebhookStore
     from ringback.web.events import Events
@@ -56,6 +57,7 @@ class House:
     sessions: SessionStore
     tokens: TokenStore
     links: LinkStore
+    recovery: RecoveryStore
     changes: AuditStore
     records: RecordStore
     webhooks: WebhookStore

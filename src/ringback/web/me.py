@@ -22,7 +22,7 @@ from ringback.web.shapes import (
     MeForm,
     MeShape,
     PasswordForm,
-    TotpDone,
+    RecoveryCodesShape,
     TotpForm,
     TotpShape,
 )
@@ -45,6 +45,7 @@ async def me(visitor: Me, house: TheHouse) -> MeShape:
         **described(person).model_dump(),
         passkeys=[described_passkey(each) for each in passkeys],
         sessions=[_browser(record, current=record.hash == _this(visitor)) for record in sessions],
+        recovery_codes_left=await house.in_thread(house.recovery.left, person.id),
     )
 
 
@@ -84,7 +85,7 @@ async def begin_totp(visitor: Me, house: TheHouse) -> TotpShape:
 
 
 @router.post("/totp/confirm", operation_id="confirm_totp")
-async def confirm_totp(form: TotpForm, visitor: Me, house: TheHouse) -> TotpDone:
+async def confirm_totp(form: TotpForm, visitor: Me, house: TheHouse) -> RecoveryCodesShape:
     """From now on signing in takes a code; every other browser is signed out."""
     pending = f"totp {visitor.person_id}"
     secret = house.pending.take(pending)
@@ -99,7 +100,18 @@ async def confirm_totp(form: TotpForm, visitor: Me, house: TheHouse) -> TotpDone
     await house.in_thread(house.people.change_person, person.id, totp=secret)
     await house.in_thread(house.sessions.end_all, person.id, but=_this(visitor))
     await house.audit(visitor, "switched codes on", person.name)
-    return TotpDone(recovery_codes=[])
+    return RecoveryCodesShape(recovery_codes=await house.in_thread(house.recovery.renew, person.id))
+
+
+@router.post("/totp/recovery-codes", operation_id="renew_recovery_codes")
+async def renew_recovery_codes(form: CurrentPasswordForm, visitor: Me, house: TheHouse) -> RecoveryCodesShape:
+    """Ten new ones for when the phone is lost; those until now work no longer."""
+    await _prove(house, visitor, form.password, field="password")
+    if not (await _person(house, visitor)).totp:
+        raise ApiProblem(409, "Switch codes on first.")
+    codes = await house.in_thread(house.recovery.renew, visitor.person_id)
+    await house.audit(visitor, "renewed their recovery codes", visitor.name)
+    return RecoveryCodesShape(recovery_codes=codes)
 
 
 @router.delete("/totp", operation_id="remove_totp", status_code=204)
@@ -107,6 +119,7 @@ async def remove_totp(form: CurrentPasswordForm, visitor: Me, house: TheHouse) -
     """The password alone suffices again."""
     await _prove(house, visitor, form.password, field="password")
     await house.in_thread(house.people.change_person, visitor.person_id, totp="")
+    await house.in_thread(house.recovery.remove_all, visitor.person_id)
     await house.audit(visitor, "switched codes off", visitor.name)
 
 

@@ -21,6 +21,7 @@ from ringback.server.storage.audit import AuditStore
 from ringback.server.storage.entrances import LinkStore, SessionStore, TokenStore
 from ringback.server.storage.people import PeopleStore
 from ringback.server.storage.records import RecordStore
+from ringback.server.storage.recovery import RecoveryStore
 from ringback.server.storage.sqlite import FILE_NAME, SqliteStore
 from ringback.server.storage.webhooks import WebhookStore
 from ringback.web.events import Events
@@ -150,6 +151,7 @@ def _house(
         sessions=SessionStore.open(file, sealer=sealer),
         tokens=TokenStore.open(file, sealer=sealer),
         links=LinkStore.open(file, sealer=sealer),
+        recovery=RecoveryStore.open(file, sealer=sealer),
         changes=AuditStore.open(file, sealer=sealer),
         records=RecordStore.open(file, sealer=sealer),
         webhooks=webhooks,

@@ -70,8 +70,12 @@ async def use_setup_link(
 
 
 async def _reset(house: House, link: Link, kept: str) -> Person:
-    """A new password, and no code: whoever lost the password often lost the telephone."""
+    """A new password, no code and no passkey: whoever lost the password often lost the telephone, or somebody
+    else has it. API tokens stay: programs hold them.
+    """
     person = await house.in_thread(house.people.change_person, link.subject, password=kept, totp="")
+    await house.in_thread(house.recovery.remove_all, person.id)
+    await house.in_thread(house.people.remove_passkeys, person.id)
     await house.in_thread(house.sessions.end_all, person.id)
     return person
 

@@ -129,8 +129,8 @@ class TotpForm(Form):
     code: Code
 
 
-class TotpDone(Shape):
-    """There are no recovery codes: the way back is `ringback setup-link --reset`."""
+class RecoveryCodesShape(Shape):
+    """Each replaces a code of the app once; they are never shown again."""
 
     recovery_codes: list[str]
 
@@ -174,3 +174,4 @@ class MeShape(PersonShape):
 
     passkeys: list[PasskeyShape]
     sessions: list[BrowserShape]
+    recovery_codes_left: int

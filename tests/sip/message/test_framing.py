@@ -156,17 +156,17 @@ def test_64_kilobytes_byte_by_byte_take_linear_time():
         b"A b SIP/2.0\r\nX: " + b"\r\n " * 21000 + b"y\r\n\r\n",
         b"A b SIP/2.0\r\n" + b"l" * 65000 + b": 0\r\n\r\n",
     ):
-        started = time.perf_counter()
+        started = time.process_time()
 
         assert byte_by_byte(StreamFramer(), message) == [message]
-        assert time.perf_counter() - started < 1.0
+        assert time.process_time() - started < 1.0
 
 
 def test_many_small_messages_in_one_piece_take_linear_time():
-    started = time.perf_counter()
+    started = time.process_time()
 
     assert len(StreamFramer().feed(EMPTY * 20000)) == 20000
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 PIECES = st.sampled_from(

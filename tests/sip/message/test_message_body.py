@@ -106,12 +106,12 @@ def test_depth_and_number_of_parts_are_limited():
     ],
 )
 def test_broken_multiparts_take_linear_time(data: bytes):
-    started = time.perf_counter()
+    started = time.process_time()
 
     with pytest.raises(PeerError):
         split_parts(MIXED, data)
 
-    assert time.perf_counter() - started < 0.25
+    assert time.process_time() - started < 0.25
 
 
 @given(

@@ -339,13 +339,13 @@ def test_no_header_takes_more_than_linear_time(line: bytes):
 
 def time_of_reading(data: bytes) -> float:
     """Parse, judge, and answer."""
-    started = time.perf_counter()
+    started = time.process_time()
     message = parse_message(data)
     try:
         check_request(message)
     except PeerError as error:
         Response.to(message, error.status, to_tag="x").to_bytes()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 # --- properties -------------------------------------------------------------------------------------

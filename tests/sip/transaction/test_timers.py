@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from time import perf_counter
+from time import process_time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,7 +100,7 @@ def test_any_mix_of_arming_and_cancelling_keeps_order_and_count(plan: list[tuple
 
 def test_a_hundred_thousand_pending_cost_microseconds_each() -> None:
     deadlines = Deadlines()
-    started = perf_counter()
+    started = process_time()
     pending = [deadlines.arm(float(number % 997), lambda now: None) for number in range(100_000)]
     for deadline in pending[::2]:
         deadline.cancel()
@@ -108,7 +108,7 @@ def test_a_hundred_thousand_pending_cost_microseconds_each() -> None:
         assert deadlines.next() == 0.0
     deadlines.expire(1000.0)
     assert len(deadlines) == 0
-    assert perf_counter() - started < 5.0
+    assert process_time() - started < 5.0
 
 
 def test_cancelled_deadlines_do_not_pile_up() -> None:

@@ -25,6 +25,7 @@ from ringback.server.storage.audit import AuditStore
 from ringback.server.storage.entrances import LinkStore, SessionStore, TokenStore
 from ringback.server.storage.people import PeopleStore, Person, new_identifier
 from ringback.server.storage.records import RecordStore
+from ringback.server.storage.recovery import RecoveryStore
 from ringback.server.storage.sqlite import FILE_NAME, SqliteStore
 from ringback.server.storage.webhooks import WebhookStore
 from ringback.web.app import make_app
@@ -226,6 +227,7 @@ def _house(process: ServerProcess, file: Path, mailbox: Mailbox, now: list[float
         sessions=SessionStore.open(database, sealer=sealer),
         tokens=TokenStore.open(database, sealer=sealer),
         links=LinkStore.open(database, sealer=sealer),
+        recovery=RecoveryStore.open(database, sealer=sealer),
         changes=AuditStore.open(database, sealer=sealer),
         records=RecordStore.open(database, sealer=sealer),
         webhooks=webhooks,

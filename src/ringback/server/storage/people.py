@@ -165,6 +165,11 @@ class PeopleStore(SqliteFile):
             ).fetchall()
         return [Passkey(*row) for row in rows]
 
+    def remove_passkeys(self, person: str) -> None:
+        """All of this person's."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM passkeys WHERE person = ?", (person,))
+
     def passkey(self, identifier: str) -> Passkey | None:
         """By credential identifier."""
         with self._reading() as connection:

@@ -1,6 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which tables hold the people who use the console: who they are, how they come in, and what they changed?"""
 
+#: Came later.
+RECOVERY: tuple[str, ...] = (
+    """CREATE TABLE recovery_codes (
+        hash   TEXT PRIMARY KEY,
+        person TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE
+    ) WITHOUT ROWID""",
+    "CREATE INDEX recovery_codes_by_person ON recovery_codes (person)",
+)
+
 TABLES: tuple[str, ...] = (
     """CREATE TABLE people (
         id         TEXT PRIMARY KEY,

@@ -37,6 +37,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID""",
     ),
     (*device_tables.TABLES, *people_tables.TABLES, *record_tables.TABLES, *webhook_tables.TABLES),
+    people_tables.RECOVERY,
 )
 VERSION = len(MIGRATIONS)
 
