@@ -7,7 +7,7 @@ set -euo pipefail
 
 declare -A package_of=(
     [baresip]=baresip [linphonec]=linphone-cli [sipp]=sip-tester [sipsak]=sipsak [kamailio]=kamailio [espeak-ng]=espeak-ng
-    [chromium]=chromium [pebble]=pebble [rtpengine]=rtpengine-daemon
+    [chromium]=chromium [pebble]=pebble [turnserver]=coturn [rtpengine]=rtpengine-daemon
     [ip]=iproute2 [iptables]=iptables
     [node]=nodejs [npm]=npm [valgrind]=valgrind
 )

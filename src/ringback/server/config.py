@@ -329,7 +329,7 @@ def contradictions(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
                 "has two addresses of one family; one for IPv4 and one for IPv6 can be told",
             )
         )
-    return found + _acme_needs(settings) + _port_clashes(settings)
+    return found + _acme_needs(settings) + _turn_needs(settings) + _port_clashes(settings)
 
 
 def _acme_needs(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
@@ -345,6 +345,15 @@ def _acme_needs(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
         return [(("acme", "challenge"), "is dns, which needs acme.dns_hook")]
     if acme.challenge == "http" and not settings.web.console:
         return [(("acme", "challenge"), "is http, which needs web.console")]
+    return []
+
+
+def _turn_needs(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
+    """A TURN server serves nobody without credentials."""
+    if settings.web.turn_secret_file is None and any(
+        server.startswith("turn") for server in settings.web.ice_servers
+    ):
+        return [(("web", "ice_servers"), "has a TURN server, which needs web.turn_secret_file")]
     return []
 
 

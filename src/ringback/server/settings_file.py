@@ -38,6 +38,10 @@ ONLY_BY_HAND: Mapping[tuple[str, ...], str] = {
     ("acme", "dns_hook"): "it names a program that this server runs; write it into the settings file by hand",
     (
         "web",
+        "turn_secret_file",
+    ): "it names a file that this server reads; write it into the settings file by hand",
+    (
+        "web",
         "webhook_allow",
     ): "it opens your other machines to webhooks; write it into the settings file by hand",
     ("log", "trace_file"): "it names a file that this server writes; write it into the settings file by hand",

@@ -47,9 +47,19 @@ function named(phone, page) {
   pages.set(phone, page);
 }
 
-async function open({ phone, site, path, login, password, permissions = ['microphone', 'camera'], ...look }) {
+/** As in a network that lets nothing out but what goes to the TURN server. */
+function onlyRelayed() {
+  window.RTCPeerConnection = class extends window.RTCPeerConnection {
+    constructor(configuration) {
+      super({ ...configuration, iceTransportPolicy: 'relay' });
+    }
+  };
+}
+
+async function open({ phone, site, path, login, password, permissions = ['microphone', 'camera'], relayed = false, ...look }) {
   const context = await browser.newContext({ permissions, ignoreHTTPSErrors: true, ...look });
   await context.addInitScript({ path: `${source}/measure.js` });
+  if (relayed) await context.addInitScript(onlyRelayed);
   if (login) {
     const answer = await context.request.post(`${site}/api/v1/session`, { data: { login, password }, headers: { Origin: site } });
     if (!answer.ok()) throw new Error(`signing in: ${answer.status()} ${await answer.text()}`);

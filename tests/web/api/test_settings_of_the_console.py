@@ -124,7 +124,12 @@ async def test_only_admins_see_and_change_settings(office: Office) -> None:
 
 async def test_no_page_makes_the_server_run_a_program_or_write_a_file_somewhere(office: Office) -> None:
     owner, before, shown = office.owner(), office.file.read_text(), await _settings(office)
-    for name, path in (("acme.dns_hook", "/bin/sh"), ("log.trace_file", "/tmp/profile"), ("data", "/tmp/x")):
+    for name, path in (
+        ("acme.dns_hook", "/bin/sh"),
+        ("log.trace_file", "/tmp/profile"),
+        ("data", "/tmp/x"),
+        ("web.turn_secret_file", "/etc/shadow"),
+    ):
         assert not shown[name]["is_writable"]
         for value in (path, None):
             answer = await owner.patch("/api/v1/settings", {"changes": {name: value}})

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from ringback.pbx.accounts import checked_name, mint_device, mint_guest, renewed_device
 from ringback.server.storage.devices import DeviceRecord, GuestPage
+from ringback.web.api.ice_servers import ice_servers
 from ringback.web.api.people_shapes import GuestAccount, PhoneAccount, PhoneRequest
 from ringback.web.api.server_news import tell_server
 from ringback.web.house import House
@@ -20,6 +21,9 @@ from ringback.web.throttle import place
 
 #: A browser that was not opened for so long has to come again.
 LIFETIME = 30 * 86_400.0
+#: How long the credentials for a TURN server hold: a page that stays open longer gets new ones when it is
+#: opened again.
+TURN_LIFETIME, TURN_LIFETIME_OF_GUESTS = 86_400.0, 3_600.0
 #: Of so many browsers of one person the one that was away longest makes room for a new one.
 MAX_BROWSERS = 8
 
@@ -30,7 +34,7 @@ async def browser_phone(house: House, visitor: Visitor, wish: PhoneRequest, requ
     await tell_server(house, "devices-changed")
     users = await asyncio.to_thread(house.store.users, number=record.number)
     name = users[0].name if users else visitor.name
-    return PhoneAccount(name=name, **_credentials(house, record, request))
+    return PhoneAccount(name=name, **await _credentials(house, record, request))
 
 
 async def guest_phone(house: House, page: GuestPage, request: Request) -> GuestAccount:
@@ -44,7 +48,7 @@ async def guest_phone(house: House, page: GuestPage, request: Request) -> GuestA
         target=page.number,
         target_name=users[0].name if users else "",
         title=page.title,
-        **_credentials(house, record, request),
+        **await _credentials(house, record, request),
     )
 
 
@@ -82,10 +86,12 @@ def _device_for(house: House, visitor: Visitor, wish: PhoneRequest) -> DeviceRec
     return made
 
 
-def _credentials(house: House, record: DeviceRecord, request: Request) -> dict[str, Any]:
+async def _credentials(house: House, record: DeviceRecord, request: Request) -> dict[str, Any]:
     """The page speaks SIP with the host it came from: one certificate, one hole in the firewall."""
     domain = f"[{house.domain}]" if ":" in house.domain else house.domain
     host = request.headers.get("host") or house.addresses.get("wss", domain)
+    until = house.clock() + (TURN_LIFETIME_OF_GUESTS if record.kind == "guest" else TURN_LIFETIME)
+    helpers = await asyncio.to_thread(ice_servers, house.settings.web, record.id, until=until)
     return {
         "number": record.number,
         "uri": f"sip:{record.number}@{domain}",
@@ -93,6 +99,7 @@ def _credentials(house: House, record: DeviceRecord, request: Request) -> dict[s
         "realm": house.realm,
         "ha1": record.ha1s["MD5"],
         "device": record.id,
+        "ice_servers": helpers,
         "domain": house.domain,
         "expires_at": record.expires_at,
     }
