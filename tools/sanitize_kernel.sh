@@ -18,4 +18,4 @@ python=$PWD/.venv/bin/python
 )
 export PYTHONPATH=$copy/src PYTHONMALLOC=malloc RINGBACK_KERNEL=python ASAN_OPTIONS=detect_leaks=0
 LD_PRELOAD="$(gcc -print-file-name=libasan.so)" "$python" -m pytest -p no:cacheprovider -q --timeout 0 \
-    tests/kernel/test_bent_octets.py tests/kernel/test_door.py tests/kernel/test_bent_packets.py tests/kernel/test_relay_path.py tests/kernel/test_datagram_batch.py "${@:--m not slow}"
+    tests/kernel/test_bent_octets.py tests/kernel/test_hidden_secrets.py tests/kernel/test_tape.py tests/kernel/test_door.py tests/kernel/test_bent_packets.py tests/kernel/test_relay_path.py tests/kernel/test_datagram_batch.py "${@:--m not slow}"

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The directory: users by number and by name, refreshed without a gap."""
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,9 @@ from ringback.pbx.accounts import new_user
 from ringback.pbx.directory import Directory, dialled_name
 from ringback.pbx.operator import put_operators
 from ringback.server.storage import DeviceRecord, MemoryStore, StorageError, UserRecord
+from ringback.server.storage.sealed_digests import Sealed
+from ringback.server.storage.sealing import Sealer
+from ringback.server.storage.sqlite import SqliteStore
 
 
 def directory(*users: UserRecord) -> tuple[Directory, MemoryStore]:
@@ -144,3 +149,29 @@ async def test_who_answers_for_the_office_is_read_again_with_the_devices() -> No
 @given(st.text(max_size=40), st.sampled_from([" ", ".", "_", "-", " - "]))
 def test_every_way_to_write_the_gaps_of_a_name_dials_the_same(text: str, gap: str) -> None:
     assert dialled_name(text.replace(" ", gap)) == dialled_name(text)
+
+
+class CountedStore(SqliteStore):
+    """How often was it asked for digests that sleep?"""
+
+    asked: list[tuple[str, str]]
+
+    def _sealed_between(self, first: str, last: str) -> dict[str, Sealed]:
+        self.asked.append((first, last))
+        return super()._sealed_between(first, last)
+
+
+def test_users_that_are_read_again_while_they_sleep_wake_with_one_question(tmp_path: Path) -> None:
+    store = CountedStore.open(tmp_path / "x.db", sealer=Sealer(b"s" * 32))
+    store.asked = []
+    for number in range(100, 130):
+        store.put_user(user(str(number)))
+    people = Directory(store)
+    people.load()
+    people.wake(10)
+    del store.asked[:]
+    store.remove_user("101")
+    revoked = asyncio.run(people.refresh())
+    assert [each.number for each in revoked] == ["101"]
+    assert store.asked == [("110", "129")]
+    store.close()

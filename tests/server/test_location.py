@@ -39,7 +39,7 @@ def filled(count: int) -> MemoryStore:
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["put", "put", "put", "remove", "forget", "expire"]),
+        st.sampled_from(["put", "put", "put", "renew", "remove", "forget", "expire"]),
         st.sampled_from(["101", "102"]),
         st.sampled_from(["sip:a@10.0.0.11", "sip:b@10.0.0.12", "sip:c@10.0.0.13"]),
         st.integers(1, 100),
@@ -56,6 +56,10 @@ def test_the_tables_say_what_a_plain_dictionary_says(steps: list[tuple[str, str,
         if what == "put":
             where.commit(user, put=[binding(user, key, expires_at=now + number)], now=now)
             model[user, key] = now + number
+        elif what == "renew":
+            for known in where.bindings(user, now=now)[:1]:
+                where.renew(known, number, "call", known.cseq + 1, now, now)
+                model[user, known.key] = now + number
         elif what == "remove":
             where.commit(user, remove=[key], now=now)
             model.pop((user, key), None)
@@ -82,6 +86,27 @@ def test_what_is_refreshed_stays_however_late_somebody_looks() -> None:
     assert where.expire(now=12.0) == 2  # one was refreshed, the other one was shortened
     assert [each.key for each in where] == ["sip:a@10.0.0.11"]
     assert (where.expire(now=15.9), where.expire(now=16.0), len(where)) == (0, 1, 0)
+
+
+def test_a_renewed_binding_is_the_same_one_for_longer_or_shorter() -> None:
+    store = MemoryStore()
+    where = Location(store, wall_clock=lambda: 1000.0)
+    told: list[tuple[str, Sequence[Binding], Sequence[str]]] = []
+    bound: list[Binding] = []
+    where.commit("101", put=[one := binding("101", "sip:a@10.0.0.11", expires_at=10.0)], now=0.0)
+    where.on_changed.append(lambda user, put, remove: told.append((user, put, remove)))
+    where.on_bound.append(bound.append)
+    targets = where.targets("101", now=0.0)
+    where.renew(one, 10.0, "call", 2, 5.0, 1005.0)
+    assert where.targets("101", now=6.0) is targets
+    assert where.bindings("101", now=12.0) == [one]
+    assert (one.expires_at, one.cseq, one.registered_at) == (15.0, 2, 1005.0)
+    assert [each.expires_at for each in store.bindings(now=0)] == [1015.0]
+    where.renew(one, 3.0, "another call", 1, 6.0, 1006.0)
+    assert (where.bindings("101", now=9.0), where.targets("101", now=9.0)) == ([], ())
+    assert (where.expire(now=9.0), len(where), store.bindings(now=0)) == (1, 0, [])
+    assert told == [("101", (one,), ()), ("101", (one,), ())]
+    assert bound == []
 
 
 def test_what_expired_goes_a_few_at_a_time() -> None:

@@ -34,10 +34,10 @@ class Slow:
         return False
 
 
-def with_service(rig: Rig, slow: Slow) -> None:
-    """Put a service before the proxy."""
+def with_service(rig: Rig, slow: Slow, *, place: int = -1) -> None:
+    """Put a service before another: before the proxy, or where `place` says."""
     pipeline = rig.server.pipeline
-    pipeline.services = (*pipeline.services[:-1], slow, pipeline.services[-1])
+    pipeline.services = (*pipeline.services[:place], slow, *pipeline.services[place:])
 
 
 def test_requests_of_one_call_keep_their_order_while_a_service_waits() -> None:
@@ -49,7 +49,7 @@ def test_requests_of_one_call_keep_their_order_while_a_service_waits() -> None:
         await leg.answered(200)
         await bob.peer.expect("ACK")
         slow = Slow()
-        with_service(rig, slow)
+        with_service(rig, slow, place=1)  # before what takes the requests of a dialog
         for method in ("INFO", "MESSAGE", "BYE"):
             leg.request(method)
         await asyncio.sleep(0.3)

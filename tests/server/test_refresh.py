@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ringback.kernel import scan
 from ringback.server.binding import Binding
 from ringback.server.nat import flow_to_contact
-from ringback.server.refresh import refreshed
+from ringback.server.refresh import refresh_time
 from ringback.server.registration import RegistrarPolicy, RegistrationError, Update, plan_update
 from ringback.sip.errors import PeerError
 from ringback.sip.flow import Address, Flow, Transport
@@ -104,11 +104,12 @@ def test_the_quick_way_is_the_careful_way(
     except (PeerError, ValueError):
         return
     assert second.head is not None
-    quick = refreshed(second.head, after, old, policy=POLICY, now=NOW, wall_now=WALL)
-    if quick is not None:
+    seconds = refresh_time(second.head, after, old, POLICY)
+    if seconds:
         update = careful(second, [old], after)
+        old.renew(NOW + seconds, second.call_id, second.cseq_number, WALL)
         assert update == Update(put=update.put)
-        assert [facts(binding) for binding in update.put] == [facts(quick)]
+        assert [facts(binding) for binding in update.put] == [facts(old)]
 
 
 def plain(contact: str = "<sip:101@10.0.0.11:5060>", *, cseq: int = 2) -> tuple[bytes, Flow]:
@@ -116,10 +117,10 @@ def plain(contact: str = "<sip:101@10.0.0.11:5060>", *, cseq: int = 2) -> tuple[
     return register(contact, "10.0.0.11:5060", ["Expires: 600"], call_id="a", cseq=cseq, flow=flow), flow
 
 
-def quick(data: bytes, flow: Flow, old: Binding) -> Binding | None:
+def quick(data: bytes, flow: Flow, old: Binding) -> int:
     head = scan(data, *flow.remote)
     assert head is not None
-    return refreshed(head, flow, old, policy=POLICY, now=NOW, wall_now=WALL)
+    return refresh_time(head, flow, old, POLICY)
 
 
 def test_a_plain_refresh_takes_the_quick_way() -> None:
@@ -127,10 +128,21 @@ def test_a_plain_refresh_takes_the_quick_way() -> None:
     first = request_of(data, flow)
     assert first is not None
     (old,) = careful(first, [], flow).put
-    new = quick(*plain(), old)
-    assert new is not None
-    assert (new.expires_at, new.cseq, new.handle) == (NOW + 600, 2, old.handle)
-    assert quick(*plain("<sip:101@10.0.0.11:5060>;expires=300"), old) is not None
+    assert quick(*plain(), old) == 600
+    assert quick(*plain("<sip:101@10.0.0.11:5060>;expires=300"), old) == 300
+    assert quick(*plain("<sip:101@10.0.0.11:5060>;expires=99999"), old) == POLICY.maximum_expires
+
+
+def test_a_phone_that_is_reached_another_way_or_has_another_program_is_looked_at_with_care() -> None:
+    data, flow = plain(cseq=1)
+    first = request_of(data, flow)
+    assert first is not None
+    (old,) = careful(first, [], flow).put
+    again, _ = plain()
+    assert quick(again, Flow(Transport.UDP, Address("10.0.0.2", 5060), flow.remote), old) == 0
+    assert quick(again.replace(b"Content-Length", b"User-Agent: New/2\r\nContent-Length"), flow, old) == 0
+    old.q = 0.5
+    assert quick(again, flow, old) == 0
 
 
 def test_what_would_be_refused_is_left_to_the_careful_way() -> None:
@@ -138,7 +150,7 @@ def test_what_would_be_refused_is_left_to_the_careful_way() -> None:
     first = request_of(data, flow)
     assert first is not None
     (old,) = careful(first, [], flow).put
-    assert quick(data, flow, old) is None  # the CSeq did not rise
-    assert quick(*plain("<sip:101@10.0.0.11:5060>;expires=5", cseq=3), old) is None
+    assert quick(data, flow, old) == 0  # the CSeq did not rise
+    assert quick(*plain("<sip:101@10.0.0.11:5060>;expires=5", cseq=3), old) == 0
     with pytest.raises(RegistrationError, match="CSeq Out Of Order"):
         careful(first, [old], flow)

@@ -119,6 +119,16 @@ def test_a_nonce_serves_only_the_source_it_was_given_to() -> None:
     )
 
 
+def test_a_nonce_that_was_used_is_still_for_its_source_alone() -> None:
+    by = server()
+    nonce = nonce_of(by)
+    assert verify(by, claim(nonce)).user == "alice"
+    assert verify(by, claim(nonce, count="00000002"), source="10.6.6.6") == Verdict(
+        None, stale=True, detail="a nonce that was not made here for this source"
+    )
+    assert verify(by, claim(nonce, count="00000002")).user == "alice"
+
+
 @pytest.mark.parametrize("nonce", ["x", "0" * 56, "g" * 56, "0" * 55, "é" * 56])
 def test_a_nonce_we_did_not_make_lets_nobody_in(nonce: str) -> None:
     assert verify(server(), claim(nonce)).user is None
@@ -193,12 +203,32 @@ def test_incomplete_credentials_let_nobody_in(missing: str) -> None:
     assert verify(by, credentials).user is None
 
 
-@pytest.mark.parametrize("count", ["1", "0000000g", "00000000", "000000001", "٠٠٠٠٠٠٠١"])
+@pytest.mark.parametrize(
+    "count",
+    ["1", "0000000g", "00000000", "000000001", "٠٠٠٠٠٠٠١", "0000_001", "+0000001", " 0000001", "0x000001"],
+)
 def test_a_nonce_count_is_eight_hexadecimal_digits(count: str) -> None:
     by = server()
+    nonce = nonce_of(by)
+    assert verify(by, claim(nonce, count=count)).detail == "qop without a nonce count"
+    assert verify(by, claim(nonce)).user == "alice"  # nothing was taken
+
+
+@pytest.mark.parametrize("name", ["username", "cnonce", "nc", "nonce", "uri", "response"])
+def test_oversized_credentials_are_not_looked_at(name: str) -> None:
+    by = server()
     credentials = claim(nonce_of(by))
-    credentials.parameters["nc"] = count
-    assert verify(by, credentials).user is None
+    credentials.parameters[name] = "0" * 5000
+    assert verify(by, credentials).detail == "oversized credentials"
+
+
+def test_the_response_may_be_written_in_capitals_and_is_ascii() -> None:
+    by = server()
+    credentials = claim(nonce_of(by))
+    credentials.parameters["response"] = credentials.parameters["response"].upper()
+    assert verify(by, credentials).user == "alice"
+    credentials.parameters["response"] = "é" * 64
+    assert verify(by, credentials).detail == "incomplete credentials"
 
 
 def test_old_phones_without_qop_are_let_in_once_for_each_nonce() -> None:

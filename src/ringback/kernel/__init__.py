@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Head,
         RelayBoard,
         RelayPath,
+        Tape,
         auth_parameters,
         edit_request,
         keyed_hash,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         respond,
         scan,
         split_head,
+        without_secrets,
     )
 else:
     DatagramBatch, auth_parameters = _module.DatagramBatch, _module.auth_parameters
@@ -60,6 +62,7 @@ else:
     RelayBoard, RelayPath = _module.RelayBoard, _module.RelayPath
     Head, scan, split_head = _module.Head, _module.scan, _module.split_head
     edit_request, pop_via, respond = _module.edit_request, _module.pop_via, _module.respond
+    Tape, without_secrets = _module.Tape, _module.without_secrets
 
 __all__ = [
     "BIT",
@@ -72,6 +75,7 @@ __all__ = [
     "Head",
     "RelayBoard",
     "RelayPath",
+    "Tape",
     "auth_parameters",
     "edit_request",
     "keyed_hash",
@@ -81,4 +85,5 @@ __all__ = [
     "respond",
     "scan",
     "split_head",
+    "without_secrets",
 ]

@@ -5,7 +5,7 @@
 Each part answers the question of its namesake: `_characters.pxi` and `_lines.pxi` know octets and lines,
 `_addresses.pxi` URIs, `_hops.pxi` Via, `_reading.pxi` whole heads; then come the functions that callers
 see, in `_scan.pxi`, `_edit.pxi`, `_respond.pxi`, `_peek.pxi`, `_split.pxi`,
-`_digest.pxi`, `_datagrams.pxi`, `_overload.pxi`, `_relay.pxi` and `_relay_board.pxi`.
+`_digest.pxi`, `_datagrams.pxi`, `_overload.pxi`, `_relay.pxi`, `_relay_board.pxi`, `_secrets.pxi` and `_tape.pxi`.
 
 Every bytes object ends with a NUL, which is in no class of octets and is no line end: a loop over a class
 needs no second condition, and one octet behind the last may be looked at.
@@ -30,3 +30,5 @@ include "_relay_packets.pxi"
 include "_relay_sockets.pxi"
 include "_relay.pxi"
 include "_relay_board.pxi"
+include "_secrets.pxi"
+include "_tape.pxi"

@@ -14,6 +14,8 @@ from ringback.kernel._reference_overload import Door, keyed_hash
 from ringback.kernel._reference_peek import message_end, peek
 from ringback.kernel._reference_relay import EVENT, STRAY, UNSENT, RelayBoard, RelayPath
 from ringback.kernel._reference_scan import Head, scan
+from ringback.kernel._reference_secrets import without_secrets
+from ringback.kernel._reference_tape import Tape
 
 __all__ = [
     "EVENT",
@@ -24,6 +26,7 @@ __all__ = [
     "Head",
     "RelayBoard",
     "RelayPath",
+    "Tape",
     "auth_parameters",
     "edit_request",
     "keyed_hash",
@@ -33,6 +36,7 @@ __all__ = [
     "respond",
     "scan",
     "split_head",
+    "without_secrets",
 ]
 
 #: A header field on one line, with nothing unusual about it. Possessive: what does not match fails at once.

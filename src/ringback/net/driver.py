@@ -187,7 +187,8 @@ class StackDriver:
 
     def trust(self, flow: Flow) -> None:
         """The peer on this flow is known (a phone that registered): its connection may be silent for long."""
-        self.transports.trust(flow)
+        if flow.connection:
+            self.transports.trust(flow)
         if self._gate is not None:
             self._gate.trust(flow, self.now)
 
@@ -222,22 +223,23 @@ class StackDriver:
         """Whole messages from the transports, in the order they came; what cannot be done now waits."""
         if self._is_closed:
             return
+        now = self._loop.time()
         if self.tap is not None:
-            self.tap(False, batch, self._loop.time())
+            self.tap(False, batch, now)
         if self._watchers:
             for data, flow in batch:
                 self._show(False, data, flow)
         gate = self._gate
         if gate is not None and (len(batch) > BEHIND or not gate.is_open):
-            gate.sort(batch, self._loop.time())
+            gate.sort(batch, now)
             # Watchers shall see everything.
             self.transports.answer_by(None if self._watchers else gate.door)
             self._serve_soon(gate, 0.0)
         else:
-            self._work_on(batch)
+            self._work_on(batch, now)
 
-    def _work_on(self, batch: Sequence[tuple[bytes, Flow]]) -> None:
-        self._now = now = self._loop.time()
+    def _work_on(self, batch: Sequence[tuple[bytes, Flow]], now: float) -> None:
+        self._now = now
         is_outermost, self._is_draining = not self._is_draining, True
         receive, events, dispatch = self.stack.receive, self.stack.events, self._dispatch
         for data, flow in batch:
@@ -290,7 +292,8 @@ class StackDriver:
     def _serve(self, gate: MessageGate) -> None:
         """One slice. Then the sockets are read again, so that what is urgent can overtake."""
         self._serving = None
-        self._work_on(gate.take(self._loop.time()))
+        now = self._loop.time()
+        self._work_on(gate.take(now), now)
         answers = gate.answers()
         self.transports.send_batch(answers)
         if self.tap is not None and answers:
@@ -310,22 +313,21 @@ class StackDriver:
             return
         self._now = self._loop.time()
         self._is_draining = True
-        events, dispatch = self.stack.events, self._dispatch
+        events, dispatch, to_send = self.stack.events, self._dispatch, self.stack.to_send
         try:
             while True:
                 while events:
                     dispatch(events.popleft())
-                if not self._transmit():
+                messages = to_send()
+                if not messages:
                     break
+                self._transmit(messages)
         finally:
             self._is_draining = False
         self._arm()
 
-    def _transmit(self) -> bool:
-        """Send what the stack wants sent, in its order. False when that was nothing."""
-        messages = self.stack.to_send()
-        if not messages:
-            return False
+    def _transmit(self, messages: list[tuple[bytes, Flow]]) -> None:
+        """Send what the stack wants sent, in its order."""
         dead = self.transports.send_batch(messages)
         if self.tap is not None:
             self.tap(True, [one for one in messages if one[1] not in dead] if dead else messages, self._now)
@@ -335,7 +337,6 @@ class StackDriver:
                     self._show(True, data, flow)
         for flow in dead:
             self._guarded(self.stack.flow_failed, flow, now=self._now, detail="the connection is gone")
-        return True
 
     def _dispatch(self, event: Event) -> None:
         """The one place that catches everything: a bug in one consumer must not stop the phones of all."""

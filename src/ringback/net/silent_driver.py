@@ -81,10 +81,8 @@ class SilentDriver(StackDriver):
         remote = Address(hop.host, hop.port or DEFAULT_PORTS.get(transport, 5060))
         return Flow(transport, endpoint.local, remote, 0, endpoint.sent_by)
 
-    def _transmit(self) -> bool:
-        messages = self.stack.to_send()
+    def _transmit(self, messages: list[tuple[bytes, Flow]]) -> None:
         self.said += messages[: max(0, LIMIT - len(self.said))]
-        return bool(messages)
 
 
 class NoNetwork:

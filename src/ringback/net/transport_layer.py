@@ -98,14 +98,18 @@ class TransportLayer:
         """Send in this order, with one system call a datagram socket. The result: the flows that are dead."""
         dead: list[Flow] = []
         datagrams: dict[Address, list[tuple[bytes, Address]]] = {}
+        local: Address | None = None  # where the message before left from: as a rule they all do
+        waiting: list[tuple[bytes, Address]] = []
         for data, flow in messages:
             if flow.transport is not UDP:
                 if not self._send_on_connection(data, flow):
                     dead.append(flow)
-            elif (waiting := datagrams.get(flow.local)) is not None:
+            elif flow.local is local:
                 waiting.append((data, flow.remote))
             elif flow.local in self._sockets:
-                datagrams[flow.local] = [(data, flow.remote)]
+                local = flow.local
+                waiting = datagrams.setdefault(local, [])
+                waiting.append((data, flow.remote))
             else:
                 dead.append(flow)
         for local, batch in datagrams.items():

@@ -41,8 +41,8 @@ _UNSAFE = re.compile(r"[^0-9A-Za-z+@._-]+")
 async def calls(system: PhoneSystem, arguments: Arguments) -> Answer:
     """Those that are on."""
     limit = _limit(arguments.get("limit"))
-    live = list(system.server.book.live.values())
-    return {"calls": [record.described() for record in live[: -limit - 1 : -1]], "total": len(live)}
+    book = system.server.book
+    return {"calls": [record.described() for record in book.newest(limit)], "total": book.count}
 
 
 async def call(system: PhoneSystem, arguments: Arguments) -> Answer:

@@ -113,12 +113,15 @@ class Directory:
         async with self._refreshing:
             before, devices_before = self._by_number, self._devices
             users = await _read(self._store.users)
+            asleep = [user.ha1s for user in reversed(self._asleep)]
+            await _read(lambda: wake(asleep))  # `_revoked` compares them, and each alone would ask the disk
             devices, operators = await _read(self._read_devices)
             self._take(users)
             self._asleep.clear()
             self._take_devices(devices)
             self.operators = operators
-            return self._revoked(before.values()) | self._revoked_devices(devices_before)
+            revoked = await _read(lambda: self._revoked(before.values()))
+            return revoked | self._revoked_devices(devices_before)
 
     async def refresh_devices(self) -> frozenset[Revoked]:
         """The same without the users, who may be very many: devices, guests, who answers for the office."""

@@ -33,7 +33,7 @@ REGISTRAR_EXTENSIONS = frozenset(("path", "outbound"))
 #: Extensions we obey in a Proxy-Require. RFC 3329 and its like are later chapters.
 PROXY_EXTENSIONS: frozenset[str] = frozenset()
 
-_MAX_BREADTH = BIT["max-breadth"]
+_ROUTE, _MAX_BREADTH = BIT["route"], BIT["max-breadth"]
 _REQUIREMENTS = BIT["require"] | BIT["proxy-require"]
 
 
@@ -66,21 +66,29 @@ class Admission:
         self.policy = policy
 
     def serve(self, exchange: Exchange) -> bool:
-        self._locality.learn(exchange.flow)
-        self._routes.take(exchange)
-        request = exchange.request
+        if exchange.flow.connection:
+            self._locality.learn(exchange.flow)
+        present, request = exchange.present, exchange.request
+        if present & _ROUTE or exchange.to_tag is not None:
+            self._routes.take(exchange)
         if exchange.transaction is None:
-            return exchange.to_tag is None or exchange.max_forwards == 0 or self._is_looping(exchange)
+            is_stray = exchange.to_tag is None or exchange.max_forwards == 0
+            return is_stray or (exchange.dialog is None and self._is_looping(exchange))
+        is_new, head = exchange.dialog is None, request.head
         return (
-            self._refuses_uri(exchange)
-            or self._refuses_hops(exchange)
-            or (exchange.present & _REQUIREMENTS != 0 and self._refuses_extensions(exchange))
+            ((head is None or len(head.target) > self.policy.max_target) and self._refuses_uri(exchange))
+            or (exchange.max_forwards == 0 and self._refuses_hops(exchange))
+            or (is_new and self._is_looping(exchange) and self._refuses_loop(exchange))
+            or (present & _MAX_BREADTH != 0 and self._refuses_breadth(exchange))
+            or (present & _REQUIREMENTS != 0 and self._refuses_extensions(exchange))
             or (request.method == "OPTIONS" and self._answers_options(exchange))
-            or (exchange.dialog is None and self._refuses_method(exchange))
+            or (is_new and self._refuses_method(exchange))
         )
 
     def _refuses_uri(self, exchange: Exchange) -> bool:
-        """16.3 item 2: 416 for schemes that nobody here can route; 414 for what is no address any more."""
+        """16.3 item 2: 416 for schemes that nobody here can route (the kernel reads SIP URIs only); 414 for
+        what is no address any more.
+        """
         request = exchange.request
         if len(request.target) > self.policy.max_target:
             exchange.refuse(414, clauses.LONG_ADDRESS, len(request.target))
@@ -89,17 +97,12 @@ class Admission:
         return exchange.is_answered
 
     def _refuses_hops(self, exchange: Exchange) -> bool:
-        """16.3 items 3 and 4, RFC 5393 5.3.3."""
-        request = exchange.request
-        if exchange.max_forwards == 0 and request.method != "REGISTER":
-            if request.method == "OPTIONS":
-                self._describe_ourselves(exchange)
-            else:
-                exchange.refuse(483, clauses.NO_HOPS)
-        elif self._is_looping(exchange):
-            exchange.refuse(482, clauses.LOOPING)
-        elif exchange.present & _MAX_BREADTH and request.max_breadth == 0 and not self._is_for_us(exchange):
-            exchange.refuse(440, clauses.NO_BREADTH)
+        """16.3 item 3."""
+        method = exchange.request.method
+        if method == "OPTIONS":
+            self._describe_ourselves(exchange)
+        elif method != "REGISTER":
+            exchange.refuse(483, clauses.NO_HOPS)
         return exchange.is_answered
 
     def _is_looping(self, exchange: Exchange) -> bool:
@@ -107,10 +110,21 @@ class Admission:
         Record-Route goes to one place, which the token names.
         """
         request = exchange.request
-        if exchange.dialog is not None or request.method == "REGISTER":
+        if request.method == "REGISTER":
             return False
         exchange.loop_hash = self._loops.hash_of(request, exchange.routes)
         return self._loops.is_loop(request, exchange.loop_hash)
+
+    def _refuses_loop(self, exchange: Exchange) -> bool:
+        """16.3 item 4."""
+        exchange.refuse(482, clauses.LOOPING)
+        return True
+
+    def _refuses_breadth(self, exchange: Exchange) -> bool:
+        """RFC 5393 5.3.3."""
+        if exchange.request.max_breadth == 0 and not self._is_for_us(exchange):
+            exchange.refuse(440, clauses.NO_BREADTH)
+        return exchange.is_answered
 
     def _refuses_extensions(self, exchange: Exchange) -> bool:
         """16.3 item 5; 8.2.2.3 where we are the one the request is for."""

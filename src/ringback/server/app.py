@@ -204,7 +204,7 @@ class Server:
         return {
             "registrations": len(self.location),
             "kept_alive": len(self.services.keep_alive),
-            "forwarding": self.services.proxy.pending,
+            "forwarding": self.services.proxy.pending + self.services.mid_dialog.pending,
             "bridged": self.services.bridge.running,
             "calls": [described_call(call, now=self.driver.now) for call in self.services.bridge.calls()],
             "applications": self.services.calls.running,

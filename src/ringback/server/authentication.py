@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ringback.kernel import BIT
+from ringback.kernel import BIT, auth_parameters
 from ringback.server import clauses
 from ringback.server.admission import CAPABILITIES
 from ringback.server.device_quirks import speaks_only_md5
@@ -25,7 +25,7 @@ from ringback.sip.message.credentials import Credentials
 from ringback.sip.message.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ringback.server.backoff import FailureTable
     from ringback.server.locality import Locality
@@ -103,7 +103,7 @@ class Authentication:
     def _serve_register(self, exchange: Exchange) -> bool:
         """10.3 steps 1 to 5: our domain, a proven user, and that user's own address of record."""
         request = exchange.request
-        if not self._locality.is_ours(request.uri):
+        if not self._locality.names_us(request.target):
             exchange.refuse(
                 403, clauses.NOT_REGISTRAR, request.target, reason="Not A Registrar For This Domain"
             )
@@ -172,20 +172,21 @@ class Authentication:
 
     def _prove(self, exchange: Exchange, *, status: int) -> Principal | None:
         """The proven sender. None: the answer (a challenge, or wait) is sent."""
-        request, now = exchange.request, exchange.driver.now
+        request, now = exchange.request, exchange.stack.now
         source = exchange.flow.remote.host
-        claimed = self._credentials(exchange)
-        if not claimed:
+        claim = self._claim(exchange)
+        if claim is None:
             exchange.decide(clauses.CHALLENGED, request.method, status)
             self._challenge(exchange, status, source, stale=False)
             return None
-        claim = claimed[0].parameters
         account = claim.get("username", "")
         wait = self._failures.wait(source, account, now=now)
         if wait > 0 and not self._is_known_flow(account, exchange.flow):
             self._send_away(exchange, account, int(wait) + 1)
             return None
-        target = self._target_of(request, claim.get("uri", ""))
+        target, uri = request.target, claim.get("uri")
+        if uri != target and uri is not None and self._is_our_address(uri):
+            target = uri
         subscriber = self._subscribers.find(account) or NOBODY
         verdict = self.digest.judge(
             claim,
@@ -194,8 +195,8 @@ class Authentication:
             request.body,
             subscriber.own_secret,
             source,
-            now=now,
-            further=subscriber.secrets_of_devices,
+            now,
+            subscriber.secrets_of_devices,
         )
         if verdict.user is not None:
             self._failures.succeeded(source, account)
@@ -213,39 +214,44 @@ class Authentication:
         facts = (account, exchange.flow.remote.host, str(delay))
         exchange.refuse(503, clauses.TOO_MANY_FAILURES, *facts, headers=[("Retry-After", str(delay))])
 
-    def _credentials(self, exchange: Exchange) -> list[Credentials]:
-        """Those for our realm; what is meant for others is not ours to judge (22.3)."""
-        fields = exchange.present & _BOTH
-        if not fields:
-            return []
-        found = _read_credentials(exchange.request, fields)
-        if len(found) == 1:  # as nearly always
-            return found if self.digest.is_ours(found[0]) else []
-        return [each for each in found if self.digest.is_ours(each)]
-
-    def _target_of(self, request: Request, text: str) -> str:
-        """What the digest may be made of: the Request-URI, or, as some phones do, the bare address of this
-        server (RFC 7616 3.4.6 leaves room for what lies between).
+    def _claim(self, exchange: Exchange) -> Mapping[str, str] | None:
+        """The credentials for our realm; what is meant for others is not ours to judge (22.3). A single line,
+        as nearly all phones write it, is read by the kernel alone: 1 us instead of 3.
         """
-        if text == request.target:
-            return text
+        fields, head = exchange.present & _BOTH, exchange.request.head
+        if not fields:
+            return None
+        text = head.value(fields) if head is not None and fields != _BOTH else None
+        if text is None:
+            return self._first_of_ours(exchange.request.credentials)
+        claim = auth_parameters(text[7:]) if text[:7] == "Digest " else None
+        if claim is None:
+            return self._first_of_ours([Credentials.parse(text)])
+        return claim if claim.get("realm") == self.digest.realm else None
+
+    def _first_of_ours(self, found: Iterable[Credentials]) -> Mapping[str, str] | None:
+        return next((each.parameters for each in found if self.digest.is_ours(each)), None)
+
+    def _is_our_address(self, text: str) -> bool:
+        """Some phones make the digest of the bare address of this server instead of the Request-URI (RFC 7616
+        3.4.6 leaves room for what lies between).
+        """
         try:
-            names_us = self._locality.is_this_server(parse_uri(text))
+            return self._locality.is_this_server(parse_uri(text))
         except PeerError:
-            names_us = False
-        return text if names_us else request.target
+            return False
 
     def _note_failure(self, exchange: Exchange, claim: Mapping[str, str], source: str, detail: str) -> None:
         """Only who answers a nonce of ours counts: a forged source address never saw one."""
         if not self.digest.made(claim.get("nonce", ""), source):
             return
-        self._failures.failed(source, claim.get("username", ""), now=exchange.driver.now)
+        self._failures.failed(source, claim.get("username", ""), now=exchange.stack.now)
         logger.info("authentication failed: %s from %s: %s", exchange.request.method, exchange.flow, detail)
 
     def _challenge(self, exchange: Exchange, status: int, source: str, *, stale: bool) -> None:
         name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
         md5_only = speaks_only_md5(_user_agent(exchange), self.policy.md5_only_agents)
-        now = exchange.driver.now
+        now = exchange.stack.now
         lines = self.digest.challenge_lines(name, source, now=now, stale=stale, md5_only=md5_only)
         answer(exchange, status, lines)
 
@@ -266,7 +272,7 @@ class Authentication:
         if self._locality.is_ours(uri):
             return True
         is_anonymous = isinstance(uri, SipUri) and uri.host == ANONYMOUS_HOST
-        return is_anonymous and (not self.policy.strangers_may_call or bool(self._credentials(exchange)))
+        return is_anonymous and (not self.policy.strangers_may_call or self._claim(exchange) is not None)
 
     def _speaks_for_itself(self, request: Request, principal: Principal) -> bool:
         uri = request.from_uri
@@ -274,12 +280,13 @@ class Authentication:
         return is_anonymous or self._is_own_address(uri, principal)
 
     def _is_own_address_of_record(self, request: Request, principal: Principal) -> bool:
-        """By its text, as nearly all phones write it: 0.3 us instead of 5."""
+        """By its text, as nearly all phones write it: with the domain of the Request-URI, which is ours.
+
+        0.3 us instead of 5.
+        """
         head = request.head
-        if head is not None:
-            user, _, host = head.to_uri.partition("@")
-            if user == f"sip:{principal.number}" and self._locality.is_our_host(host, None):
-                return True
+        if head is not None and head.to_uri == f"sip:{principal.number}@{request.target[4:]}":
+            return True
         return self._is_own_address(request.to.uri, principal)
 
     def _is_own_address(self, uri: Uri, principal: Principal) -> bool:
@@ -296,9 +303,9 @@ class Authentication:
         exchange.principal = principal
         exchange.driver.trust(exchange.flow)  # a caller who never registers keeps its connection too
         if exchange.request.method == "REGISTER":  # which travels no further, and is answered at once
-            driver, transaction = exchange.driver, exchange.transaction
+            stack, transaction = exchange.stack, exchange.transaction
             assert transaction is not None, "an ACK is no REGISTER"
-            return not driver.stack.keep(transaction, now=driver.now, answers_soon=True)
+            return not stack.keep(transaction, now=stack.now, answers_soon=True)
         exchange.decide(clauses.PROVEN, principal)
         self._drop_credentials(exchange)
         return not exchange.keep()
@@ -322,16 +329,6 @@ class Authentication:
             return Credentials.parse(line).parameters.get("realm") == self.digest.realm
         except PeerError:
             return False
-
-
-def _read_credentials(request: Request, fields: int) -> list[Credentials]:
-    """All credentials of a request; of a single line without making the header fields."""
-    head = request.head
-    if head is not None and fields != _BOTH:
-        text = head.value(fields)
-        if text is not None:
-            return [Credentials.parse(text)]
-    return request.credentials
 
 
 def _user_agent(exchange: Exchange) -> str | None:

@@ -10,6 +10,7 @@ from sys import intern
 
 from ringback.server.flow_token import HANDLE_SIZE
 from ringback.server.storage import BindingRecord
+from ringback.server.storage.store import NOTHING
 from ringback.sip.flow import Address, Flow, Transport
 from ringback.sip.message.uri import NameAddr
 
@@ -21,10 +22,10 @@ class Binding:
     how the phone reached us and, unless it deliberately registered another address, how we reach it.
     `handle` is a short name that stays the same when the binding is refreshed.
 
-    There may be a hundred thousand of these, and one is made for each REGISTER: a plain class with the text
+    There may be a hundred thousand of these: a plain class with the text
     of the contact (0.9 KB with its strings, its flow and its places in the tables of `location.py`, and 0.8
-    us; as a frozen dataclass with a parsed contact 2.3 KB and 3 us). Nobody changes one: a refresh is a new
-    binding.
+    us; as a frozen dataclass with a parsed contact 2.3 KB and 3 us). Only `Location` changes one, and nothing
+    in it that says where the phone is.
     """
 
     __slots__ = (
@@ -86,34 +87,13 @@ class Binding:
         #: Whose password the REGISTER had; a refresh says it anew.
         self.device = device
 
-    def refreshed(
-        self,
-        *,
-        expires_at: float,
-        call_id: str,
-        cseq: int,
-        flow: Flow | None,
-        user_agent: str,
-        registered_at: float,
-    ) -> Binding:
-        """The same contact without reg-id, path and q, registered once more. What is as it was is shared."""
-        return Binding(
-            self.user,
-            self.key,
-            self.contact_text,
-            expires_at,
-            1.0,
-            self.call_id if call_id == self.call_id else call_id,
-            cseq,
-            flow,
-            (),
-            self.instance,
-            0,
-            user_agent,
-            registered_at,
-            self.handle,
-            self.due,
-        )
+    def renew(self, expires_at: float, call_id: str, cseq: int, registered_at: float) -> None:
+        """The same phone registered once more, and nothing else is new: 0.4 us, and no garbage."""
+        self.expires_at = expires_at
+        if call_id != self.call_id:
+            self.call_id = call_id
+        self.cseq = cseq
+        self.registered_at = registered_at
 
     def __repr__(self) -> str:
         return f"<Binding {self.user} {self.contact_text}>"
@@ -144,7 +124,7 @@ def handle_of(user: str, key: str) -> bytes:
     return hashlib.sha256(text).digest()[:HANDLE_SIZE]
 
 
-def to_record(binding: Binding, *, now: float, wall_now: float) -> BindingRecord:
+def to_record(binding: Binding, now: float, wall_now: float) -> BindingRecord:
     """The binding as it is stored: times on the wall clock, without the connection."""
     flow = binding.flow
     local, remote = (flow.local, flow.remote) if flow is not None else (_NOWHERE, _NOWHERE)
@@ -156,7 +136,7 @@ def to_record(binding: Binding, *, now: float, wall_now: float) -> BindingRecord
         binding.q,
         binding.call_id,
         binding.cseq,
-        flow.transport.value if flow is not None else "",
+        flow.transport if flow is not None else "",
         local.host,
         local.port,
         remote.host,
@@ -167,6 +147,7 @@ def to_record(binding: Binding, *, now: float, wall_now: float) -> BindingRecord
         binding.user_agent,
         binding.registered_at,
         binding.device,
+        NOTHING,
     )
 
 

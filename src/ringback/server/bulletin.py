@@ -5,7 +5,7 @@
     bulletin.post("phone.registered", number="101")   # {"kind": "phone.registered", "at": 1767225600.0, ...}
 
 What is posted is ready for JSON. With nobody listening a post costs 0.1 us; who makes something costly for it
-asks first whether anybody `wants` it.
+asks first whether anybody `wants` it, which is a look into a set: 0.05 us.
 """
 
 from __future__ import annotations
@@ -24,24 +24,22 @@ Listener = Callable[[Event], None]
 class Bulletin:
     """The bulletin of one process. Listeners are called at once, in the event loop, and must not block."""
 
-    __slots__ = ("_listeners", "_wall_clock")
+    __slots__ = ("_listeners", "_wall_clock", "wants")
 
     def __init__(self, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._wall_clock = wall_clock
         #: Who hears what; an empty set means everything.
         self._listeners: tuple[tuple[Listener, frozenset[str]], ...] = ()
-
-    def wants(self, kind: str) -> bool:
-        """True if a post of this kind is heard by anybody."""
-        return any(not kinds or kind in kinds for _, kinds in self._listeners)
+        #: True for a kind that is heard by anybody.
+        self.wants: Callable[[str], bool] = frozenset[str]().__contains__
 
     def listen(self, listener: Listener, *, only: Collection[str] = ()) -> Callable[[], None]:
         """From now on `listener` hears all, or `only` these kinds; call what is returned to end that."""
         entry = (listener, frozenset(only))
-        self._listeners = (*self._listeners, entry)
+        self._heard_by((*self._listeners, entry))
 
         def stop() -> None:
-            self._listeners = tuple(each for each in self._listeners if each is not entry)
+            self._heard_by(tuple(each for each in self._listeners if each is not entry))
 
         return stop
 
@@ -62,3 +60,12 @@ class Bulletin:
                 listener(event)
             except Exception:
                 logger.exception("our fault: a listener failed on %s", kind)
+
+    def _heard_by(self, listeners: tuple[tuple[Listener, frozenset[str]], ...]) -> None:
+        self._listeners = listeners
+        kinds = [kinds for _, kinds in listeners]
+        self.wants = frozenset().union(*kinds).__contains__ if all(kinds) else _everything
+
+
+def _everything(_: str) -> bool:
+    return True

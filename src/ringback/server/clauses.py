@@ -150,7 +150,12 @@ def _registered(user: str, bindings: Sequence[Binding], removed: Sequence[str], 
     return Words(f"REGISTER of {user}", "; ".join([*kept, *gone]) or "nothing changed", (), "RFC 3261 10.3")
 
 
+def _refreshed(binding: Binding, seconds: int) -> Words:
+    return Words(f"REGISTER of {binding.user}", f"{binding.uri_text} for {seconds} s", (), "RFC 3261 10.3")
+
+
 REGISTERED = Clause("registrar", "bindings", "passed", words=_registered)
+REFRESHED = Clause("registrar", "bindings", "passed", words=_refreshed)
 NOT_REGISTERED = Clause("registrar", "bindings", "refused", "REGISTER of {0}", "{1}: {2}", "RFC 3261 10.3")
 
 # --- destination --------------------------------------------------------------------------------------

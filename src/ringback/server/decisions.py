@@ -132,8 +132,9 @@ class Decisions:
             shelf = self._others
         else:
             shelf = self._calls
-        found = shelf.notes.get(request.call_id)
-        return shelf.begin(request.call_id, exchange.stack.now) if found is None else found
+        call_id = request.call_id
+        found = shelf.notes.get(call_id)
+        return shelf.begin(call_id, exchange.stack.now) if found is None else found
 
     def note(self, call_id: str, now: float, clause: Clause, *facts: Any) -> None:
         """One more decision about a call that is on."""

@@ -14,22 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ringback.kernel import BIT
 from ringback.server import clauses
 from ringback.server.best_response import best_response
-from ringback.server.branch import NEVER, Branch, BranchState, ForkingPolicy
+from ringback.server.branch import CANCELLED, DONE, NEVER, RINGING, WAITING, Branch, ForkingPolicy
+from ringback.server.plain_request import answer
 from ringback.server.targets import Target, is_same_target, serial_groups
-from ringback.sip.events import (
-    CancelReceived,
-    Event,
-    RequestTimedOut,
-    ResponseReceived,
-    ServerTransactionFailed,
-    TransportFailed,
-)
+from ringback.sip.events import CancelReceived, Event, ServerTransactionFailed
 
 if TYPE_CHECKING:
     from ringback.server.forwarding import Forwarder
@@ -72,11 +65,10 @@ class ResponseContext:
         "exchange",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made for every INVITE, and keywords cost
         self,
         exchange: Exchange,
         targets: Iterable[Target],
-        *,
         forwarding: Forwarder,
         policy: ForkingPolicy,
         closed: Callable[[ResponseContext], None],
@@ -102,7 +94,7 @@ class ResponseContext:
         self.exchange.transaction.consumer = self.receive_upstream
         self.exchange.undo = self._abandon
         if self._is_invite:
-            self.exchange.respond(100)
+            answer(self.exchange, 100, b"")
         self._go_on()
 
     # --- from the caller
@@ -127,38 +119,27 @@ class ResponseContext:
 
     # --- from the branches
 
-    def receive(self, branch: Branch, event: Event) -> None:
-        """What came of one branch."""
-        try:
-            if isinstance(event, ResponseReceived):
-                self._receive_response(branch, event.response, event.transaction.flow)
-            elif isinstance(event, RequestTimedOut):
-                self._fail(branch, 408)
-            elif isinstance(event, TransportFailed):
-                self._fail(branch, 430 if branch.target.is_registered else 503)
-        except Exception as error:  # noqa: BLE001 (logged there)
-            self.exchange.fail(error)
-
-    def _receive_response(self, branch: Branch, received: Response, flow: Flow | None) -> None:
-        if received.status == 100:
-            return  # step 2: it tells this hop that the next one is at work
+    def receive_response(self, branch: Branch, received: Response, flow: Flow | None) -> None:
+        """Each but the 100, which tells this hop only that the next one is at work (step 2)."""
+        status = received.status
+        if status == 100:
+            return
         response = self._forwarding.pass_back(received, flow) if flow is not None else None
         if response is None:
-            if received.status >= 200:  # cancelled before a way was found: made by our own stack
-                self._fail(branch, received.status)
-            return
-        if response.status < 200:
+            if status >= 200:  # cancelled before a way was found: made by our own stack
+                self.fail(branch, status)
+        elif status < 200:
             self._progress(branch, response)
-        elif response.status < 300:
+        elif status < 300:
             self._succeed(branch, response)
         elif branch.is_pending:
             self._refuse(branch, response)
 
     def _progress(self, branch: Branch, response: Response) -> None:
         """Steps 2 and 5: restart Timer C, and tell the caller."""
-        if branch.state is BranchState.WAITING:
-            branch.state = BranchState.RINGING
-        if branch.state is not BranchState.RINGING:
+        if branch.state is WAITING:
+            branch.state = RINGING
+        if branch.state is not RINGING:
             return
         if self._is_invite:
             branch.gives_up_at = self.exchange.stack.now + self._policy.timer_c
@@ -176,11 +157,11 @@ class ResponseContext:
         if self._pending:
             self._cancel_pending(ANSWERED_ELSEWHERE)
         else:
-            self._conclude()
+            self._end()
 
     def _refuse(self, branch: Branch, response: Response) -> None:
         """Steps 4 to 6: a 3xx may name more targets, a 6xx ends all search."""
-        was_cancelled_by_us = branch.state is BranchState.CANCELLED and not self._is_cancelled
+        was_cancelled_by_us = branch.state is CANCELLED and not self._is_cancelled
         self._finish(branch)
         if response.status == 430 and self._try_alternate(branch):
             return
@@ -198,11 +179,11 @@ class ResponseContext:
             self._cancel_pending(DECLINED_EVERYWHERE)
         self._go_on()
 
-    def _fail(self, branch: Branch, status: int) -> None:
+    def fail(self, branch: Branch, status: int) -> None:
         """16.8, 16.9: nothing came back, or nothing could be sent."""
         if not branch.is_pending:
             return
-        was_cancelled = branch.state is BranchState.CANCELLED
+        was_cancelled = branch.state is CANCELLED
         self._finish(branch)
         if not was_cancelled:
             if self._try_alternate(branch):
@@ -263,7 +244,7 @@ class ResponseContext:
         return max(0, allowed - given)
 
     def _launch(self, target: Target, breadth: int) -> None:
-        branch = Branch(target, breadth)
+        branch = Branch(self, target, breadth)
         self.branches.append(branch)
         self._pending += 1
         if target.is_gone:
@@ -277,11 +258,11 @@ class ResponseContext:
             self._forwarding.prepare(self.exchange, target, breadth=breadth),
             now=stack.now,
             flow=target.flow,
-            consumer=partial(self.receive, branch),
+            consumer=branch.receive,
             branch_suffix=self.exchange.loop_hash,
             hand_over=True,
         )
-        if not branch.is_pending:
+        if branch.state is DONE:
             return
         branch.transaction = transaction
         if self._is_invite:
@@ -294,7 +275,7 @@ class ResponseContext:
         """Look at the clock at `instant`, or before. One alarm serves the ring time, Timer C of all branches
         and the patience after a CANCEL; what is put off later (Timer C, by every 1xx) does not move it.
         """
-        if instant == NEVER or (self._alarm is not None and self._alarm.at <= instant):
+        if instant == NEVER or (self._alarm is not None and self._alarm.due_at <= instant):
             return
         if self._alarm is not None:
             self._alarm.cancel()
@@ -319,7 +300,7 @@ class ResponseContext:
         does not wait as long for a dead phone.
         """
         branch.gives_up_at = NEVER
-        if branch.state is not BranchState.CANCELLED:
+        if branch.state is not CANCELLED:
             self._cancel(branch, None)
         elif branch.transaction is not None and not branch.transaction.last_status:
             self._finish(branch)
@@ -334,9 +315,9 @@ class ResponseContext:
     def _cancel(self, branch: Branch, reason: str | None) -> None:
         """16.10 and 9.1. Only an INVITE can be cancelled; its final response is still awaited."""
         transaction = branch.transaction
-        if not self._is_invite or transaction is None or branch.state is BranchState.CANCELLED:
+        if not self._is_invite or transaction is None or branch.state is CANCELLED:
             return
-        branch.state, branch.gives_up_at = BranchState.CANCELLED, NEVER
+        branch.state, branch.gives_up_at = CANCELLED, NEVER
         if not transaction.last_status:
             branch.gives_up_at = self.exchange.stack.now + SILENCE
             self._watch(branch.gives_up_at)
@@ -346,10 +327,10 @@ class ResponseContext:
         self.exchange.stack.cancel(transaction, now=self.exchange.stack.now, reason=reason)
 
     def _finish(self, branch: Branch) -> None:
-        if branch.state is BranchState.DONE:
+        if branch.state is DONE:
             return
         self._pending -= 1
-        branch.state, branch.gives_up_at = BranchState.DONE, NEVER
+        branch.state, branch.gives_up_at = DONE, NEVER
         if branch.transaction is not None:
             branch.transaction.shed()
             branch.transaction = None
@@ -395,5 +376,6 @@ class ResponseContext:
             self._alarm.cancel()
         self._alarm = None
         self._failures.clear()
+        self.branches.clear()
         self.exchange.close()
         self._closed(self)

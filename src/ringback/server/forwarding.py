@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ringback.kernel import BIT
 from ringback.server.asserted_identity import CLAIM_BITS, assertion, strip_challenges, wants_privacy
-from ringback.server.flow_token import FlowTokens, Side
+from ringback.server.flow_token import FlowTokens
 from ringback.server.nat import is_numeric, rewrite_contact
 from ringback.server.record_route import DIALOG_METHODS, record_route
 from ringback.sip.flow import Address, Flow, Transport
@@ -23,12 +23,15 @@ from ringback.sip.message.uri import SipUri
 from ringback.sip.routing import turn_for_strict_router
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ringback.net.driver import StackDriver
     from ringback.server.location import Location
     from ringback.server.pipeline import Exchange
+    from ringback.server.subscribers import Principal
     from ringback.server.targets import Target
     from ringback.sip.message.message import Request, Response
-    from ringback.sip.message.uri import Uri
+    from ringback.sip.message.uri import NameAddr, Uri
 
 #: 16.6 step 3: what a request without Max-Forwards gets.
 MAX_FORWARDS = 70
@@ -57,30 +60,28 @@ class Forwarder:
 
     def prepare(self, exchange: Exchange, target: Target, *, breadth: int) -> Request:
         """Steps 1 to 6: the copy for `target`, which may create `breadth` branches in its turn."""
-        hops = exchange.max_forwards
-        on_top, at_end, is_new = b"", _max_breadth(breadth), exchange.dialog is None
-        if is_new and target.is_registered:
-            at_end += self._identity_of_caller(exchange)
-        is_recorded = is_new and exchange.request.method in DIALOG_METHODS and exchange.to_tag is None
+        if exchange.dialog is not None:
+            return self.prepare_mid_dialog(exchange, target.route, breadth)
+        on_top, at_end = b"", _max_breadth(breadth)
+        if target.is_registered and exchange.principal is not None:
+            at_end += self._identity_of_caller(exchange, exchange.principal)
+        is_recorded = exchange.to_tag is None and exchange.request.method in DIALOG_METHODS
         if is_recorded and self.policy.record_route:
             on_top = self._record_route(exchange, target)
-        request = exchange.request.edited(
-            target=target.text if is_new else None,
-            max_forwards=MAX_FORWARDS if hops < 0 else hops - 1,
-            drop_routes=exchange.own_routes,
-            without=exchange.without | (exchange.present & _LEFT_OUT),
-            on_top=on_top + _path_of(target) if target.route else on_top,
-            at_end=at_end,
-        )
+        request = _copy(exchange, target.route, target.text, on_top, at_end)
         if is_recorded and not self.policy.record_route:
             rewrite_contact(request, exchange.flow)
-        if exchange.routes or target.route:
-            turn_for_strict_router(request)
         return request
+
+    def prepare_mid_dialog(self, exchange: Exchange, route: Sequence[NameAddr], breadth: int) -> Request:
+        """The same inside a dialog, where the Request-URI stays (step 2) and we are on the path already."""
+        return _copy(exchange, route, None, b"", _max_breadth(breadth))
 
     def pass_back(self, response: Response, flow: Flow | None) -> Response | None:
         """16.7 step 3: without our Via. None if no other is left: then it was for us."""
-        passed = response.without_top_via(response.present & CLAIM_BITS)
+        head = response.head
+        present = response.present if head is None else head.present
+        passed = response.without_top_via(present & CLAIM_BITS)
         if passed is None:
             return None
         if response.status in (401, 407):
@@ -89,10 +90,9 @@ class Forwarder:
             rewrite_contact(passed, flow)
         return passed
 
-    def _identity_of_caller(self, exchange: Exchange) -> bytes:
+    def _identity_of_caller(self, exchange: Exchange, caller: Principal) -> bytes:
         """Step 5: say who calls, unless the caller wants to stay unnamed."""
-        caller = exchange.principal
-        if caller is None or (exchange.present & _PRIVACY and wants_privacy(exchange.request)):
+        if exchange.present & _PRIVACY and wants_privacy(exchange.request):
             return b""
         return assertion(caller.number, caller.name, self.policy.domain)
 
@@ -100,32 +100,45 @@ class Forwarder:
         """Step 4: stay on the path of what may become a dialog."""
         named, came = exchange.request.facts or exchange.request, exchange.flow
         token = self._tokens.make(
-            Side(came, self._handle_of_caller(exchange)),
-            Side(target.flow, target.handle),
-            call_id=named.call_id,
-            caller_tag=named.from_tag or "",
+            (came, self._handle_of_caller(exchange, exchange.principal) if exchange.principal else b""),
+            (target.flow, target.handle),
+            named.call_id,
+            named.from_tag or "",
         )
         goes = target.flow or likely_flow(exchange.driver, exchange.flow, target)
         return record_route(came, goes, token, secure=target.has_sips)
 
-    def _handle_of_caller(self, exchange: Exchange) -> bytes:
+    def _handle_of_caller(self, exchange: Exchange, caller: Principal) -> bytes:
         """The registration of the phone that calls: the one on this flow."""
-        if exchange.principal is None:
-            return b""
-        for binding in self._location.bindings(exchange.principal.number, now=exchange.stack.now):
+        for binding in self._location.bindings(caller.number, now=exchange.stack.now):
             if binding.flow == exchange.flow:
                 return binding.handle
         return b""
 
 
+def _copy(
+    exchange: Exchange, route: Sequence[NameAddr], target: str | None, on_top: bytes, at_end: bytes
+) -> Request:
+    """All changes are noted; whoever prints the copy makes them. RFC 3327 5.4: the Path of a registration is
+    the Route to its phone.
+    """
+    hops = exchange.max_forwards
+    request = exchange.request.edited(
+        target,
+        MAX_FORWARDS if hops < 0 else hops - 1,
+        exchange.own_routes,
+        exchange.without | (exchange.present & _LEFT_OUT),
+        on_top + b"".join(header_line("Route", str(each)) for each in route) if route else on_top,
+        at_end,
+    )
+    if exchange.routes or route:
+        turn_for_strict_router(request)
+    return request
+
+
 @lru_cache(64)
 def _max_breadth(breadth: int) -> bytes:
     return b"Max-Breadth: %d\r\n" % breadth
-
-
-def _path_of(target: Target) -> bytes:
-    """RFC 3327 5.4: the Path of a registration is the Route to its phone."""
-    return b"".join(header_line("Route", str(route)) for route in target.route)
 
 
 def likely_flow(driver: StackDriver, came: Flow, target: Target) -> Flow:

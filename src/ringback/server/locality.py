@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ringback.sip.message.uri import SipUri, TelUri
+from ringback.sip.message.uri import SHORT, SipUri, TelUri, parse_uri
 
 if TYPE_CHECKING:
     from ringback.net.endpoint import Endpoint
@@ -21,6 +21,9 @@ LOOPBACKS = ("127.0.0.1", "::1", "localhost")
 #: Local addresses learnt from connections, at most: a machine has few, and strangers cannot add any.
 LEARNT_LIMIT = 64
 
+#: URIs that are remembered as ours or not.
+NAMED_LIMIT = 1024
+
 
 class Locality:
     """Knows which hosts and ports are this server."""
@@ -30,9 +33,11 @@ class Locality:
         self._hosts = self._domains.union(canonical_host(address) for address in addresses)
         self._ports: frozenset[int] = frozenset()
         self._learnt = 0
+        self._named: dict[str, bool] = {}
 
     def add_endpoint(self, endpoint: Endpoint) -> None:
         """A socket of ours: its addresses and ports mean us."""
+        self._named.clear()
         for address in (endpoint.local, endpoint.advertise or endpoint.local):
             self._ports |= {address.port}
             if address.host in WILDCARDS:
@@ -46,13 +51,17 @@ class Locality:
         if host not in self._hosts and host not in WILDCARDS and self._learnt < LEARNT_LIMIT:
             self._hosts |= {canonical_host(host)}
             self._learnt += 1
+            self._named.clear()
 
     def is_ours(self, uri: Uri) -> bool:
         """True when the resource behind `uri` is for us to find: sip:user@our-domain, or a telephone
         number.
         """
         if isinstance(uri, SipUri):
-            return self.is_our_host(uri.host, uri.port)
+            host, port = uri.host, uri.port
+            return (port is None or port in self._ports) and (
+                host in self._hosts or self.is_our_host(host, port)
+            )
         return isinstance(uri, TelUri)
 
     def is_our_host(self, host: str, port: int | None) -> bool:
@@ -60,6 +69,20 @@ class Locality:
         if port is not None and port not in self._ports:
             return False
         return host in self._hosts or canonical_host(host) in self._hosts
+
+    def names_us(self, text: str) -> bool:
+        """True when the SIP URI in `text` names a host and port of ours. Remembered: for what is the same in
+        one request after the other (0.1 us).
+        """
+        known = self._named.get(text)
+        if known is None:
+            uri = parse_uri(text)
+            known = isinstance(uri, SipUri) and self.is_our_host(uri.host, uri.port)
+            if len(self._named) >= NAMED_LIMIT:
+                self._named.clear()
+            if len(text) <= SHORT:
+                self._named[text] = known
+        return known
 
     def is_our_socket(self, uri: Uri) -> bool:
         """True when sending to `uri` would send to ourselves: a missing port is the default one."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -69,7 +70,7 @@ class Location:
         self._store = store
         self._wall_clock = wall_clock
         self._restore = restore
-        #: Told of each binding that a REGISTER made or refreshed, here or in another process.
+        #: Told of each binding that a REGISTER made or moved, here or in another process.
         self.on_bound: list[Callable[[Binding], None]] = []
         #: Told of each change of this process: what `apply` of another process takes.
         self.on_changed: list[Changed] = []
@@ -148,9 +149,23 @@ class Location:
         for key in remove:
             self._store.remove_binding(user, key)
         for binding in put:
-            self._store.put_binding(to_record(binding, now=now, wall_now=self._wall_clock()))
+            self._store_later(binding, now, self._wall_clock())
         for told in self.on_changed:
             told(user, put, remove)
+
+    def renew(  # noqa: PLR0917 - called for nearly every REGISTER, and keywords cost
+        self, binding: Binding, seconds: float, call_id: str, cseq: int, now: float, wall_now: float
+    ) -> None:
+        """The phone of this binding said once more that it is there: it stays for so many seconds."""
+        expires_at = now + seconds
+        if expires_at < binding.expires_at:
+            self._targets.pop(binding.user, None)
+        binding.renew(expires_at, call_id, cseq, wall_now)
+        if expires_at < binding.due:
+            self._enter(binding, binding.due)
+        self._store_later(binding, now, wall_now)
+        for told in self.on_changed:
+            told(binding.user, (binding,), ())
 
     def apply(self, user: str, *, put: Iterable[Binding] = (), remove: Iterable[str] = ()) -> None:
         """The same in memory only: a change that another process has committed."""
@@ -190,9 +205,7 @@ class Location:
         some = list(islice(due, limit))
         for binding, second in some:
             if binding.expires_at > now:
-                self._expiring.leave(binding.handle, second)
-                binding.due = binding.expires_at
-                self._expiring.enter(binding.handle, binding.due)
+                self._enter(binding, second)
             else:
                 self.apply(binding.user, remove=(binding.key,))
                 self._store.remove_binding(binding.user, binding.key)
@@ -251,10 +264,19 @@ class Location:
         if old is not None and old.due <= binding.expires_at:
             binding.due = old.due  # looked at again then: a refresh moves nothing
             return
-        if old is not None:
-            self._expiring.leave(handle, old.due)
+        self._enter(binding, None if old is None else old.due)
+
+    def _enter(self, binding: Binding, before: float | None) -> None:
+        """Into the calendar, for when it expires; `before` is where it was."""
+        if before is not None:
+            self._expiring.leave(binding.handle, before)
         binding.due = binding.expires_at
-        self._expiring.enter(handle, binding.due)
+        self._expiring.enter(binding.handle, binding.due)
+
+    def _store_later(self, binding: Binding, now: float, wall_now: float) -> None:
+        """Whoever writes makes the record, of the binding as it is then: most are replaced before."""
+        record = partial(to_record, binding, now, wall_now)
+        self._store.put_binding_later(binding.user, binding.key, record)
 
     def _forget(self, user: str, key: str) -> None:
         known = _listed(self._by_user.get(user, ()))

@@ -21,6 +21,7 @@ from ringback.sip.identifiers import branch_suffix
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ringback.kernel import Head
     from ringback.sip.message.message import Request
 
 #: 64 bits: 16 characters.
@@ -53,9 +54,11 @@ class LoopDetector:
         Max-Forwards, Via and Max-Breadth change at every hop and are left out; so are credentials, which
         are taken off where they are checked.
         """
-        named, number = request.facts or request, str(request.cseq_number)
-        parts = [named.call_id, named.from_tag or "", named.to_tag or "", number, request.target, *routes]
-        if request.present & _ROUTING_BITS:
+        head = request.head
+        named: Head | Request = request if head is None else head
+        number = request.cseq_number if head is None else head.cseq
+        parts = [named.call_id, named.from_tag or "", named.to_tag or "", str(number), named.target, *routes]
+        if named.present & _ROUTING_BITS:
             for name in ROUTING_FIELDS:
                 parts += request.reading.get_all(name)
         keyed = self._hashes.copy()

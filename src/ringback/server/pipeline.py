@@ -24,14 +24,14 @@ from ringback.server.decisions import NOTES, Decisions
 from ringback.server.log_limit import LogLimit
 from ringback.sip.errors import PeerError
 from ringback.sip.events import AckReceived, CancelReceived, Event, RequestReceived
-from ringback.sip.flow import Transport
 
 if TYPE_CHECKING:
     from ringback.net.driver import StackDriver
     from ringback.server.call_records.book import CallBook
+    from ringback.server.call_records.parties import PassedCall
     from ringback.server.call_records.record import CallRecord
     from ringback.server.decisions import Clause
-    from ringback.server.flow_token import Onward
+    from ringback.server.flow_token import Side
     from ringback.server.routing import Decision
     from ringback.server.subscribers import Principal
     from ringback.sip.flow import Flow
@@ -91,7 +91,12 @@ class Exchange:
         transaction: ServerTransaction | None = None,
         decisions: Decisions | None = None,
     ) -> None:
-        self.replace_request(request)
+        head = request.head
+        if head is None:
+            self.replace_request(request)
+        else:  # what every service asks is asked once: each would cost 0.1 us each time
+            self.request, self.to_tag = request, head.to_tag
+            self.present, self.max_forwards = head.present, head.max_forwards
         self.decisions = decisions
         self.notes: list[Any] | None = None
         self.flow = flow
@@ -99,7 +104,7 @@ class Exchange:
         self.stack = driver.stack
         self.transaction = transaction
         self.principal: Principal | None = None
-        self.dialog: Onward | None = None
+        self.dialog: Side | None = None
         """Where its dialog leads, when the request came along our own Record-Route."""
         self.decision: Decision | None = None
         self.own_routes = 0
@@ -112,7 +117,7 @@ class Exchange:
         self.is_answered = False
         self.status = 0
         """Of the last response that was sent."""
-        self.record: CallRecord | None = None
+        self.record: CallRecord | PassedCall | None = None
         """What is written down of the call that it begins."""
         self.undo: Callable[[], None] | None = None
         """Called when something of ours raises: there may be branches to cancel."""
@@ -123,18 +128,10 @@ class Exchange:
         return self.transaction.request if self.transaction is not None else self.request
 
     def replace_request(self, request: Request) -> None:
-        """From now on `request` is served: our own copy, with changes.
-
-        What every service asks of it is asked once: each of these would cost 0.1 us each time.
-        """
-        self.request = request
-        head = request.head
-        if head is not None:
-            self.present, self.to_tag, self.max_forwards = head.present, head.to_tag, head.max_forwards
-        else:
-            hops = request.max_forwards
-            self.present, self.to_tag = request.present, request.to_tag
-            self.max_forwards = -1 if hops is None else hops
+        """From now on `request` is served: our own copy, with changes."""
+        hops = request.max_forwards
+        self.request, self.to_tag = request, request.to_tag
+        self.present, self.max_forwards = request.present, -1 if hops is None else hops
 
     def decide(self, clause: Clause, *facts: Any) -> None:
         """Note what was decided; it is put into words when somebody asks."""
@@ -155,11 +152,18 @@ class Exchange:
 
     def keep(self) -> bool:
         """From now on the transaction is stored. False: there is nothing more to do (a repetition, or no
-        room).
+        room). That it is answered in time is seen to at the end of the walk: most are by then.
         """
-        if self.transaction is None or self.transaction.is_kept:
+        transaction = self.transaction
+        if transaction is None or transaction.is_kept:
             return True
-        return self.stack.keep(self.transaction, now=self.stack.now)
+        return self.stack.keep(transaction, now=self.stack.now, answers_soon=True)
+
+    def see_to_trying(self) -> None:
+        """A 100 is due, in a while, if the transaction is kept and nothing was said yet (RFC 3261 17.2.1)."""
+        transaction = self.transaction
+        if transaction is not None and transaction.is_kept and not transaction.last_status:
+            transaction.start(self.stack.now)
 
     def close(self) -> None:
         """It is answered, or about to be: only what another 2xx needs is still kept, and no way from here to
@@ -201,7 +205,7 @@ class Exchange:
         respond = stack.respond
         if not transaction.is_kept:
             respond = stack.respond_stateless
-            if self.flow.transport is Transport.UDP:
+            if not self.flow.is_reliable:
                 keep_small(response, transaction.request)
         try:
             respond(transaction, response, now=stack.now)
@@ -257,12 +261,22 @@ class Pipeline:
 
     def receive(self, event: Event) -> None:
         """The driver's handler: events that nobody asked for."""
+        assert self.driver is not None
         if isinstance(event, RequestReceived):
-            self._begin(event.request, event.flow, event.transaction)
+            exchange = Exchange(event.request, event.flow, self.driver, event.transaction, self._decisions)
         elif isinstance(event, AckReceived):
-            self._begin(event.request, event.flow, None)
-        elif isinstance(event, CancelReceived):
-            self._cancel(event.transaction)
+            exchange = Exchange(event.request, event.flow, self.driver, None, self._decisions)
+        else:
+            if isinstance(event, CancelReceived):
+                self._cancel(event.transaction)
+            return
+        queue = self._waiting.get(exchange.request.call_id) if self._waiting else None
+        if queue is None:
+            self._walk(exchange, 0)
+        elif len(queue) < QUEUE_LIMIT:
+            queue.append(exchange)
+        else:
+            exchange.respond(500, headers=[("Retry-After", "5")])
 
     async def close(self) -> None:
         """Stop what still waits."""
@@ -271,36 +285,26 @@ class Pipeline:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, request: Request, flow: Flow, transaction: ServerTransaction | None) -> None:
-        assert self.driver is not None
-        exchange = Exchange(request, flow, self.driver, transaction, self._decisions)
-        queue = self._waiting.get(request.call_id) if self._waiting else None
-        if queue is None:
-            self._walk(exchange, 0)
-        elif len(queue) < QUEUE_LIMIT:
-            queue.append(exchange)
-        else:
-            exchange.respond(500, headers=[("Retry-After", "5")])
-
     def _walk(self, exchange: Exchange, start: int) -> None:
-        """Inside the guard. What is refused at once is written down."""
+        """Inside the guard: from service to service, until one answers or wants to wait. What is refused at
+        once is written down.
+        """
         try:
-            self._serve(exchange, start)
+            for index, service in enumerate(self.services[start:], start + 1):
+                outcome = service.serve(exchange)
+                if outcome is True or exchange.is_answered:
+                    break
+                if outcome is not False:
+                    self._wait(exchange, outcome, index)
+                    break
+            else:
+                exchange.respond(404)
         except Exception as error:  # noqa: BLE001 (logged there)
             exchange.fail(error)
         if exchange.status >= 300:
             self._refused(exchange)
-
-    def _serve(self, exchange: Exchange, start: int) -> None:
-        """From service to service, until one answers or wants to wait."""
-        for index in range(start, len(self.services)):
-            outcome = self.services[index].serve(exchange)
-            if outcome is True or exchange.is_answered:
-                return
-            if outcome is not False:
-                self._wait(exchange, outcome, index + 1)
-                return
-        exchange.respond(404)
+        elif not exchange.status and start == 0 and exchange.transaction is not None:
+            exchange.see_to_trying()
 
     def _refused(self, exchange: Exchange) -> None:
         if self._book is not None and exchange.request.method == "INVITE" and exchange.to_tag is None:

@@ -17,7 +17,7 @@ from ringback.kernel import BIT
 from ringback.server import clauses
 from ringback.server.nat import flow_to_contact
 from ringback.server.plain_request import answer
-from ringback.server.refresh import refreshed
+from ringback.server.refresh import refresh_time
 from ringback.server.registration import RegistrarPolicy, RegistrationError, Update, plan_update
 from ringback.server.targets import target_of
 from ringback.sip.message.dates import Date
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ringback.server.locality import Locality
     from ringback.server.location import Location
     from ringback.server.pipeline import Exchange
+    from ringback.server.subscribers import Principal
     from ringback.sip.flow import Flow
     from ringback.sip.message.message import Request
     from ringback.sip.message.uri import NameAddr
@@ -56,31 +57,45 @@ class Registrar:
     def serve(self, exchange: Exchange) -> bool:
         if exchange.request.method != "REGISTER":
             return False
-        if exchange.principal is None:
+        principal = exchange.principal
+        if principal is None:
             exchange.refuse(403, clauses.NOT_REGISTERED, "nobody", 403, "nobody proved anything")
             return True
-        now, user = exchange.driver.now, exchange.principal.number
-        existing = self._location.bindings(user, now=now)
-        try:
-            update = self._refresh(exchange, existing, now) or self._update(exchange, user, existing, now)
-        except RegistrationError as refusal:
-            exchange.decide(clauses.NOT_REGISTERED, user, refusal.status, refusal.detail)
-            exchange.respond(refusal.status, refusal.detail, headers=refusal.headers)
-            return True
-        self._commit(exchange, user, update, now)
-        exchange.decide(clauses.REGISTERED, user, update.put, update.remove, now)
+        now = exchange.stack.now
+        existing = self._location.bindings(principal.number, now=now)
+        if len(existing) != 1 or not self._refresh(exchange, existing[0], principal, now):
+            self._change(exchange, principal, existing, now)
         if exchange.transaction is not None:
             exchange.transaction.shed()  # it waits 32 s for repetitions, by the hundred thousand
         return True
 
-    def _refresh(self, exchange: Exchange, existing: list[Binding], now: float) -> Update | None:
-        head = exchange.arrived.head
-        if head is None or len(existing) != 1:
-            return None
-        binding = refreshed(
-            head, exchange.flow, existing[0], policy=self.policy, now=now, wall_now=self._wall_clock()
-        )
-        return None if binding is None else Update((binding,))
+    def _refresh(self, exchange: Exchange, binding: Binding, principal: Principal, now: float) -> bool:
+        """True when the same phone registered once more, and has its answer."""
+        head = exchange.request.head
+        if head is None or binding.device != principal.device:
+            return False
+        seconds = refresh_time(head, exchange.flow, binding, self.policy)
+        if not seconds:
+            return False
+        wall_now = self._wall_clock()
+        self._location.renew(binding, seconds, head.call_id, head.cseq, now, wall_now)
+        line = f"Contact: {binding.contact_text};expires={seconds}\r\n"
+        lines = line.encode("utf-8", "surrogateescape") + _of_every_answer(int(wall_now))
+        answer(exchange, 200, lines, exchange.stack.identifiers.tag())
+        exchange.decide(clauses.REFRESHED, binding, seconds)
+        return True
+
+    def _change(self, exchange: Exchange, principal: Principal, existing: list[Binding], now: float) -> None:
+        """All else: what is asked for is done as a whole, or not at all."""
+        user = principal.number
+        try:
+            update = self._update(exchange, user, existing, now)
+        except RegistrationError as refusal:
+            exchange.decide(clauses.NOT_REGISTERED, user, refusal.status, refusal.detail)
+            exchange.respond(refusal.status, refusal.detail, headers=refusal.headers)
+            return
+        self._commit(exchange, principal, update, now)
+        exchange.decide(clauses.REGISTERED, user, update.put, update.remove, now)
 
     def _update(self, exchange: Exchange, user: str, existing: list[Binding], now: float) -> Update:
         def flow_for(contact: NameAddr, request: Request) -> Flow | None:
@@ -107,11 +122,10 @@ class Registrar:
         if flow is None and self._locality.is_our_socket(contact.uri):
             raise RegistrationError(403, "Contact Is This Server")
 
-    def _commit(self, exchange: Exchange, user: str, update: Update, now: float) -> None:
-        principal = exchange.principal
-        if principal is not None and principal.device:
-            for binding in update.put:  # new ones all of them: nobody else has seen them yet
-                binding.device = principal.device
+    def _commit(self, exchange: Exchange, principal: Principal, update: Update, now: float) -> None:
+        user = principal.number
+        for binding in update.put:  # new ones all of them: nobody else has seen them yet
+            binding.device = principal.device
         self._location.commit(user, put=update.put, remove=update.remove, now=now)
         texts = [_with_expiry(binding, now) for binding in self._location.bindings(user, now=now)]
         lines = "".join([f"Contact: {_printable(text)}\r\n" for text in texts])
@@ -119,8 +133,7 @@ class Registrar:
             exchange,
             200,
             lines.encode("utf-8", "surrogateescape")
-            + _date(int(self._wall_clock()))
-            + b"Supported: path, outbound\r\n"
+            + _of_every_answer(int(self._wall_clock()))
             + self._extensions(exchange, update),
         )
 
@@ -147,6 +160,7 @@ def _printable(text: str) -> str:
 
 
 @lru_cache(maxsize=2)
-def _date(second: int) -> bytes:
-    """The line of this second: 3 us."""
-    return header_line("Date", str(Date(datetime.fromtimestamp(second, UTC))))
+def _of_every_answer(second: int) -> bytes:
+    """The lines of this second: 3 us."""
+    date = Date(datetime.fromtimestamp(second, UTC))
+    return header_line("Date", str(date)) + header_line("Supported", "path, outbound")

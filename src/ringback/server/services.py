@@ -28,6 +28,7 @@ from ringback.server.keep_alive import KeepAlive
 from ringback.server.locality import Locality
 from ringback.server.location import Location
 from ringback.server.loop_detection import LoopDetector
+from ringback.server.mid_dialog import MidDialog
 from ringback.server.overload.gate import OverloadGate
 from ringback.server.pipeline import Pipeline
 from ringback.server.proxy import Proxy
@@ -105,6 +106,7 @@ class Services:
         self.target_set = TargetSet(self.location, self.locality, around.dial_plan)
         self.bridge = self._make_bridge()
         self.proxy = self._make_proxy()
+        self.mid_dialog = MidDialog(self.forwarder, self.proxy, location=self.location, book=self.book)
         self.pipeline = self._make_pipeline()
         self.gate = self._make_gate()
 
@@ -199,7 +201,6 @@ class Services:
         return Proxy(
             self.forwarder,
             policies.forking_policy(self.settings),
-            location=self.location,
             target_set=self.target_set,
             recurses=self.settings.proxy.recurse_on_redirect,
             book=self.book,
@@ -209,6 +210,7 @@ class Services:
         return Pipeline(
             (
                 self.admission,
+                self.mid_dialog,
                 self.authentication,
                 self.registrar,
                 self.destination,

@@ -106,7 +106,7 @@ def are_alive(targets: Sequence[Target], is_alive: IsAlive) -> bool:
 def serial_groups(targets: Iterable[Target]) -> list[list[Target]]:
     """16.6: the same q together, one q after the other."""
     targets = list(targets)
-    if len(targets) == 1:
+    if len(targets) == 1:  # as nearly always
         return [targets]
     return [list(group) for _, group in groupby(targets, key=lambda target: target.q)]
 

@@ -24,32 +24,29 @@ class Algorithm:
     """One row of the table. `strength` orders what a client picks first (RFC 8760 2.4)."""
 
     name: str
-    hash_name: str
+    family: str
+    """The name without -sess: the key under which an HA1 is stored."""
+    make: Callable[..., Any]
     strength: int
     is_session: bool
 
-    def digest(self, data: bytes) -> str:
-        """H() of RFC 7616 3.3: lower-case hexadecimal."""
-        return _digest(self.hash_name, data)
-
-    @property
-    def family(self) -> str:
-        """The name without -sess: the key under which an HA1 is stored."""
-        return self.name.removesuffix("-sess")
+    def digest(self, text: str) -> str:
+        """H() of RFC 7616 3.3, in lower-case hexadecimal, of text."""
+        digest: str = self.make(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+        return digest
 
 
 #: 0.4 us each; 0.8 by name with `hashlib.new`.
-_MAKERS: dict[str, Callable[..., Any]] = {
-    "md5": hashlib.md5,
-    "sha256": hashlib.sha256,
-    "sha512_256": partial(hashlib.new, "sha512_256"),
-}
-_HASHES = (("MD5", "md5"), ("SHA-256", "sha256"), ("SHA-512-256", "sha512_256"))
+_HASHES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
+    ("MD5", "md5", hashlib.md5),
+    ("SHA-256", "sha256", hashlib.sha256),
+    ("SHA-512-256", "sha512_256", partial(hashlib.new, "sha512_256")),
+)
 
 #: Upper-case name -> algorithm. Adding one is adding a row to `_HASHES`, weakest first.
 ALGORITHMS: dict[str, Algorithm] = {
-    (name + suffix).upper(): Algorithm(name + suffix, hash_name, strength, bool(suffix))
-    for strength, (name, hash_name) in enumerate(_HASHES)
+    (name + suffix).upper(): Algorithm(name + suffix, name, make, strength, bool(suffix))
+    for strength, (name, hash_name, make) in enumerate(_HASHES)
     for suffix in ("", "-sess")
     if hash_name in hashlib.algorithms_available
 }
@@ -78,8 +75,7 @@ def algorithm_named(name: str | None) -> Algorithm | None:
 
 def ha1(user: str, realm: str, password: str, algorithm: str = "MD5") -> str:
     """H(user:realm:password): what is stored instead of a password. `algorithm` with or without -sess."""
-    row = ALGORITHMS[algorithm.upper()]
-    return row.digest(encoded(":".join((user, realm, password))))
+    return ALGORITHMS[algorithm.upper()].digest(f"{user}:{realm}:{password}")
 
 
 def digest_response(stored_ha1: str, proof: Proof) -> str:
@@ -87,24 +83,20 @@ def digest_response(stored_ha1: str, proof: Proof) -> str:
     algorithm, nonce, qop = proof.algorithm, proof.nonce, proof.qop
     secret = stored_ha1
     if algorithm.is_session:
-        secret = algorithm.digest(encoded(f"{stored_ha1}:{nonce}:{proof.cnonce}"))
+        secret = algorithm.digest(f"{stored_ha1}:{nonce}:{proof.cnonce}")
     if qop == "auth-int":
-        subject = algorithm.digest(encoded(f"{proof.method}:{proof.uri}:{algorithm.digest(proof.body)}"))
+        body = algorithm.make(proof.body, usedforsecurity=False).hexdigest()
+        subject = algorithm.digest(f"{proof.method}:{proof.uri}:{body}")
     else:
-        subject = _subject(algorithm.hash_name, f"{proof.method}:{proof.uri}")
+        subject = _subject(algorithm.name, proof.method, proof.uri)
     middle = f"{proof.nonce_count}:{proof.cnonce}:{qop}:" if qop else ""
-    return algorithm.digest(encoded(f"{secret}:{nonce}:{middle}{subject}"))
+    return algorithm.digest(f"{secret}:{nonce}:{middle}{subject}")
 
 
 @lru_cache(maxsize=1024)
-def _subject(hash_name: str, text: str) -> str:
+def _subject(algorithm: str, method: str, uri: str) -> str:
     """H(method:uri): all phones register at the same URI. Nothing in it is secret."""
-    return _digest(hash_name, encoded(text))
-
-
-def _digest(hash_name: str, data: bytes) -> str:
-    digest: str = _MAKERS[hash_name](data, usedforsecurity=False).hexdigest()
-    return digest
+    return ALGORITHMS[algorithm.upper()].digest(f"{method}:{uri}")
 
 
 def encoded(text: str) -> bytes:

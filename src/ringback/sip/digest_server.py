@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,11 +40,10 @@ FurtherSecrets = Callable[[str, str], Iterable[tuple[str, str]]]
 
 #: Nonce counts further behind the highest one than this are refused as replays.
 WINDOW = 64
+_ALL_BITS = (1 << WINDOW) - 1
 
-#: The longest values looked at; the parser's line limit is far above them.
-VALUE_LIMIT = 1024
-
-_NONCE_COUNT = re.compile(r"[0-9a-fA-F]{8}")
+#: The longest claim that is looked at; the parser's line limit is above it.
+CLAIM_LIMIT = 4096
 
 
 @dataclass(slots=True)
@@ -64,16 +62,19 @@ class Verdict:
 
 @dataclass(slots=True)
 class _CountWindow:
-    """Which nonce counts of one nonce were used: the highest, and a bit for each of the 64 before it."""
+    """Which nonce counts of one nonce, given to `source`, were used: the highest, and a bit for each of the
+    64 before it.
+    """
 
+    source: str = ""
     highest: int = 0
     bits: int = 0
 
     def accepts(self, count: int) -> bool:
         """Take `count` if it was never taken. Requests may overtake each other, so order is no rule."""
         if count > self.highest:
-            step = min(count - self.highest, WINDOW)
-            self.bits = (self.bits << step) & ((1 << WINDOW) - 1) | 1
+            step = count - self.highest
+            self.bits = (self.bits << step) & _ALL_BITS | 1 if step < WINDOW else 1
             self.highest = count
             return True
         position = self.highest - count
@@ -182,7 +183,6 @@ class DigestServer:
         body: bytes,
         ha1_for: StoredSecret,
         source: str,
-        *,
         now: float,
         further: FurtherSecrets = lambda user, algorithm: (),
     ) -> Verdict:
@@ -192,19 +192,24 @@ class DigestServer:
         proof = self._proof(claim, method, body)
         if isinstance(proof, str):
             return Verdict(None, stale=False, detail=proof)
-        if not is_same_target(proof.uri, request_uri):
+        if proof.uri != request_uri and not is_same_target(proof.uri, request_uri):
             return Verdict(None, stale=False, detail="the digest was made for another URI")
         device = "" if self._is_right(claim, proof, ha1_for) else _right_one(claim, proof, further)
         if device is None:
             return Verdict(None, stale=False, detail="wrong user or password")
-        problem = self._freshness(proof, source, now)
+        count = _number_of(proof.nonce_count) if proof.qop else 1
+        if not count:
+            return Verdict(None, stale=False, detail="qop without a nonce count")
+        problem = self._freshness(proof.nonce, count, source, now)
         if problem:
             return Verdict(None, stale=True, detail=problem)
-        return Verdict(claim["username"], stale=False, detail="", device=device)
+        return Verdict(claim["username"], False, "", device)
 
     def made(self, nonce: str, source: str) -> bool:
         """True if we gave this nonce to this source: whoever brings it back can receive there."""
-        return self._issued_at(nonce, source) is not None
+        if len(nonce) != 56 or not nonce.isascii():
+            return False
+        return hmac.compare_digest(nonce[24:], self._seal(nonce[:24], source))
 
     # --- nonces ---------------------------------------------------------------------------------
 
@@ -218,30 +223,22 @@ class DigestServer:
         seal.update(encoded(f"{stamp}{source}"))  # a stamp has always the same length
         return seal.hexdigest()
 
-    def _issued_at(self, nonce: str, source: str) -> float | None:
-        """When we gave this nonce to this source; None if we did not."""
-        if len(nonce) != 56 or not nonce.isascii():
-            return None
-        if not hmac.compare_digest(nonce[24:], self._seal(nonce[:24], source)):
-            return None
-        return _issued(nonce)
-
-    def _freshness(self, proof: Proof, source: str, now: float) -> str:
+    def _freshness(self, nonce: str, count: int, source: str, now: float) -> str:
         """ "" if the nonce is ours, young and this count of it unused; else why not. Takes the count."""
-        issued = self._issued_at(proof.nonce, source)
-        if issued is None:
+        window = self._windows.get(nonce)
+        is_ours = self.made(nonce, source) if window is None else window.source == source
+        if not is_ours:
             return "a nonce that was not made here for this source"
+        issued = _issued(nonce)
         if not now - self.nonce_lifetime <= issued <= now + 0.001:
             return "the nonce is too old"
-        window = self._windows.get(proof.nonce)
         if window is None:
             if issued <= self._forgotten_until:
                 return "the nonce was forgotten under load"
-            window = self._new_window(proof.nonce, now)
-        count = int(proof.nonce_count or "1", 16)  # checked: eight hexadecimal digits
+            window = self._new_window(nonce, source, now)
         return "" if window.accepts(count) else "this nonce count was used before"
 
-    def _new_window(self, nonce: str, now: float) -> _CountWindow:
+    def _new_window(self, nonce: str, source: str, now: float) -> _CountWindow:
         """Room is made among the oldest; what leaves before its time cannot come back."""
         windows = self._windows
         while windows:
@@ -251,7 +248,7 @@ class DigestServer:
                 break
             windows.popitem(last=False)
             self._forgotten_until = max(self._forgotten_until, issued)
-        window = windows[nonce] = _CountWindow()
+        window = windows[nonce] = _CountWindow(source)
         return window
 
     # --- challenges and credentials ------------------------------------------------------------------
@@ -268,25 +265,33 @@ class DigestServer:
 
     def _proof(self, claim: Mapping[str, str], method: str, body: bytes) -> Proof | str:
         """What the digest should be made of, or what is wrong with the claim."""
-        get = claim.get
-        nonce, uri = get("nonce"), get("uri")
-        if not (get("username") and nonce and uri and get("response")):
+        try:
+            user, nonce, uri, given = claim["username"], claim["nonce"], claim["uri"], claim["response"]
+        except KeyError:
             return "incomplete credentials"
-        if max(map(len, claim.values())) > VALUE_LIMIT:
+        if not (user and nonce and uri and given and given.isascii()):
+            return "incomplete credentials"
+        qop, cnonce, count = claim.get("qop", ""), claim.get("cnonce", ""), claim.get("nc", "")
+        if len(user) + len(nonce) + len(uri) + len(given) + len(cnonce) + len(count) > CLAIM_LIMIT:
             return "oversized credentials"
-        name = get("algorithm", "MD5")
-        algorithm = self._offered.get(name) or algorithm_named(name)
-        if algorithm is None or algorithm.name not in self._offered:
+        name = claim.get("algorithm", "MD5")
+        algorithm = self._offered.get(name) or self._offered_as(name)
+        if algorithm is None:
             return "an algorithm that was not offered"
-        qop = get("qop", "").lower()
         if qop not in self._accepted_qop:
-            return "a qop that was not offered"
+            qop = qop.lower()
+            if qop not in self._accepted_qop:
+                return "a qop that was not offered"
         if not qop:
             return Proof(algorithm, nonce, method, uri, body=body)
-        count, cnonce = get("nc", ""), get("cnonce", "")
-        if not cnonce or not _NONCE_COUNT.fullmatch(count) or count == "00000000":
-            return "qop without a nonce count or a cnonce"
+        if not cnonce:
+            return "qop without a cnonce"
         return Proof(algorithm, nonce, method, uri, qop, count, cnonce, body)
+
+    def _offered_as(self, name: str) -> Algorithm | None:
+        """The algorithm, in whatever case its name is written."""
+        algorithm = algorithm_named(name)
+        return None if algorithm is None else self._offered.get(algorithm.name)
 
     def _is_right(self, claim: Mapping[str, str], proof: Proof, ha1_for: StoredSecret) -> bool:
         """Compare in constant time. A user without a secret is compared with a secret nobody can know, which
@@ -295,18 +300,27 @@ class DigestServer:
         user = claim["username"]
         stored = ha1_for(user, proof.algorithm.family)
         secret = self._seal("the secret of nobody: ", user) if stored is None else stored
-        given = encoded(claim["response"].lower())
-        is_equal = hmac.compare_digest(given, digest_response(secret, proof).encode("ascii"))
+        is_equal = hmac.compare_digest(claim["response"].lower(), digest_response(secret, proof))
         return is_equal and stored is not None
 
 
 def _right_one(claim: Mapping[str, str], proof: Proof, further: FurtherSecrets) -> str | None:
     """The name of the secret the digest was made with. All are tried, so that time does not tell which."""
-    given, found = encoded(claim["response"].lower()), None
+    given, found = claim["response"].lower(), None
     for name, secret in further(claim["username"], proof.algorithm.family):
-        if hmac.compare_digest(given, digest_response(secret, proof).encode("ascii")):
+        if hmac.compare_digest(given, digest_response(secret, proof)):
             found = name
     return found
+
+
+def _number_of(nonce_count: str) -> int:
+    """What eight hexadecimal digits say; 0 for anything else."""
+    if len(nonce_count) != 8 or not nonce_count.isalnum():
+        return 0
+    try:
+        return int.from_bytes(bytes.fromhex(nonce_count), "big")
+    except ValueError:
+        return 0
 
 
 def is_same_target(uri: str, request_uri: str) -> bool:

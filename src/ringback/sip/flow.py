@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -58,9 +59,14 @@ class Flow:
 
     def __post_init__(self) -> None:
         sent_by = self.sent_by or str(self.local)
-        via = f"SIP/2.0/{self.transport.value} {sent_by};branch="
         object.__setattr__(self, "is_reliable", self.transport is not Transport.UDP)
-        object.__setattr__(self, "via", via.encode("ascii", "replace"))
+        object.__setattr__(self, "via", _via(f"SIP/2.0/{self.transport.value} {sent_by};branch="))
 
     def __str__(self) -> str:
         return f"{self.transport} {self.remote}"
+
+
+@lru_cache(maxsize=256)
+def _via(text: str) -> bytes:
+    """One for all flows of a socket: 70 octets less for each of a hundred thousand phones."""
+    return text.encode("ascii", "replace")

@@ -10,14 +10,14 @@ from hashlib import blake2b
 #: RFC 3261 8.1.1.7: a branch that begins so is unique in space and time.
 MAGIC_COOKIE = "z9hG4bK"
 
-#: Octets of chance that are fetched at once.
-POOL = 3072
+#: Words that are made at once. To ask the system for 12 octets costs 0.7 us, for 3 072 6 us.
+AHEAD = 256
 
 
 class Identifiers:
     """Makes every identifier that others must not guess or repeat."""
 
-    __slots__ = ("_branch_mark", "_pool", "_random_bytes", "_secret", "_tag_mark", "_taken")
+    __slots__ = ("_branch_mark", "_long", "_random_bytes", "_secret", "_short", "_tag_mark")
 
     def __init__(
         self, random_bytes: Callable[[int], bytes], *, worker: int | None = None, secret: bytes = b""
@@ -27,17 +27,17 @@ class Identifiers:
         self._secret = secret or random_bytes(32)
         self._branch_mark = MAGIC_COOKIE if worker is None else f"{MAGIC_COOKIE}-{worker:02d}-"
         self._tag_mark = "" if worker is None else f"rb-{worker:02d}-"
-        self._pool = ""
-        self._taken = 0
+        self._long: list[str] = []
+        self._short: list[str] = []
 
     def branch(self, suffix: str = "") -> str:
         """A new branch; `suffix` travels readably behind a dot (a proxy's loop hash, 16.6 step 8)."""
-        word = self._branch_mark + self._chance(24)
+        word = self._branch_mark + (self._long or self._fill(self._long, 12)).pop()
         return f"{word}.{suffix}" if suffix else word
 
     def tag(self) -> str:
         """A new tag: more than the 32 bits that 19.3 asks for."""
-        return self._tag_mark + self._chance(16)
+        return self._tag_mark + (self._short or self._fill(self._short, 8)).pop()
 
     def keyed_tag(self, *parts: str) -> str:
         """The same tag for the same parts, and one that nobody without our secret can make (8.2.7, 16.11)."""
@@ -50,7 +50,7 @@ class Identifiers:
 
     def call_id(self, host: str = "") -> str:
         """A new Call-ID. Without `host` it tells nobody where we are."""
-        word = self._random_bytes(12).hex()
+        word = (self._long or self._fill(self._long, 12)).pop()
         return f"{word}@{host}" if host else word
 
     def cnonce(self) -> str:
@@ -61,14 +61,12 @@ class Identifiers:
         """The number in the origin line of a session description (RFC 8866 5.2): below 2**62."""
         return int.from_bytes(self._random_bytes(8), "big") >> 2
 
-    def _chance(self, digits: int) -> str:
-        """So many hexadecimal digits. To ask the system for 12 octets costs 0.7 us, for 3 072 6 us."""
-        start = self._taken
-        end = self._taken = start + digits
-        if end > len(self._pool):
-            self._pool, start, end = self._random_bytes(POOL).hex(), 0, digits
-            self._taken = end
-        return self._pool[start:end]
+    def _fill(self, words: list[str], octets: int) -> list[str]:
+        """Words of so much chance each, in hexadecimal digits, for some time."""
+        digits = self._random_bytes(octets * AHEAD).hex()
+        size = 2 * octets
+        words += [digits[start : start + size] for start in range(0, len(digits), size)]
+        return words
 
 
 def branch_suffix(branch: str) -> str:

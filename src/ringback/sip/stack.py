@@ -120,7 +120,7 @@ class SipStack:
     # --- outputs
 
     def to_send(self) -> list[tuple[bytes, Flow]]:
-        """What to send, in this order."""
+        """All that is to be sent, in this order; it is the caller's then."""
         return self._outbox.take_messages()
 
     def next_deadline(self) -> float | None:
@@ -153,16 +153,11 @@ class SipStack:
         `hand_over`: the caller has no more use for it, so that it is sent itself.
         """
         self.now = now
+        if not hand_over:
+            request = request.copy()
         if request.facts is None:
-            request = self._signed(request)
-        return self._sender.send_request(
-            request,
-            now=now,
-            flow=flow,
-            consumer=consumer,
-            branch_suffix=branch_suffix,
-            hand_over=hand_over,
-        )
+            self._sign(request)
+        return self._sender.send_request(request, flow, now, consumer=consumer, branch_suffix=branch_suffix)
 
     def send_stateless(
         self,
@@ -176,9 +171,9 @@ class SipStack:
         """Send once: the ACK to a 2xx, or a response whose transaction is elsewhere (that needs a flow)."""
         self.now = now
         if isinstance(message, Request):
-            self._sender.send_lone_request(
-                message, flow=flow, branch_suffix=branch_suffix, hand_over=hand_over
-            )
+            if not hand_over:
+                message = message.copy()
+            self._sender.send_lone_request(message, flow, branch_suffix)
         elif flow is None:
             raise InvalidState("a response without a transaction needs a flow")
         else:
@@ -192,7 +187,7 @@ class SipStack:
         elif isinstance(outgoing, ServerTransaction):
             self._layer.use_flow(outgoing, flow)
         elif isinstance(outgoing, LoneRequest):
-            self._sender.send_on(outgoing, flow)
+            self._sender.send_on(outgoing.request, flow, outgoing.branch_suffix)
 
     def no_flow(self, outgoing: Outgoing, *, now: float, detail: str) -> None:
         """The other answer to FlowNeeded: there is nothing (more) to try."""
@@ -217,7 +212,7 @@ class SipStack:
         `answers_soon`: a 100 or more follows at once, so nothing sees to one.
         """
         self.now = now
-        return self._layer.keep(transaction, now=now, answers_soon=answers_soon)
+        return self._layer.keep(transaction, now, answers_soon=answers_soon)
 
     def make_response(
         self,
@@ -252,12 +247,12 @@ class SipStack:
     def respond(self, transaction: ServerTransaction, response: Response, *, now: float) -> None:
         """Send a response reliably. One that comes too late is discarded (17.2)."""
         self.now = now
-        self._layer.respond(transaction, response, now=now)
+        self._layer.respond(transaction, response, now)
 
     def respond_stateless(self, transaction: ServerTransaction, response: Response, *, now: float) -> None:
         """Send a response once and keep nothing."""
         self.now = now
-        self._layer.respond_stateless(transaction, response, now=now)
+        self._layer.respond_stateless(transaction, response, now)
 
     def has_invite(self, branch: str, sent_by: str) -> bool:
         """Whether the INVITE that a CANCEL with this top Via means is worked on here (9.2)."""
@@ -285,34 +280,28 @@ class SipStack:
         method = request.method
         if method == "ACK":
             self._receive_ack(request, flow, now)
-        elif method == "CANCEL":
-            self._layer.receive_cancel(request, flow, now=now)
-        else:
-            self._receive_new(request, flow, now)
-
-    def _receive_ack(self, ack: Request, flow: Flow, now: float) -> None:
-        if self._layer.receive_ack(ack, now=now):
             return
-        usage = self._usage_of(ack) if self._usages else None
-        if usage is not None:
-            self._hand_over(usage, ack, None, flow=flow, now=now)
-        elif not self._layer.absorbs_stateless_ack(ack):
-            self.emit(AckReceived(ack, flow))
-
-    def _receive_new(self, request: Request, flow: Flow, now: float) -> None:
+        if method == "CANCEL":
+            self._layer.receive_cancel(request, flow, now=now)
+            return
         usage = self._usage_of(request) if self._usages else None
-        transaction = self._layer.receive_request(
-            request,
-            flow,
-            now=now,
-            must_keep=self._keeps_requests or usage is not None,
-        )
+        must_keep = self._keeps_requests or usage is not None
+        transaction = self._layer.receive_request(request, flow, now, must_keep)
         if transaction is None:
             return
         if usage is not None:
             self._hand_over(usage, request, transaction, flow=flow, now=now)
         else:
             self._outbox.events.append(RequestReceived(request, transaction, flow))
+
+    def _receive_ack(self, ack: Request, flow: Flow, now: float) -> None:
+        if self._layer.receive_ack(ack, now):
+            return
+        usage = self._usage_of(ack) if self._usages else None
+        if usage is not None:
+            self._hand_over(usage, ack, None, flow=flow, now=now)
+        elif not self._layer.absorbs_stateless_ack(ack):
+            self.emit(AckReceived(ack, flow))
 
     def _usage_of(self, request: Request) -> DialogUsage | None:
         local_tag = request.to_tag
@@ -336,7 +325,7 @@ class SipStack:
             self._report(error, flow)
             if transaction is not None:
                 response = self.make_response(transaction, error.status, error.detail)
-                self._layer.respond(transaction, response, now=now)
+                self._layer.respond(transaction, response, now)
 
     def _refuse(self, request: Request, error: PeerError, flow: Flow) -> None:
         self.statistics.malformed_requests += 1
@@ -356,10 +345,7 @@ class SipStack:
     def _report(self, error: PeerError, flow: Flow) -> None:
         self.emit(PeerMisbehaved(flow, error.detail, error.status, error.section))
 
-    def _signed(self, request: Request) -> Request:
+    def _sign(self, request: Request) -> None:
         """20.41: requests that start here say what made them."""
-        if not self.user_agent or "Via" in request.headers or "User-Agent" in request.headers:
-            return request
-        signed = request.copy()
-        signed.headers.add("User-Agent", self.user_agent)
-        return signed
+        if self.user_agent and "Via" not in request.headers and "User-Agent" not in request.headers:
+            request.headers.add("User-Agent", self.user_agent)

@@ -31,7 +31,7 @@ from ringback.server.subscribers import Subscriber
 from ringback.sip.digest import ha1
 from ringback.sip.flow import Address
 from ringback.testing.clock import run
-from ringback.testing.invariants import LONGEST_RINGING, TRANSACTION_TIME, is_unlucky, violations
+from ringback.testing.invariants import LONGEST_RINGING, SLACK, TRANSACTION_TIME, is_unlucky, violations
 from ringback.testing.ledger import Ledger
 from ringback.testing.network import Network
 from ringback.testing.scenario import Plan, Script, make_plans
@@ -225,6 +225,8 @@ class Simulation:
 
     async def _say_goodbye(self) -> None:
         """Phones unregister; then nobody is reachable, and nothing is left of anything."""
+        if any(any(phone.agent.stack.pending) for phone in self.phones.values()):
+            await asyncio.sleep(2 * SLACK)  # a registration was refreshed just now: Timer K
         for name, phone in self.phones.items():
             stack = phone.agent.stack
             if any(stack.pending) or stack.next_deadline() is not None or len(phone.agent.sessions):

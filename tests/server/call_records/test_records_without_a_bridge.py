@@ -108,6 +108,68 @@ def test_calls_whose_end_is_never_seen_do_not_pile_up(monkeypatch: pytest.Monkey
     on_a_server(test)
 
 
+def test_a_call_that_is_passed_on_is_looked_up_by_both_its_names_and_keeps_them() -> None:
+    async def test(rig: Rig) -> None:
+        found = records(rig)
+        anna, bob = await rig.phone("101", "10.0.0.11"), await rig.phone("102", "10.0.0.12")
+        leg, invite = await call(rig, anna, bob)
+        book = rig.server.book
+        (shown,) = book.newest(10)
+        assert (book.find(invite.call_id), book.find(shown.id), book.count) == (shown, shown, 1)
+        leg.request("BYE")
+        await bob.peer.expect("BYE")
+        await asyncio.sleep(0.5)
+        assert [record["id"] for record in found] == [shown.id]
+        assert (shown.state, book.find(shown.id), book.count) == ("ended", None, 0)
+
+    on_a_server(test)
+
+
+def test_who_watches_sees_a_call_that_is_passed_on_begin_and_being_answered() -> None:
+    async def test(rig: Rig) -> None:
+        seen: list[Record] = []
+        rig.server.bulletin.listen(seen.append)
+        anna, bob = await rig.phone("101", "10.0.0.11"), await rig.phone("102", "10.0.0.12")
+        await call(rig, anna, bob)
+        calls = [event for event in seen if event["kind"].startswith("call.")]
+        assert [(event["kind"], event["call"]["state"]) for event in calls] == [
+            ("call.began", "ringing"), ("call.answered", "talking")
+        ]  # fmt: skip
+        assert len({event["call"]["id"] for event in calls}) == 1
+
+    on_a_server(test)
+
+
+@pytest.mark.parametrize(("tag", "ended"), [("same", []), ("other", ["its end was not seen here"])])
+def test_a_call_that_comes_by_once_more_is_one_call_and_a_namesake_is_another(
+    tag: str, ended: list[str]
+) -> None:
+    async def test(rig: Rig) -> None:
+        found = records(rig)
+        anna, bob = await rig.phone("101", "10.0.0.11"), await rig.phone("102", "10.0.0.12")
+        for each in ("same", tag):
+            await anna.call(f"sip:102@{DOMAIN}", call_id="one@x", from_=f"<{anna.address}>;tag={each}")
+            await bob.peer.expect("INVITE")
+        await asyncio.sleep(0.1)
+        assert [record["how_ended"] for record in found] == ended
+        assert rig.server.book.count == 1
+
+    on_a_server(test)
+
+
+def test_calls_that_are_on_when_the_server_stops_have_a_record_too() -> None:
+    found: list[Record] = []
+
+    async def test(rig: Rig) -> None:
+        anna, bob = await rig.phone("101", "10.0.0.11"), await rig.phone("102", "10.0.0.12")
+        await call(rig, anna, bob)
+        rig.server.bulletin.listen(found.append, only=["call.ended"])
+        rig.server.book.close()
+        assert found[0]["call"]["how_ended"] == book_module.STOPPED
+
+    on_a_server(test)
+
+
 def called(application: Application, *, hangs_up: bool = False) -> Record:
     """The record of a call to a number that this application answers."""
     kept: list[Record] = []

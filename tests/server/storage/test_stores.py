@@ -184,6 +184,15 @@ def test_bindings_come_back_until_they_expire(reopen) -> None:
     assert list(store.bindings(now=2000.5)) == []
 
 
+def test_a_binding_that_is_put_later_is_written_as_it_is_made(reopen) -> None:
+    store = reopen()
+    store.put_binding_later("101", "b", lambda: binding(key="b", contact="<sip:old@b>"))
+    store.put_binding_later("101", "b", lambda: binding(key="b"))
+    store.put_binding_later("101", "c", lambda: binding(key="c"))
+    store.remove_binding("101", "c")
+    assert list(reopen().bindings(now=0)) == [binding(key="b")]
+
+
 def test_the_last_change_of_a_binding_wins(reopen) -> None:
     store = reopen()
     store.put_binding(binding(key="a"))

@@ -6,9 +6,9 @@ import struct
 from typing import NamedTuple
 
 import pytest
-from traced import ANNA, BEGAN, BEN, CAROL, INVITE, sip
+from traced import ANNA, BEGAN, BEN, CAROL, INVITE, chunk_of, sip
 
-from ringback.server.tracing.chunk import Kept, packed
+from ringback.server.tracing.chunk import Kept
 from ringback.server.tracing.hep import HepSink, hep_packet
 
 
@@ -70,8 +70,7 @@ def test_secrets_do_not_leave_and_what_is_too_long_is_cut() -> None:
 
 
 def test_a_collector_gets_every_message_of_a_chunk() -> None:
-    chunk = packed([(1.0, False, [(INVITE, ANNA), (INVITE, BEN)])], first=0, wall=BEGAN)
-    assert chunk is not None
+    chunk = chunk_of((1.0, False, [(INVITE, ANNA), (INVITE, BEN)]), wall=BEGAN)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
         collector.bind(("127.0.0.1", 0))
         collector.settimeout(5)
@@ -83,7 +82,6 @@ def test_a_collector_gets_every_message_of_a_chunk() -> None:
 
 
 def test_a_collector_without_an_address_is_a_failure_of_the_sink() -> None:
-    chunk = packed([(1.0, False, [(INVITE, ANNA)])], first=0, wall=BEGAN)
-    assert chunk is not None
+    chunk = chunk_of((1.0, False, [(INVITE, ANNA)]), wall=BEGAN)
     with pytest.raises(OSError, match="is no name"):
         HepSink("a..b:9060").write(chunk, 0)

@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import traced
 from hypothesis import given
 from hypothesis import strategies as st
 from traced import ANNA, BEN, CAROL, INVITE, sip
 
 from ringback.server.tracing import background
 from ringback.server.tracing.background import Background
-from ringback.server.tracing.chunk import Chunk, packed
+from ringback.server.tracing.chunk import Chunk
 from ringback.server.tracing.files import FIRST_LINE, FileSink, parsed, read_messages
 from ringback.server.tracing.place import Place
 from ringback.sip.flow import Flow
 
 
 def chunk_of(*messages: tuple[bytes, Flow], at: float = 0.0, sent: bool = False) -> Chunk:
-    chunk = packed([(at, sent, messages)], first=0, wall=1_700_000_000.0)
-    assert chunk is not None
-    return chunk
+    return traced.chunk_of((at, sent, messages), wall=1_700_000_000.0)
 
 
 def wait_for(condition: Callable[[], object]) -> None:

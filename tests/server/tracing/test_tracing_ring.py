@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from traced import ANNA, BEGAN, BEN, CAROL, INVITE, Driver, sip
+from traced import ANNA, BEGAN, BEN, CAROL, INVITE, Driver, chunk_of, sip
 
-from ringback.server.tracing.chunk import our_end, packed
-from ringback.server.tracing.gathering import MESSAGES
-from ringback.server.tracing.recorder import Recorder
+from ringback.server.tracing.chunk import our_end
+from ringback.server.tracing.memory import PIECE, Memory
+from ringback.server.tracing.recorder import MESSAGES, Recorder
 from ringback.server.tracing.ring import Ring
 from ringback.server.tracing.settings import TraceSettings
 from ringback.sip.flow import Address, Flow, Transport
@@ -49,7 +49,7 @@ async def test_nobody_has_to_ask_for_messages_to_be_packed() -> None:
     made, driver = recorder()
     assert driver.tap is not None
     driver.tap(False, [(INVITE, ANNA)] * (MESSAGES + 1), now())
-    assert len(made.ring) == MESSAGES + 1
+    assert len(made.ring) == MESSAGES, "the last one begins another chunk"
     await made.close()
 
 
@@ -77,6 +77,7 @@ async def test_memory_is_what_the_setting_says_also_when_every_message_has_anoth
     made.flush()
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    used += sum(len(piece.octets) for piece in {chunk.piece for chunk in made.ring.chunks})
     assert made.ring.size <= limit
     assert used <= limit * 1.15, "the ring takes more than it counts"
     assert used >= limit * 0.5, "the ring counts more than it takes"
@@ -101,9 +102,7 @@ async def test_the_newest_stay() -> None:
 def test_what_is_too_old_is_forgotten_and_its_memory_given_back() -> None:
     ring = Ring(memory=1_000_000, age=60.0)
     for first, at in enumerate((10.0, 20.0)):
-        chunk = packed([(at, False, [(INVITE, ANNA)])], first=first, wall=0.0)
-        assert chunk is not None
-        ring.add(chunk)
+        ring.add(chunk_of((at, False, [(INVITE, ANNA)]), first=first))
     assert ring.expire(69.0) == 70.0
     assert len(ring) == 2
     assert ring.expire(70.0) == 80.0
@@ -135,21 +134,70 @@ async def test_it_is_switched_off_and_on_while_it_runs() -> None:
         max_size=6,
     )
 )
-def test_what_is_packed_comes_out_as_it_was(batches: list[Any]) -> None:
-    chunk = packed(batches, first=0, wall=5.0)
+def test_what_is_taken_comes_out_as_it_was(batches: list[Any]) -> None:
+    chunk = chunk_of((0.0, True, [(INVITE, BEN)]), *batches, wall=5.0)
     wanted = [
         (at + 5.0, sent, flow, data) for at, sent, batch in batches for data, flow in batch if len(data) >= 16
     ]
-    assert [tuple(kept) for kept in chunk.messages()] == wanted if chunk is not None else wanted == []
+    assert [tuple(kept) for kept in chunk.messages()] == [(5.0, True, BEN, INVITE), *wanted]
 
 
 def test_octets_are_found_in_the_right_messages() -> None:
     data = [sip("OPTIONS", call_id=name) for name in ("one", "two", "one", "three")]
-    chunk = packed([(0.0, False, [(each, ANNA) for each in data])], first=0, wall=0.0)
-    assert chunk is not None
+    chunk = chunk_of((0.0, False, [(each, ANNA) for each in data]))
     assert chunk.having(b"one") == [0, 2]
     assert chunk.having(b"three") == [3]
     assert chunk.having(b"four") == []
+    assert chunk.having(b"\r\n\r\nOPTIONS") == [], "it begins in one message and ends in the next"
+
+
+async def test_the_memory_of_what_was_forgotten_is_used_again() -> None:
+    made, driver = recorder(memory=6 * PIECE)
+    assert driver.tap is not None
+    seen = set()
+    for number in range(40_000):
+        driver.tap(False, [(sip("OPTIONS", call_id=f"c{number}"), ANNA)], now())
+        if number % 1000 == 0:
+            seen |= {id(chunk.piece.octets) for chunk in made.ring.chunks}
+    assert made.ring.dropped > 10_000
+    assert len(seen) * len(made.ring.chunks[0].piece.octets) <= 6 * PIECE
+    await made.close()
+
+
+async def test_who_still_reads_a_message_reads_what_it_was() -> None:
+    made, driver = recorder(memory=1_000_000)
+    assert driver.tap is not None
+    driver.tap(False, [(INVITE, ANNA)], now())
+    made.flush()
+    (chunk,) = made.ring.chunks
+    for _ in range(10_000):
+        driver.tap(False, [(sip("OPTIONS"), BEN)], now())
+    assert made.ring.chunks[0].first > 0, "the ring has forgotten it"
+    assert chunk.message(0).data == INVITE
+    await made.close()
+
+
+def test_memory_that_nobody_refers_to_is_the_next_that_is_taken() -> None:
+    memory = Memory(1_000_000_000)
+    first, second = memory.piece(10), memory.piece(10)
+    octets = second.octets
+    assert first.octets is not octets
+    del second
+    assert memory.piece(10).octets is octets
+    assert len(memory.piece(PIECE + 1).octets) > PIECE
+
+
+async def test_an_idle_server_keeps_no_memory() -> None:
+    made, driver = recorder(age=10)
+    assert driver.tap is not None
+    driver.tap(False, [(INVITE, ANNA)], now() - 20)
+    made.flush()
+    assert made.ring.chunks == ()
+    assert made._tape.room == 0
+    driver.tap(False, [(INVITE, ANNA)], now())
+    made.flush()
+    assert len(made.ring) == 1
+    await made.close()
 
 
 @pytest.mark.parametrize(

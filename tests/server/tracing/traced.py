@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages for tests of the trace, and a driver that is nothing but a tap."""
 
+import mmap
+from collections.abc import Sequence
+
+from ringback.kernel import Tape
 from ringback.net.driver import Tap
-from ringback.server.tracing.chunk import Kept
+from ringback.server.tracing.chunk import Chunk, Kept, chunk_from
+from ringback.server.tracing.memory import Piece
 from ringback.server.tracing.message import Message, message_dict
 from ringback.sip.flow import Address, Flow, Transport
 
@@ -32,6 +37,20 @@ def sip(
 
 
 INVITE = sip("INVITE", body=OFFER)
+
+
+def chunk_of(
+    *batches: tuple[float, bool, Sequence[tuple[bytes, Flow]]], first: int = 0, wall: float = 0.0
+) -> Chunk:
+    """A chunk in a piece of its own: (time, sent, messages)."""
+    piece = Piece(mmap.mmap(-1, 1_000_000), lambda octets: None)
+    tape = Tape(lambda: None, lambda size: None, most=1000)
+    tape.load(piece.octets)
+    for at, sent, batch in batches:
+        tape.take(sent, batch, at)
+    chunk = chunk_from(tape, piece, first=first, wall=wall)
+    assert chunk is not None
+    return chunk
 
 
 def seen(*steps: tuple[float, bool, bytes, Flow]) -> list[Message]:

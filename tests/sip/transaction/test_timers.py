@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import dataclass, field
 from time import process_time
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.sip.transaction.timers import Deadlines, Timers
+from ringback.sip.transaction.timers import Deadlines, Due, Timers, disarm
 
 
 def test_derived_times_follow_t1() -> None:
@@ -26,16 +27,76 @@ def test_a_deadline_expires_once_and_not_before_its_instant() -> None:
     assert deadlines.next() is None
 
 
-def test_what_is_armed_for_good_keeps_its_place_among_the_others() -> None:
+@dataclass(eq=False)
+class Stay:
+    """Something that stands in the calendar itself."""
+
+    deadlines: Deadlines
+    log: list[tuple[str, float]] = field(default_factory=list)
+    due_at: float = 0.0
+    slot: "dict[Due, None] | None" = None
+
+    def expire(self, now: float) -> None:
+        self.log.append(("expire", now))
+
+    def end_wait(self, now: float) -> None:
+        self.log.append(("end", now))
+
+
+def test_what_stands_in_the_calendar_itself_keeps_its_place_among_the_others() -> None:
     deadlines, order = Deadlines(), []
-    for number in range(6):
-        call = lambda now, number=number: order.append(number)  # noqa: E731
-        deadlines.arm_for_good(1.0, call) if number % 2 else deadlines.arm(1.0, call)
-    deadlines.arm_for_good(0.5, lambda now: deadlines.arm_for_good(now, lambda now: order.append(9)))
-    assert len(deadlines) == 7
-    assert deadlines.next() == 0.5
+    deadlines.arm(1.0, lambda now: order.append("first"))
+    stay = Stay(deadlines, order)  # type: ignore[arg-type]
+    deadlines.enter(1.0, stay)
+    deadlines.arm(1.0, lambda now: order.append("last"))
+    assert len(deadlines) == 3
     deadlines.expire(1.0)
-    assert order == [0, 1, 2, 3, 4, 5, 9]
+    assert order == ["first", ("expire", 1.0), "last"]
+    assert stay.slot is None
+
+
+def test_what_is_entered_again_expires_once_at_its_new_instant() -> None:
+    deadlines = Deadlines()
+    stay = Stay(deadlines)
+    deadlines.enter(9.0, stay)
+    deadlines.enter(1.01, stay)
+    deadlines.expire(1.0)  # its slot is open now
+    for instant in (1.02, 1.01, 1.04):
+        deadlines.enter(instant, stay)
+    assert len(deadlines) == 1
+    assert deadlines.next() == 1.04
+    deadlines.expire(2.0)
+    disarm(stay)
+    assert stay.log == [("expire", 2.0)]
+    assert deadlines.next() is None
+
+
+def test_what_lingers_ends_with_its_slot_and_never_early() -> None:
+    deadlines = Deadlines()
+    stay = Stay(deadlines)
+    for until in (1.0, 1.001, 1.0625):
+        deadlines.linger(until, stay)
+    assert len(deadlines) == 3
+    assert deadlines.next() == 1.0
+    deadlines.expire(1.0)
+    assert stay.log == [("end", 1.0)]
+    assert deadlines.next() == 1.0625
+    deadlines.expire(1.0625)
+    assert stay.log[1:] == [("end", 1.0625)] * 2
+    assert deadlines.next() is None
+
+
+@given(st.lists(st.floats(0, 50), max_size=100))
+def test_all_that_lingers_ends_within_a_sixteenth_of_a_second(plan: list[float]) -> None:
+    deadlines, ended = Deadlines(), []
+    for until in plan:
+        stay = Stay(deadlines)
+        stay.end_wait = lambda now, until=until: ended.append(now - until)  # type: ignore[method-assign]
+        deadlines.linger(until, stay)
+    while (at := deadlines.next()) is not None:
+        deadlines.expire(at)
+    assert len(ended) == len(plan)
+    assert all(0 <= late <= 0.0625 for late in ended)
 
 
 def test_a_cancelled_deadline_never_expires_and_may_be_cancelled_again() -> None:
@@ -117,5 +178,5 @@ def test_cancelled_deadlines_do_not_pile_up() -> None:
     for number in range(10_000):
         deadlines.arm(1e6 + number, lambda now: None).cancel()
         deadlines.next()
-    assert len(deadlines._opened) < 1000
-    assert sum(map(len, deadlines._slots.values())) == 1
+    assert len(deadlines._sorted) < 1000
+    assert len(deadlines._slots) == 1

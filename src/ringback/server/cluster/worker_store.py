@@ -5,7 +5,7 @@ disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ringback.server.cluster.shared_binding import expiry_of, unpack_record
@@ -46,6 +46,9 @@ class WorkerStore(MemoryStore):
         return unpack_record(row[3])
 
     def put_binding(self, binding: BindingRecord) -> None:
+        """The feed has it."""
+
+    def put_binding_later(self, user: str, key: str, record: Callable[[], BindingRecord]) -> None:
         """The feed has it."""
 
     def remove_binding(self, user: str, key: str) -> None:

@@ -58,7 +58,6 @@ class Stakes:
 
     def trust(self, flow: Flow, now: float) -> None:
         """Who is there proved who it is."""
-        self.known.forget(now)
         self.known.add(flow.remote, now)
 
     def is_trunk(self, flow: Flow) -> bool:

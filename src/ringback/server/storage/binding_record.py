@@ -38,37 +38,36 @@ _TYPES: dict[str, type] = {
     "device": str,
 }
 _REQUIRED = frozenset(("user", "key", "contact", "expires_at"))
-_OPTIONAL = [
+#: What most bindings have at its default: then it is left out.
+_RARE = tuple(
     (field.name, field.default)
     for field in dataclasses.fields(BindingRecord)
-    if field.name in _TYPES and field.name not in _REQUIRED
-]
-_TEXTS = tuple(pair for pair in _OPTIONAL if _TYPES[pair[0]] is str)
-_NUMBERS = tuple(pair for pair in _OPTIONAL if _TYPES[pair[0]] is not str)
+    if field.name in {"q", "instance", "reg_id", "device"}
+)
 
 
 def encode(binding: BindingRecord) -> str:
-    """One line of JSON. Fields at their default are left out.
+    """One line of JSON.
 
-    Written by hand, because each REGISTER writes one: 2.2 us instead of 19 with `json.dumps` of the fields.
+    Written by hand, because each REGISTER writes one: 1.9 us instead of 19 with `json.dumps` of the fields.
     """
-    more = f"{json.dumps(dict(binding.more))[1:-1]}," if binding.more else ""
-    parts = [
-        f'{{"v":{VERSION},{more}"user":{_text(binding.user)},"key":{_text(binding.key)},'
-        f'"contact":{_text(binding.contact)},"expires_at":{binding.expires_at}'
+    rare = [
+        f'"{name}":{_text(value) if isinstance(value, str) else value},'
+        for name, default in _RARE
+        if (value := getattr(binding, name)) != default
     ]
-    for name, default in _TEXTS:
-        value = getattr(binding, name)
-        if value != default:
-            parts.append(f',"{name}":{_text(value)}')
-    for name, default in _NUMBERS:
-        value = getattr(binding, name)
-        if value != default:
-            parts.append(f',"{name}":{value}')
     if binding.path:
-        parts.append(f',"path":{json.dumps(binding.path)}')
-    parts.append("}")
-    return "".join(parts)
+        rare.append(f'"path":{json.dumps(binding.path)},')
+    if binding.more:
+        rare.append(f"{json.dumps(dict(binding.more))[1:-1]},")
+    return (
+        f'{{"v":{VERSION},{"".join(rare)}"user":{_text(binding.user)},"key":{_text(binding.key)},'
+        f'"contact":{_text(binding.contact)},"expires_at":{binding.expires_at},'
+        f'"call_id":{_text(binding.call_id)},"cseq":{binding.cseq},"transport":{_text(binding.transport)},'
+        f'"local_host":{_text(binding.local_host)},"local_port":{binding.local_port},'
+        f'"remote_host":{_text(binding.remote_host)},"remote_port":{binding.remote_port},'
+        f'"user_agent":{_text(binding.user_agent)},"registered_at":{binding.registered_at}}}'
+    )
 
 
 def decode(text: str) -> BindingRecord | None:

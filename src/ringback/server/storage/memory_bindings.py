@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a store that forgets keep registrations? Here is `BindingStore` for `MemoryStore`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ringback.server.storage.store import BindingRecord, StoredRow
 
@@ -29,6 +29,9 @@ class MemoryBindings:
 
     def put_binding(self, binding: BindingRecord) -> None:
         self._bindings[binding.user, binding.key] = binding
+
+    def put_binding_later(self, user: str, key: str, record: Callable[[], BindingRecord]) -> None:
+        self._bindings[user, key] = record()
 
     def remove_binding(self, user: str, key: str) -> None:
         self._bindings.pop((user, key), None)

@@ -96,7 +96,10 @@ class SqliteStore(SqliteDevices):
         return binding if binding is not None and _columns(binding) == row[:2] else None
 
     def put_binding(self, binding: BindingRecord) -> None:
-        self._writer.put_row(("binding", binding.user, binding.key), _write_bindings, binding)
+        self.put_binding_later(binding.user, binding.key, lambda: binding)
+
+    def put_binding_later(self, user: str, key: str, record: Callable[[], BindingRecord]) -> None:
+        self._writer.put_row(("binding", user, key), _write_bindings, record)
 
     def remove_binding(self, user: str, key: str) -> None:
         self._writer.put_row(("binding", user, key), _remove_bindings, (_storable(user), _storable(key)))
@@ -165,8 +168,9 @@ def _statement(sql: str, *values: object) -> Callable[[sqlite3.Connection], obje
     return lambda connection: connection.execute(sql, values)
 
 
-def _write_bindings(connection: sqlite3.Connection, bindings: Sequence[BindingRecord]) -> None:
+def _write_bindings(connection: sqlite3.Connection, records: Sequence[Callable[[], BindingRecord]]) -> None:
     """In the order of the table: neighbours share its pages."""
+    bindings = [record() for record in records]
     rows = sorted((*_columns(binding), binding.expires_at, encode(binding)) for binding in bindings)
     whole = len(rows) - len(rows) % AT_ONCE
     for start in range(0, whole, AT_ONCE):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -38,7 +38,7 @@ class SqliteFile:
         """Open the file; make or migrate it where needed. It is readable by its owner only."""
         store = cls(file, sealer)
         with store._translated("opened"):
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            _make(file)
             with closing(store._connect()) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 migrate(connection)
@@ -84,6 +84,17 @@ class SqliteFile:
             raise StorageError(f"{self._file} cannot be {what}: {_advice(str(error))}") from error
         except OSError as error:
             raise StorageError(f"{self._file} cannot be {what}: {error.strerror or error}") from error
+
+
+def _make(file: Path) -> None:
+    """An empty file for its owner only, where there is none.
+
+    One that is there is left to SQLite: a process that closes a file gives up all its locks on it, those of
+    other connections too, and then the next program that goes away takes the log from under them ("How To
+    Corrupt An SQLite Database File", 2.2).
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _advice(reason: str) -> str:

@@ -8,7 +8,7 @@ waits for the answer. The implementations are `memory.py` and `sqlite.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -106,6 +106,10 @@ class BindingStore(Protocol):
         ...
 
     def put_binding(self, binding: BindingRecord) -> None: ...
+    def put_binding_later(self, user: str, key: str, record: Callable[[], BindingRecord]) -> None:
+        """The same; `record` makes it when it is written, perhaps in another thread."""
+        ...
+
     def remove_binding(self, user: str, key: str) -> None: ...
     def remove_bindings_of(self, user: str, *, device: str | None = None) -> None:
         """All of a user, or those of one device; "" means those made with the user's own password."""

@@ -16,7 +16,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from itertools import groupby, islice
 from typing import Any
@@ -69,6 +68,7 @@ class Writer:
         self._hurry = False
         self._closing = False
         self._thread: threading.Thread | None = None
+        self._connection: sqlite3.Connection | None = None  # the thread's
 
     def put(
         self, name: Hashable, statement: Statement, *, replaces: Callable[[Hashable], bool] | None = None
@@ -139,6 +139,7 @@ class Writer:
             failure = self._write(batch)
             failures = failures + 1 if failure else 0
             self._settle(batch, failure)
+        self._disconnect()
 
     def _next_batch(self, failures: int) -> _Changes | None:
         """Wait for work, then a moment for more of it; after a failure wait longer. None means stop."""
@@ -162,19 +163,35 @@ class Writer:
 
     def _write(self, batch: _Changes) -> str:
         """Run a batch as one transaction; the reason when it failed."""
+        is_written = False
         try:
-            with closing(self._connect()) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                for write, changes in _runs(batch):
-                    if write is None:
-                        for name, statement in changes:
-                            self._run_one(name, statement, connection)
-                    else:
-                        self._run_rows(write, changes, connection)
-                connection.execute("COMMIT")
+            self._write_all(batch)
+            is_written = True
         except sqlite3.Error as error:
             return str(error) or type(error).__name__
+        finally:
+            if not is_written:
+                self._disconnect()  # which takes back what was begun
         return ""
+
+    def _write_all(self, batch: _Changes) -> None:
+        """By one connection for all batches: the last one to close it cleans up the log, and reads anew."""
+        if self._connection is None:
+            self._connection = self._connect()
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        for write, changes in _runs(batch):
+            if write is None:
+                for name, statement in changes:
+                    self._run_one(name, statement, connection)
+            else:
+                self._run_rows(write, changes, connection)
+        connection.execute("COMMIT")
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _run_rows(
         self, write: WriteRows, changes: list[tuple[Hashable, Any]], connection: sqlite3.Connection

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How do some hundred messages lie in memory? Packed: their octets in one piece, all else in arrays.
+"""How do some hundred messages lie in memory? Their octets behind one another, all else in arrays.
 
 Objects of their own would cost 300 octets a message more, and the garbage collector would look at each.
 """
@@ -10,25 +10,21 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
 from typing import NamedTuple
 
+from ringback.kernel import Tape
+from ringback.server.tracing.memory import Piece
 from ringback.sip.flow import Address, Flow
 
 #: Sockets bound to these hear on every address of the machine.
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared, not bound)
 
-#: What arrays, a tuple and the object itself take besides the messages.
+#: What arrays, a list and the object itself take besides the messages.
 FIXED = 1000
 #: For each message: its end and its flow; for each batch: beginning, time, direction.
 EACH, EACH_BATCH = 4 + 8, 4 + 8 + 1
 #: For each flow: it may be alive only because we refer to it.
 FLOW = 700
-#: No SIP message is shorter; keep-alives are (RFC 5626 3.5.1).
-SHORTEST = 16
-
-#: (time of the loop, True when we sent them, the messages)
-Batch = tuple[float, bool, Sequence[tuple[bytes, Flow]]]
 
 
 class Kept(NamedTuple):
@@ -58,9 +54,12 @@ class Chunk:
 
     first: int
     """The number of the first message, counted since the server began."""
-    data: bytes
+    piece: Piece
+    """Where the octets are, among others."""
+    start: int
     ends: array[int]
-    flows: tuple[Flow, ...]
+    """Where in the piece each message ends."""
+    flows: Sequence[Flow]
     firsts: array[int]
     """The place of the first message of each batch."""
     times: array[float]
@@ -83,62 +82,50 @@ class Chunk:
     def message(self, index: int) -> Kept:
         """One of them."""
         batch = bisect_right(self.firsts, index) - 1
-        start = self.ends[index - 1] if index else 0
+        start = self.ends[index - 1] if index else self.start
         return Kept(
             self.times[batch] + self.wall,
             bool(self.ways[batch]),
             self.flows[index],
-            self.data[start : self.ends[index]],
+            self.piece.octets[start : self.ends[index]],
         )
 
     def messages(self) -> Iterator[Kept]:
         """All of them."""
-        return (self.message(index) for index in range(len(self.ends)))
+        for at, sent, batch in self.batches():
+            for data, flow in batch:
+                yield Kept(at, sent, flow, data)
 
-    def batches(self) -> list[Batch]:
-        """All of them, each in a batch of its own."""
-        return [(kept.at - self.wall, kept.sent, [(kept.data, kept.flow)]) for kept in self.messages()]
+    def batches(self) -> Iterator[tuple[float, bool, list[tuple[bytes, Flow]]]]:
+        """All of them as they came: what came together has one time and one direction."""
+        octets, start, first = self.piece.octets, self.start, 0
+        for last, at, way in zip((*self.firsts[1:], len(self)), self.times, self.ways, strict=True):
+            batch = []
+            for end, flow in zip(self.ends[first:last], self.flows[first:last], strict=True):
+                batch.append((octets[start:end], flow))
+                start = end
+            first = last
+            yield at + self.wall, bool(way), batch
 
     def having(self, text: bytes) -> list[int]:
-        """Which messages contain this, at 10 GB a second: faster than any index that has to be kept."""
+        """Which messages contain this, at 4 GB a second: faster than any index that has to be kept."""
         found: list[int] = []
-        place, index = self.data.find(text), 0
-        while place >= 0:
-            while self.ends[index] <= place:
-                index += 1
-            found.append(index)
-            place = self.data.find(text, self.ends[index])
+        octets, ends = self.piece.octets, self.ends
+        place, index = self.start - 1, 0
+        while (place := octets.find(text, place + 1, ends[-1])) >= 0:
+            index = bisect_right(ends, place, index)
+            if place + len(text) <= ends[index]:
+                found.append(index)
+                place = ends[index] - 1
         return found
 
 
-def packed(batches: Sequence[Batch], *, first: int, wall: float) -> Chunk | None:
-    """A chunk of what was collected; None if that was nothing but keep-alives."""
-    times, ways, lists = zip(*batches, strict=True) if batches else ((), (), ())
-    messages = list(chain.from_iterable(lists))
-    if not messages:
+def chunk_from(tape: Tape, piece: Piece, *, first: int, wall: float) -> Chunk | None:
+    """What was taken since the last time; None if that is nothing."""
+    cut = tape.cut()
+    if cut is None:
         return None
-    pieces, flows = zip(*messages, strict=True)
-    sizes = list(map(len, pieces))
-    if min(sizes) < SHORTEST:
-        return packed(_without_keep_alives(batches), first=first, wall=wall)
-    data = b"".join(pieces)
-    size = FIXED + len(data) + EACH * len(messages) + EACH_BATCH * len(batches)
-    return Chunk(
-        first=first,
-        data=data,
-        ends=array("I", list(accumulate(sizes))),
-        flows=flows,
-        firsts=array("I", list(accumulate(map(len, lists), initial=0))[:-1]),
-        times=array("d", times),
-        ways=bytes(ways),
-        wall=wall,
-        size=size + FLOW * len(set(map(id, flows))),  # by identity: the hash of a flow takes 1 us
-    )
-
-
-def _without_keep_alives(batches: Sequence[Batch]) -> list[Batch]:
-    kept = [
-        (at, sent, [message for message in batch if len(message[0]) >= SHORTEST])
-        for at, sent, batch in batches
-    ]
-    return [batch for batch in kept if batch[2]]
+    start, ends, flows, firsts, times, ways = cut
+    size = FIXED + ends[-1] - start + EACH * len(ends) + EACH_BATCH * len(times)
+    size += FLOW * len(set(map(id, flows)))  # by identity: the hash of a flow takes 1 us
+    return Chunk(first, piece, start, ends, flows, firsts, times, ways, wall, size)

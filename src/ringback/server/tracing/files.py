@@ -49,7 +49,7 @@ class FileSink:
         before = len(pieces)
         pieces += self._formatted(chunk)
         self._append(b"".join(pieces))
-        return (len(pieces) - before) // 2
+        return (len(pieces) - before) // 3
 
     def status(self) -> dict[str, Any]:
         """Where they are."""
@@ -64,18 +64,18 @@ class FileSink:
     # --- inside
 
     def _formatted(self, chunk: Chunk) -> list[bytes]:
-        """Two pieces for each message that is written."""
+        """Three pieces for each message that is written."""
         pieces: list[bytes] = []
         addresses: dict[int, bytes] = {}
-        for message in chunk.messages():
-            flow = message.flow
-            address = addresses.get(id(flow))
-            if address is None:
-                text = f"{flow.transport} {our_end(flow)} {flow.remote}"
-                address = addresses[id(flow)] = text.encode("ascii", "replace")
-            data = without_secrets(message.data)
-            way = b">" if message.sent else b"<"
-            pieces += (b"%.6f %b %b %d\n" % (message.at, way, address, len(data)), data + b"\n")
+        for at, sent, batch in chunk.batches():
+            beginning = b"%.6f %b " % (at, b">" if sent else b"<")  # once: 0.4 us of the 1.5 of a message
+            for data, flow in batch:
+                address = addresses.get(id(flow))
+                if address is None:
+                    text = f"{flow.transport} {our_end(flow)} {flow.remote}"
+                    address = addresses[id(flow)] = text.encode("ascii", "replace")
+                hidden = without_secrets(data)
+                pieces += (b"%b%b %d\n" % (beginning, address, len(hidden)), hidden, b"\n")
         return pieces
 
     def _append(self, data: bytes) -> None:

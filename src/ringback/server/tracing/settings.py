@@ -29,7 +29,7 @@ class TraceSettings(Section):
     """
 
     enabled: bool = True
-    """Keep messages. It costs 3 to 4 % of a call."""
+    """Keep messages. It costs 1 % of a call."""
 
     memory: Annotated[int, Field(ge=1_000_000, le=16_000_000_000)] = 64_000_000
     """How many bytes of messages are kept in memory, for each process of `workers`; the oldest are forgotten
@@ -40,8 +40,8 @@ class TraceSettings(Section):
 
     files: Annotated[int, Field(ge=0, le=10_000)] = 10
     """How many files are kept in the directory `trace` of the data directory, for what is older than the
-    memory or than a restart. 0: no message is written to the disk. With more than some 200 calls a second
-    writing pauses, so that it costs no more than 2 % of a processor; keep a part of the calls then
+    memory or than a restart. 0: no message is written to the disk. With more than some 300 calls a second
+    writing pauses, so that it costs no more than 1 % of a processor; keep a part of the calls then
     (`sampling`)."""
 
     file_size: Annotated[int, Field(ge=100_000, le=1_000_000_000)] = 10_000_000

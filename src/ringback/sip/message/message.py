@@ -113,9 +113,8 @@ class Request(SipMessage):
         self._share_wire(twin)
         return twin
 
-    def edited(
+    def edited(  # noqa: PLR0917 - called for every request that passes, and keywords cost
         self,
-        *,
         target: str | None = None,
         max_forwards: int = -1,
         drop_routes: int = 0,
@@ -149,7 +148,7 @@ class Request(SipMessage):
         edit = self._edit
         if edit is None or self._reading is not None:
             edit = self._begin_edit()
-        edit.on_top = b"Via: %b\r\n%b" % (value, edit.on_top)
+        edit.on_top = b"Via: " + value + b"\r\n" + edit.on_top
 
     def _begin_edit(self) -> Edit:
         """What is to change; whatever was read before is read anew."""

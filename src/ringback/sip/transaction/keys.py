@@ -67,6 +67,9 @@ def merged_key(request: Request) -> Key | None:
 
 def cancel_mark(request: Request) -> int:
     """9.1: what a CANCEL copies from its INVITE. A branch alone is easier to learn than all of it."""
+    facts = request.facts
+    if facts is not None:
+        return hash((facts.call_id, facts.cseq, facts.from_tag))
     return hash((request.call_id, request.cseq_number, request.from_tag))
 
 

@@ -24,7 +24,7 @@ _DEFAULT_PORTS = {Transport.TLS: 5061, Transport.WSS: 443, Transport.WS: 80}
 
 def reply_flow(request: Request, flow: Flow) -> Flow:
     """The flow for responses to a request that came on `flow`."""
-    if flow.transport is not Transport.UDP:
+    if flow.is_reliable:
         return flow
     head = request.head
     if head is None:

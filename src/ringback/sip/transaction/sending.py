@@ -65,19 +65,16 @@ class RequestSender:
     def send_request(
         self,
         request: Request,
-        *,
+        flow: Flow | None,
         now: float,
-        flow: Flow | None = None,
+        *,
         consumer: Consumer | None = None,
         branch_suffix: str = "",
-        hand_over: bool = False,
     ) -> ClientTransaction:
-        """Start a transaction for a copy of `request`; without a flow, ask for one."""
+        """Start a transaction for `request`, which is ours now; without a flow, ask for one."""
         if request.method == "ACK":
             raise InvalidState("an ACK has no transaction: use send_stateless")
-        if not hand_over:
-            request = request.copy()
-        transaction = ClientTransaction(request, self, consumer, branch_suffix=branch_suffix)
+        transaction = ClientTransaction(request, self, consumer, branch_suffix)
         if request.facts is None and "Via" not in request.headers:
             transaction.is_origin = True
         if flow is None:
@@ -86,20 +83,17 @@ class RequestSender:
             self._begin(transaction, flow, now)
         return transaction
 
-    def send_lone_request(
-        self, request: Request, *, flow: Flow | None, branch_suffix: str = "", hand_over: bool = False
-    ) -> None:
-        """Send a copy of `request` once and keep nothing of it."""
-        lone = LoneRequest(request if hand_over else request.copy(), branch_suffix)
+    def send_lone_request(self, request: Request, flow: Flow | None, branch_suffix: str) -> None:
+        """Send `request`, which is ours now, once and keep nothing of it."""
         if flow is None:
-            self._outbox.emit(FlowNeeded(lone, next_hop(request), 0))
+            self._outbox.emit(FlowNeeded(LoneRequest(request, branch_suffix), next_hop(request), 0))
         else:
-            self.send_on(lone, flow)
+            self.send_on(request, flow, branch_suffix)
 
-    def send_on(self, lone: LoneRequest, flow: Flow) -> None:
+    def send_on(self, request: Request, flow: Flow, branch_suffix: str) -> None:
         """The flow for a lone request is found."""
-        lone.request.push_via(_via(flow, self._identifiers.branch(lone.branch_suffix)))
-        self._outbox.send(lone.request.to_bytes(), flow)
+        request.push_via(_via(flow, self._identifiers.branch(branch_suffix)))
+        self._outbox.messages.append((request.to_bytes(), flow))
 
     def use_flow(self, transaction: ClientTransaction, flow: Flow, *, now: float, has_more: bool) -> None:
         """A target is found. Ignored when none is wanted any more."""
@@ -300,4 +294,4 @@ class RequestSender:
 
 def _via(flow: Flow, branch: str) -> bytes:
     """8.1.1.7 and RFC 3581 3: where responses shall come, also through an address translator."""
-    return b"%b%b;rport" % (flow.via, branch.encode("ascii"))
+    return flow.via + branch.encode("ascii") + b";rport"

@@ -3,6 +3,7 @@
 
 A machine is a table: (state, input) -> (next state, actions). A pair that is not in the table is ignored;
 so a second final response is discarded, as 17.2.1 and 17.2.2 ask. The state changes before the actions run.
+A machine has one deadline at a time; the waits for repetitions linger in the calendar (`timers.py`).
 Where the table differs from the figures of RFC 3261:
 
 - A transport error is reported, and the state stays (RFC 6026 8.8): what cannot be delivered now may be
@@ -15,16 +16,17 @@ Where the table differs from the figures of RFC 3261:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ringback.sip.message.message import Response
 from ringback.sip.transaction.keys import cancel_mark
 from ringback.sip.transaction.rate_cap import RateCap
 from ringback.sip.transaction.response_making import response_tag
+from ringback.sip.transaction.timers import disarm
 
 if TYPE_CHECKING:
     from ringback.sip.events import Consumer
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from ringback.sip.message.message import Request
     from ringback.sip.statistics import StackStatistics
     from ringback.sip.transaction.keys import Key
-    from ringback.sip.transaction.timers import Deadline, Deadlines, Timers
+    from ringback.sip.transaction.timers import Deadlines, Due, Timers
 
 
 class State(IntEnum):
@@ -63,6 +65,14 @@ class Input(IntEnum):
     TIMER_L = 10
     GIVE_UP = 11
     TRANSPORT_ERROR = 12
+
+
+#: By these names because a member costs 0.3 us when it is looked up on its class.
+_TRYING, _PROCEEDING, _COMPLETED, _CONFIRMED, _ACCEPTED, _TERMINATED = State
+# fmt: off
+(_REQUEST, _ACK, _PROVISIONAL, _SUCCESS, _FAILURE, _TRYING_DUE, _TIMER_G, _TIMER_H, _TIMER_I, _TIMER_J,
+ _TIMER_L, _GIVE_UP, _TRANSPORT_ERROR) = Input
+# fmt: on
 
 
 class ServerTransactionOwner(Protocol):
@@ -123,9 +133,12 @@ class ServerTransaction:
     _data: bytes
     _repeats: RateCap | None
     _interval: float
-    _trying: Deadline | None
-    _repetition: Deadline | None
-    _end: Deadline | None
+    _ends_at: float
+    """When the patience with a missing ACK is over (Timer H)."""
+    due_at: float
+    """Of its one deadline: the 100, the end of a request that nobody answers, Timer G, then H."""
+    slot: dict[Due, None] | None
+    """Where that stands in the calendar."""
 
     def __init__(  # noqa: PLR0917 - called for every request, and keywords cost
         self,
@@ -135,29 +148,30 @@ class ServerTransaction:
         owner: ServerTransactionOwner,
         local_tag: str = "",
         arrived: float = 0.0,
+        reply_flow: Flow | None = None,
     ) -> None:
-        self.consumer = self.user = self.last_response = self.reply_flow = self.path = None
-        self.merged_key = self.ack_key = self._cancel_mark = self._repeats = self._trying = None
-        self._repetition = self._end = None
+        self.consumer = self.user = self.last_response = self.path = None
+        self.merged_key = self.ack_key = self._cancel_mark = self._repeats = self.slot = None
         self.last_status = 0
         self.is_kept = self.is_settled = False
         self.is_cancelled = self.is_flow_lost = False
         self.is_seeking_flow = False
         self.failure_detail = ""
         self._data = b""
-        self._interval = 0.0
+        self._interval = self._ends_at = self.due_at = 0.0
         self.request = request
         self.flow = flow
         self.key = key
         self.owner = owner
         self.arrived = arrived
+        self.reply_flow = reply_flow
         self._local_tag = local_tag
         self.is_invite = request.method == "INVITE"
         if self.is_invite:
-            self.state = State.PROCEEDING
+            self.state = _PROCEEDING
             self._transitions = INVITE_TRANSITIONS
         else:
-            self.state = State.TRYING
+            self.state = _TRYING
             self._transitions = NON_INVITE_TRANSITIONS
 
     @property
@@ -179,7 +193,7 @@ class ServerTransaction:
     @property
     def has_ended(self) -> bool:
         """True when nothing more will come of it."""
-        return self.state is State.TERMINATED
+        return self.state is _TERMINATED
 
     @property
     def has_final_response(self) -> bool:
@@ -195,19 +209,34 @@ class ServerTransaction:
         for action in actions:
             action(self, now)
         if self.state is _TERMINATED:
-            self._let_go()
+            if self.slot is not None:
+                disarm(self)
+            self.owner.server_terminated(self)
 
     def start(self, now: float) -> None:
         """It is stored now, and nobody answers at once: see to the 100."""
         timers = self.owner.timers
         delay = timers.trying_delay if self.is_invite else timers.non_invite_trying_delay
-        self._trying = self._arm(max(now, self.arrived + delay), Input.TRYING_DUE)
+        self.owner.deadlines.enter(max(now, self.arrived + delay), self)
+
+    def expire(self, now: float) -> None:
+        """For the calendar: the one deadline has come. What it is follows from the state."""
+        if self.state is _COMPLETED:
+            self.feed(_TIMER_G if self.due_at < self._ends_at else _TIMER_H, now)
+        elif self.is_invite or self.state is _TRYING:
+            self.feed(_TRYING_DUE, now)
+        else:
+            self.feed(_GIVE_UP, now)
+
+    def end_wait(self, now: float) -> None:
+        """For the calendar: no repetition comes any more."""
+        self.feed(_END_OF[self.state], now)
 
     def respond(self, response: Response, now: float) -> None:
         """A response of our user. What the state does not allow any more is discarded."""
         status = response.status
         if status == 408 and not self.is_invite:
-            self.feed(Input.GIVE_UP, now)
+            self.feed(_GIVE_UP, now)
             return
         what = _PROVISIONAL if status < 200 else _SUCCESS if status < 300 else _FAILURE
         transition = self._transitions.get((self.state, what))
@@ -222,22 +251,28 @@ class ServerTransaction:
         for action in actions:
             action(self, now)
         if self.state is _TERMINATED:
-            self._let_go()
+            if self.slot is not None:
+                disarm(self)
+            self.owner.server_terminated(self)
 
     def fail(self, detail: str, now: float) -> None:
         """A response could not be delivered (17.2.4)."""
         self.failure_detail = detail
-        self.feed(Input.TRANSPORT_ERROR, now)
+        self.feed(_TRANSPORT_ERROR, now)
 
     def shed(self) -> None:
         """Forget request and answer, when it only waits for repetitions and nobody will look any more.
 
         Most of 32 s of calls in memory is what nobody reads again: 8 KB a call.
         """
-        if self.state is State.ACCEPTED or (self.state is State.COMPLETED and not self.is_invite):
+        if self.state is _ACCEPTED:
             self._cancel_mark = cancel_mark(self.request)
-            self.last_response = None
-            self.request.shed()
+        elif self.state is _COMPLETED and not self.is_invite:
+            self._local_tag = ""
+        else:
+            return
+        self.last_response = None
+        self.request.shed()
 
     def resend(self) -> None:
         """The last response once more, on a flow that replaces a lost one."""
@@ -249,27 +284,9 @@ class ServerTransaction:
         is_early = now < self.arrived + self.owner.timers.non_invite_trying_delay
         return status != 100 or (is_early and not self.flow.is_reliable)
 
-    def _arm(self, at: float, what: Input) -> Deadline:
-        return self.owner.deadlines.arm(at, partial(self.feed, what))
 
-    def _let_go(self) -> None:
-        if self._trying is not None:
-            self._trying.cancel()
-        if self._repetition is not None:
-            self._repetition.cancel()
-        if self._end is not None:
-            self._end.cancel()
-        self._trying = self._repetition = self._end = None
-        self.owner.server_terminated(self)
-
-
-#: Looked up once: each costs 40 ns as an attribute.
-_PROVISIONAL, _SUCCESS, _FAILURE, _TERMINATED = (
-    Input.PROVISIONAL,
-    Input.SUCCESS,
-    Input.FAILURE,
-    State.TERMINATED,
-)
+#: What the end of the wait for repetitions is called.
+_END_OF = {_COMPLETED: _TIMER_J, _CONFIRMED: _TIMER_I, _ACCEPTED: _TIMER_L}
 
 Action = Callable[[ServerTransaction, float], None]
 Transitions = Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]]
@@ -279,9 +296,6 @@ Transitions = Mapping[tuple[State, Input], tuple[State, tuple[Action, ...]]]
 
 
 def _send_response(transaction: ServerTransaction, now: float) -> None:
-    if transaction._trying is not None:
-        transaction._trying.cancel()
-        transaction._trying = None
     transaction.owner.send_response(transaction, transaction._data)
 
 
@@ -294,9 +308,8 @@ def _send_trying(transaction: ServerTransaction, now: float) -> None:
 
 def _limit_wait(transaction: ServerTransaction, now: float) -> None:
     """A client that was told 100 stops waiting for more when its Timer F fires."""
-    if transaction._end is None:
-        at = transaction.arrived + transaction.owner.timers.transaction_timeout
-        transaction._end = transaction._arm(max(now, at), Input.GIVE_UP)
+    at = transaction.arrived + transaction.owner.timers.transaction_timeout
+    transaction.owner.deadlines.enter(max(now, at), transaction)
 
 
 def _repeat_response(transaction: ServerTransaction, now: float) -> None:
@@ -311,10 +324,14 @@ def _repeat_response(transaction: ServerTransaction, now: float) -> None:
         transaction.owner.statistics.unanswered_repetitions += 1
 
 
-def _start_timer_g(transaction: ServerTransaction, now: float) -> None:
-    """A failure to an INVITE is repeated until the ACK comes, where messages get lost."""
-    if not transaction.flow.is_reliable:
-        _repeat_after(transaction, transaction.owner.timers.t1, now)
+def _wait_for_ack(transaction: ServerTransaction, now: float) -> None:
+    """A failure to an INVITE is repeated (Timer G) until the ACK comes, where messages get lost.
+
+    What comes last of the repetitions, or alone, is Timer H.
+    """
+    timers = transaction.owner.timers
+    transaction._ends_at = now + timers.transaction_timeout
+    _repeat_after(transaction, math.inf if transaction.flow.is_reliable else timers.t1, now)
 
 
 def _send_again(transaction: ServerTransaction, now: float) -> None:
@@ -324,38 +341,28 @@ def _send_again(transaction: ServerTransaction, now: float) -> None:
 
 def _repeat_after(transaction: ServerTransaction, interval: float, now: float) -> None:
     transaction._interval = interval
-    transaction._repetition = transaction._arm(now + interval, Input.TIMER_G)
-
-
-def _stop_repeating(transaction: ServerTransaction, now: float) -> None:
-    if transaction._repetition is not None:
-        transaction._repetition.cancel()
-        transaction._repetition = None
-
-
-def _wait_for_ack(transaction: ServerTransaction, now: float) -> None:
-    """Timer H, on every transport."""
-    _linger(transaction, transaction.owner.timers.transaction_timeout, Input.TIMER_H, now)
+    at, ends_at = now + interval, transaction._ends_at
+    transaction.owner.deadlines.enter(at if at < ends_at else ends_at, transaction)
 
 
 def _wait_for_stray_acks(transaction: ServerTransaction, now: float) -> None:
     """Timer I: T4 on UDP, none otherwise."""
     is_reliable = transaction.flow.is_reliable
-    _linger(transaction, 0.0 if is_reliable else transaction.owner.timers.t4, Input.TIMER_I, now)
+    _linger(transaction, 0.0 if is_reliable else transaction.owner.timers.t4, now)
 
 
 def _wait_for_stray_requests(transaction: ServerTransaction, now: float) -> None:
     """Timer J: 64*T1 on UDP, none otherwise."""
     is_reliable = transaction.flow.is_reliable
     wait = 0.0 if is_reliable else transaction.owner.timers.transaction_timeout
-    _linger(transaction, wait, Input.TIMER_J, now)
+    _linger(transaction, wait, now)
 
 
 def _wait_for_stray_invites(transaction: ServerTransaction, now: float) -> None:
     """RFC 6026 8.4: Timer L, on every transport; more 2xx of our user may follow, but none is repeated."""
     if not transaction.is_flow_lost:
         transaction._data = b""
-    _linger(transaction, transaction.owner.timers.transaction_timeout, Input.TIMER_L, now)
+    _linger(transaction, transaction.owner.timers.transaction_timeout, now)
 
 
 def _report_no_ack(transaction: ServerTransaction, now: float) -> None:
@@ -366,17 +373,14 @@ def _report_transport_error(transaction: ServerTransaction, now: float) -> None:
     transaction.owner.response_failed(transaction, transaction.failure_detail)
 
 
-def _linger(transaction: ServerTransaction, wait: float, what: Input, now: float) -> None:
+def _linger(transaction: ServerTransaction, wait: float, now: float) -> None:
     """The last action of a row: a wait of no length is over at once."""
-    if transaction._end is not None:
-        transaction._end.cancel()
-        transaction._end = None
-    if wait <= 0:
-        transaction.state = State.TERMINATED
-    elif what is Input.TIMER_H:
-        transaction._end = transaction._arm(now + wait, what)
-    else:  # nothing shortens the other waits: in any other state this input is ignored
-        transaction.owner.deadlines.arm_for_good(now + wait, partial(transaction.feed, what))
+    if transaction.slot is not None:
+        disarm(transaction)
+    if wait > 0:
+        transaction.owner.deadlines.linger(now + wait, transaction)
+    else:
+        transaction.state = _TERMINATED
 
 
 # --- tables -------------------------------------------------------------------------------------------
@@ -384,20 +388,20 @@ def _linger(transaction: ServerTransaction, wait: float, what: Input, now: float
 # fmt: off
 _S, _I = State, Input
 _ACCEPT = (_send_response, _wait_for_stray_invites)
-_REFUSE = (_send_response, _start_timer_g, _wait_for_ack)
+_REFUSE = (_send_response, _wait_for_ack)
 _ANSWER = (_send_response, _wait_for_stray_requests)
 
 #: RFC 3261 figure 7 with RFC 6026 section 7.1.
 INVITE_TRANSITIONS: Transitions = {
     (_S.PROCEEDING, _I.REQUEST):         (_S.PROCEEDING, (_repeat_response,)),
-    (_S.PROCEEDING, _I.PROVISIONAL):     (_S.PROCEEDING, (_send_response,)),
+    (_S.PROCEEDING, _I.PROVISIONAL):     (_S.PROCEEDING, (disarm, _send_response)),
     (_S.PROCEEDING, _I.SUCCESS):         (_S.ACCEPTED,   _ACCEPT),
     (_S.PROCEEDING, _I.FAILURE):         (_S.COMPLETED,  _REFUSE),
     (_S.PROCEEDING, _I.TRYING_DUE):      (_S.PROCEEDING, (_send_trying,)),
     (_S.PROCEEDING, _I.TRANSPORT_ERROR): (_S.PROCEEDING, (_report_transport_error,)),
 
     (_S.COMPLETED,  _I.REQUEST):         (_S.COMPLETED,  (_repeat_response,)),
-    (_S.COMPLETED,  _I.ACK):             (_S.CONFIRMED,  (_stop_repeating, _wait_for_stray_acks)),
+    (_S.COMPLETED,  _I.ACK):             (_S.CONFIRMED,  (_wait_for_stray_acks,)),
     (_S.COMPLETED,  _I.TIMER_G):         (_S.COMPLETED,  (_send_again,)),
     (_S.COMPLETED,  _I.TIMER_H):         (_S.TERMINATED, (_report_no_ack,)),
     (_S.COMPLETED,  _I.TRANSPORT_ERROR): (_S.COMPLETED,  (_report_transport_error,)),
