@@ -62,9 +62,10 @@ run: $(INSTALLED) frontend
 	@exec $(BIN)/ringback serve $(ARGS)
 
 # First everything that runs side by side, then the real phones one after another: they speak in real time.
+# A test that fails is run once more, and the report shows its first failure whole: see CONTRIBUTING.md.
 test: $(TOOLS) peers frontend
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not interop" $(TESTS)
-	$(BIN)/python -m pytest -m "interop and not slow" tests/interop
+	$(BIN)/python -m pytest -n $(JOBS) --reruns 1 -m "not slow and not interop" $(TESTS)
+	$(BIN)/python -m pytest --reruns 1 -m "interop and not slow" tests/interop
 
 test-all: $(TOOLS) peers frontend
 	$(BIN)/python -m pytest -n $(JOBS) -m "not interop" $(TESTS)

@@ -33,6 +33,8 @@ mode = "proxy"
 strangers_may_call = true
 [limits]
 max_transactions = {transactions}
+[web]
+console = false
 [log]
 level = "warning"
 """

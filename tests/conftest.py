@@ -28,3 +28,13 @@ def _nothing_a_test_starts_outlives_it() -> Iterator[None]:
         for child in children.read_text().split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(child), signal.SIGKILL)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """`make test` gives a test a second chance (--reruns): what failed first is shown whole."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"failed first, then run again: {report.nodeid}", sep="_", yellow=True)
+        terminalreporter.line(report.longreprtext)
+        for name, text in report.sections:
+            terminalreporter.section(name, sep="-")
+            terminalreporter.line(text)

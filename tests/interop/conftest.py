@@ -33,7 +33,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "interop" in item.path.parts:
             item.add_marker(pytest.mark.interop)
             item.add_marker(pytest.mark.timeout(120))
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,16 +47,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and STARTED in item.stash:
         report.sections += ladders(Ringback.traces, since=item.stash[STARTED])
     return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Real programs have races of their own: a test gets a second chance, and what failed first is shown whole."""
-    for report in terminalreporter.getreports("rerun"):
-        terminalreporter.section(f"failed first, then run again: {report.nodeid}", sep="_", yellow=True)
-        terminalreporter.line(report.longreprtext)
-        for name, text in report.sections:
-            terminalreporter.section(name, sep="-")
-            terminalreporter.line(text)
 
 
 @pytest.fixture(scope="module")
