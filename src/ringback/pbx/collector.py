@@ -4,8 +4,8 @@
 What a call leaves behind is freed at once, since nothing in it refers to itself in a circle. So the collector
 looks at young objects only, a few milliseconds at most; what was there at the start is never looked at again
 (`gc.freeze`). All of it is looked through in a quiet moment, and at the latest after an hour. Each pause is
-counted: `ringback status --json` shows them. Threads are left as they are: a switch interval of 0.5 ms instead
-of 5 made a call dearer by half.
+counted: `ringback status --json` shows them. Threads are left as they are: a switch interval of 0.5 ms
+instead of 5 made a call dearer by half.
 """
 
 from __future__ import annotations
