@@ -199,7 +199,7 @@ class LinkStore(SqliteFile):
 
         short: eight characters that people can type, for links that live for minutes.
         """
-        secret = _short_secret() if short else secrets.token_urlsafe(32)
+        secret = short_secret() if short else secrets.token_urlsafe(32)
         with self._writing() as connection:
             connection.execute(
                 "DELETE FROM links WHERE expires_at <= ? OR (kind = ? AND subject = ?)", (now, kind, subject)
@@ -238,7 +238,7 @@ class LinkStore(SqliteFile):
             )
 
 
-def _short_secret() -> str:
-    """XXXX-XXXX: 39 bits."""
-    letters = [secrets.choice(LINK_ALPHABET) for _ in range(8)]
-    return "".join(letters[:4]) + "-" + "".join(letters[4:])
+def short_secret(length: int = 8) -> str:
+    """What people can type: XXXX-XXXX, 4.9 bits a letter."""
+    letters = "".join(secrets.choice(LINK_ALPHABET) for _ in range(length))
+    return f"{letters[: length // 2]}-{letters[length // 2 :]}"

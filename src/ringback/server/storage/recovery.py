@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import secrets
-
-from ringback.server.storage.entrances import LINK_ALPHABET, hashed
+from ringback.server.storage.entrances import LINK_ALPHABET, hashed, short_secret
 from ringback.server.storage.sqlite_file import SqliteFile
 
 CODES, LETTERS = 10, 10
@@ -18,7 +16,7 @@ class RecoveryStore(SqliteFile):
 
     def renew(self, person: str) -> list[str]:
         """Ten new ones, which nobody can see again; those until now work no longer."""
-        codes = [_code() for _ in range(CODES)]
+        codes = [short_secret(LETTERS) for _ in range(CODES)]
         with self._writing() as connection:
             connection.execute("DELETE FROM recovery_codes WHERE person = ?", (person,))
             connection.executemany(
@@ -45,11 +43,6 @@ class RecoveryStore(SqliteFile):
         """Codes were switched off."""
         with self._writing() as connection:
             connection.execute("DELETE FROM recovery_codes WHERE person = ?", (person,))
-
-
-def _code() -> str:
-    letters = "".join(secrets.choice(LINK_ALPHABET) for _ in range(LETTERS))
-    return f"{letters[: LETTERS // 2]}-{letters[LETTERS // 2 :]}"
 
 
 def _kept(person: str, code: str) -> str:
