@@ -235,6 +235,17 @@ class Leg:
         return data
 
 
+async def talk(rig: Rig) -> tuple[Device, Device, Leg]:
+    """Anna has called Bob, and both talk."""
+    anna, bob = await rig.phone("101", "10.0.0.11"), await rig.phone("102", "10.0.0.12")
+    leg = await anna.call(f"sip:102@{DOMAIN}")
+    await bob.peer.expect("INVITE")
+    bob.peer.reply(200, headers=[("Contact", f"<{bob.contact}>")])
+    await leg.answered(200)
+    await bob.peer.expect("ACK")
+    return anna, bob, leg
+
+
 async def final(peer: Peer) -> Response:
     """The next final response."""
     while True:

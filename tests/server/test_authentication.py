@@ -5,7 +5,19 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from server_rig import DOMAIN, SERVER, Device, Leg, Rig, ack_to, answer_to, final, on_a_server, with_proxy
+from server_rig import (
+    DOMAIN,
+    SERVER,
+    Device,
+    Leg,
+    Rig,
+    ack_to,
+    answer_to,
+    final,
+    on_a_server,
+    talk,
+    with_proxy,
+)
 
 from ringback.server.config import AuthenticationSettings
 from ringback.sip.flow import Address
@@ -319,12 +331,7 @@ def test_requests_inside_a_call_need_the_call_and_not_the_password() -> None:
     """In a dialog, every method from either side; outside of it, none."""
 
     async def test(rig: Rig) -> None:
-        anna, bob = await rig.phone("101", "10.0.0.11"), await rig.phone("102", "10.0.0.12")
-        leg = await anna.call(f"sip:102@{DOMAIN}")
-        await bob.peer.expect("INVITE")
-        bob.peer.reply(200, headers=[("Contact", f"<{bob.contact}>")])
-        await leg.answered(200)
-        await bob.peer.expect("ACK")
+        anna, bob, leg = await talk(rig)
         for method in (
             "INFO",
             "MESSAGE",

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from server_rig import DOMAIN, SERVER, Rig, final, on_a_server, with_bridge, with_proxy
+from server_rig import DOMAIN, SERVER, Rig, final, on_a_server, talk, with_bridge, with_proxy
 
 from ringback.server import clauses
 from ringback.server.config import Settings
@@ -111,12 +111,7 @@ def test_every_decision_of_a_bridged_call_is_told_in_order() -> None:
 
 def test_a_transfer_is_among_the_decisions() -> None:
     async def check(rig: Rig) -> None:
-        anna, bob = await rig.phone("101", "10.0.0.11"), await rig.phone("102", "10.0.0.12")
-        leg = await anna.call(f"sip:102@{DOMAIN}")
-        await bob.peer.expect("INVITE")
-        bob.peer.reply(200, headers=[("Contact", f"<{bob.contact}>")])
-        await leg.answered(200)
-        await bob.peer.expect("ACK")
+        anna, _, leg = await talk(rig)
         leg.request("REFER", headers=[("Refer-To", f"<sip:103@{DOMAIN}>"), ("Contact", f"<{anna.contact}>")])
         await anna.peer.expect(202, skip=("NOTIFY", "INVITE"))
         told = [

@@ -4,21 +4,10 @@
 import asyncio
 
 import pytest
-from server_rig import DOMAIN, Device, Leg, Rig, final, next_message, on_a_server
+from server_rig import DOMAIN, Leg, Rig, final, next_message, on_a_server, talk
 
 from ringback.server.forwarding import Forwarder
 from ringback.sip.message.message import Request, Response
-
-
-async def talk(rig: Rig) -> tuple[Device, Device, Leg]:
-    """Anna has called Bob, and both talk."""
-    anna, bob = await rig.phone("101", "10.0.0.11"), await rig.phone("102", "10.0.0.12")
-    leg = await anna.call(f"sip:102@{DOMAIN}")
-    await bob.peer.expect("INVITE")
-    bob.peer.reply(200, headers=[("Contact", f"<{bob.contact}>")])
-    await leg.answered(200)
-    await bob.peer.expect("ACK")
-    return anna, bob, leg
 
 
 def rules_noted(rig: Rig, leg: Leg) -> list[str]:

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Awaitable
 
 import pytest
-from server_rig import DOMAIN, SERVER, Leg, Rig, final, on_a_server
+from server_rig import DOMAIN, SERVER, Leg, Rig, final, on_a_server, talk
 
 from ringback.server.applications import Application, IncomingCall
 from ringback.server.pipeline import Exchange
@@ -42,12 +42,7 @@ def with_service(rig: Rig, slow: Slow, *, place: int = -1) -> None:
 
 def test_requests_of_one_call_keep_their_order_while_a_service_waits() -> None:
     async def test(rig: Rig) -> None:
-        anna, bob = await rig.phone("101", "10.0.0.11"), await rig.phone("102", "10.0.0.12")
-        leg = await anna.call(f"sip:102@{DOMAIN}")
-        await bob.peer.expect("INVITE")
-        bob.peer.reply(200, headers=[("Contact", f"<{bob.contact}>")])
-        await leg.answered(200)
-        await bob.peer.expect("ACK")
+        _, bob, leg = await talk(rig)
         slow = Slow()
         with_service(rig, slow, place=1)  # before what takes the requests of a dialog
         for method in ("INFO", "MESSAGE", "BYE"):
